@@ -1,0 +1,188 @@
+"""Fashion-MNIST, whole or as the bundled subset, and toys whose exact densities are known.
+
+Images are uint8; models take float in [−1, 1], the centres of the 256 bins (`to_unit`, `to_uint8`).
+`python -m lowerbound.data` rebuilds the bundled subset from the full set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)
+SUBSET_PER_CLASS = {"train": 400, "test": 100}
+SHA256 = {
+    ("full", "train"): "1f243a60b4b748a44c48b9a6f6907be2a08bee3e4e226f0e86fbde8e147b745a",
+    ("full", "test"): "9a494dc49efeb996f4076c469b31cd058152067b1594ba6ab85dd739fce3775e",
+    ("subset", "train"): "cd8aac4335479288f7a283594bca26d63b294779bf9ec520e65b389c69e4abf0",
+    ("subset", "test"): "557876127aaf141a638a6a7b29468259a2b6ccb4da45b4b92cfc3587832313fa",
+}
+
+
+class Images(NamedTuple):
+    """x: (N, 1, 28, 28) uint8; y: (N,) int64 class numbers, named by `CLASSES`."""
+
+    x: Tensor
+    y: Tensor
+
+
+def to_unit(x: Tensor) -> Tensor:
+    """uint8 levels 0..255 -> float32 bin centres in [−1, 1]. Raises TypeError on another dtype."""
+    if x.dtype != torch.uint8:
+        raise TypeError(f"x must be uint8, got {x.dtype}; images already in [-1, 1] need no scaling")
+    return x.float() / 127.5 - 1
+
+
+def to_uint8(x: Tensor) -> Tensor:
+    """Float in [−1, 1] -> the nearest of the 256 levels, uint8; values outside are clipped."""
+    return ((x.detach().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def cache_folder() -> Path:
+    """Where downloads go: $LOWERBOUND_DATA, else ~/.cache/lowerbound."""
+    return Path(os.environ.get("LOWERBOUND_DATA", "~/.cache/lowerbound")).expanduser()
+
+
+def load(
+    name: str, split: str, *, full: bool = False, fallback: bool = False, root: str | Path | None = None
+) -> Images:
+    """Load "fashion-mnist", split "train" or "test".
+
+    full=False: the bundled subset, 4,000 train and 1,000 test images, balanced over the classes.
+    full=True:  all 60,000 or 10,000, downloaded once by torchvision into root (see `cache_folder`).
+    fallback:   with full=True, use the subset, and say so, when the download fails.
+
+    Every path is checked against a SHA-256 of the pixels and labels.
+    Raises ValueError for an unknown name or split or damaged data, ConnectionError when the full set
+    is neither cached nor reachable.
+    """
+    if name != "fashion-mnist":
+        raise ValueError(f"unknown data set {name!r}; there is 'fashion-mnist'")
+    if split not in SUBSET_PER_CLASS:
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+    if not full:
+        return _verified(_bundled(split), "subset", split)
+    folder = Path(root) if root is not None else cache_folder()
+    try:
+        return _verified(_full(split, folder), "full", split)
+    except ConnectionError as error:
+        if not fallback:
+            raise
+        print(f"{error} Using the bundled subset instead.")
+        return load(name, split)
+
+
+def _bundled(split: str) -> Images:
+    with (resources.files("lowerbound") / "assets" / f"fashion-mnist-{split}.npz").open("rb") as file:
+        arrays = np.load(file, allow_pickle=False)
+        return Images(torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"]).long())
+
+
+def _full(split: str, folder: Path) -> Images:
+    from torchvision.datasets import FashionMNIST
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        files = FashionMNIST(str(folder), train=split == "train", download=True)
+    except (OSError, RuntimeError) as error:  # torchvision raises RuntimeError when no mirror answers
+        raise ConnectionError(
+            f"Fashion-MNIST is not in {folder} and could not be fetched ({' '.join(str(error).split())}). "
+            f"Connect once, or unpack its four files into {folder}/FashionMNIST/raw, or take the bundled "
+            "subset: load(..., full=False)."
+        ) from error
+    return Images(files.data[:, None], files.targets.long())
+
+
+def _digest(images: Images) -> str:
+    digest = hashlib.sha256(images.x.numpy().tobytes())
+    digest.update(images.y.numpy().astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def _verified(images: Images, kind: str, split: str) -> Images:
+    if _digest(images) != SHA256[kind, split]:
+        raise ValueError(
+            f"the {kind} {split} set of Fashion-MNIST is damaged (its SHA-256 differs); delete "
+            f"{'the FashionMNIST folder in ' + str(cache_folder()) if kind == 'full' else 'and reinstall the package'}"
+        )
+    return images
+
+
+def subset(images: Images, per_class: int) -> Images:
+    """The first `per_class` images of each class, in their order: how the bundled subset is made."""
+    picks = torch.cat([(images.y == k).nonzero()[:per_class, 0] for k in range(len(CLASSES))]).sort().values
+    return Images(images.x[picks], images.y[picks])
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A mixture of isotropic Gaussians: a toy whose density, at every noise level, is known exactly.
+
+    means: (K, D) float64; std: of each component; weights: (K,), positive, sum 1
+    """
+
+    means: Tensor
+    std: float
+    weights: Tensor
+
+    def sample(self, n: int, rng: torch.Generator | None = None) -> Tensor:
+        """Draw n points, (n, D) float32."""
+        k = torch.multinomial(self.weights, n, replacement=True, generator=rng)
+        eps = torch.randn(n, self.means.shape[1], generator=rng, dtype=torch.float64)
+        return (self.means[k] + self.std * eps).float()
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log density of x (B, D). Returns (B,) nats, float64."""
+        squared = ((x.double()[:, None] - self.means) ** 2).sum(2) / self.std**2  # (B, K)
+        D = self.means.shape[1]
+        log_joint = self.weights.log() - 0.5 * squared - D * math.log(self.std * math.sqrt(2 * math.pi))
+        return torch.logsumexp(log_joint, 1)
+
+    def noised(self, alpha_bar: float) -> Mixture:
+        """The exact law of x_t = √ᾱ x_0 + √(1 − ᾱ) ε when x_0 follows this one."""
+        std = math.sqrt(alpha_bar * self.std**2 + 1 - alpha_bar)
+        return Mixture(math.sqrt(alpha_bar) * self.means, std, self.weights)
+
+
+def bimodal(distance: float = 1.0, std: float = 0.2) -> Mixture:
+    """Two equal bumps at ±distance on the line, (K, D) = (2, 1)."""
+    means = torch.tensor([[-distance], [distance]], dtype=torch.float64)
+    return Mixture(means, std, torch.full((2,), 0.5, dtype=torch.float64))
+
+
+def ring(modes: int = 8, radius: float = 1.5, std: float = 0.12) -> Mixture:
+    """`modes` equal bumps on a circle in the plane, (K, D) = (modes, 2)."""
+    angle = torch.arange(modes, dtype=torch.float64) * (2 * math.pi / modes)
+    means = radius * torch.stack([angle.cos(), angle.sin()], 1)
+    return Mixture(means, std, torch.full((modes,), 1 / modes, dtype=torch.float64))
+
+
+def spiral(n: int, rng: torch.Generator | None = None, noise: float = 0.05) -> Tensor:
+    """n points on a spiral of two turns in the plane, about unit variance. (n, 2) float32."""
+    u = torch.rand(n, generator=rng).sqrt() * 4 * math.pi
+    points = torch.stack([u.cos(), u.sin()], 1) * u[:, None] / (2 * math.pi)
+    return points + noise * torch.randn(n, 2, generator=rng)
+
+
+def _write_subset(folder: Path) -> None:
+    for split, per_class in SUBSET_PER_CLASS.items():
+        images = subset(load("fashion-mnist", split, full=True), per_class)
+        np.savez_compressed(
+            folder / f"fashion-mnist-{split}.npz", x=images.x.numpy(), y=images.y.numpy().astype(np.uint8)
+        )
+        print(f"{split}: {len(images.y)} images, SHA-256 {_digest(images)}")
+
+
+if __name__ == "__main__":
+    _write_subset(Path(__file__).parent / "assets")

@@ -1,0 +1,223 @@
+"""The diffusion model: T fixed encoder steps, T latents of the size of x, one network to step back.
+
+Numbers in the comments are equations of Ho et al. 2020 (DDPM).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import trange
+
+from lowerbound.bound import Bound
+from lowerbound.gaussian import Gaussian
+from lowerbound.likelihood import DiscretisedLogistic, Likelihood
+from lowerbound.samplers import ancestral
+from lowerbound.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Noised:
+    """One noised batch and what the network made of it: what an objective is computed from.
+
+    x0, xt, eps, eps_hat: (B, ...); t: (B,) int64 in 1..T
+    """
+
+    x0: Tensor
+    t: Tensor
+    eps: Tensor
+    xt: Tensor
+    eps_hat: Tensor
+
+    def squared_error(self) -> Tensor:
+        """‖ε − ε̂‖², (B,)."""
+        return ((self.eps - self.eps_hat) ** 2).flatten(1).sum(1)
+
+
+def l_simple(model: Diffusion, noised: Noised) -> Tensor:
+    """‖ε − ε̂‖², the bound without its weights. (B,). Eq. (14)."""
+    return noised.squared_error()
+
+
+def l_bound(model: Diffusion, noised: Noised) -> Tensor:
+    """T · L_{t−1}: with t uniform, an unbiased estimate of the bound less its constant L_T. (B,) nats.
+
+    For t ≥ 2 the weighted ε-error of Eq. (12), for t = 1 the likelihood −log p(x_0 | x_1).
+    """
+    s = model.schedule
+    variance = model.variance(s)
+    weight = torch.zeros_like(s.beta)  # β² / (2σ²α(1 − ᾱ)), none at t = 1
+    weight[2:] = s.beta[2:] ** 2 / (2 * variance[2:] * s.alpha[2:] * (1 - s.alpha_bar[2:]))
+    kl = _at(weight, noised.t, noised.x0).flatten() * noised.squared_error()
+    first = noised.t == 1
+    if bool(first.any()):
+        x0_hat = model.x0_from_eps(noised.xt[first], noised.t[first], noised.eps_hat[first])
+        kl = kl.index_put((first.nonzero()[:, 0],), -model.last_step(x0_hat).log_prob(noised.x0[first]))
+    return s.T * kl
+
+
+def fixed_small(schedule: Schedule) -> Tensor:
+    """σ² = β̃_t, exact when the data are a single point. (T + 1,). Ho et al. 2020, §3.2."""
+    return schedule.posterior_variance
+
+
+def fixed_large(schedule: Schedule) -> Tensor:
+    """σ² = β_t, exact when the data are N(0, I). (T + 1,). Ho et al. 2020, §3.2."""
+    return schedule.beta
+
+
+def _at(values: Tensor, t: Tensor, like: Tensor) -> Tensor:
+    """values[t], shaped (B, 1, …, 1) to multiply `like`, in its dtype and on its device."""
+    return values.to(like.dtype).to(like.device)[t].view(-1, *[1] * (like.ndim - 1))
+
+
+class Diffusion(nn.Module):
+    """q(x_t | x_{t−1}) from `schedule`, p(x_{t−1} | x_t) from `net`, p(x_0 | x_1) from `likelihood`.
+
+    net:        xt (B, ...), log_snr (B,) -> ε̂ (B, ...)
+    schedule:   ᾱ_t for t = 0..T
+    shape:      of one example
+    likelihood: a class of `lowerbound.likelihood`, of a mean and a log_scale
+    objective:  what `loss` minimises: `l_simple` or `l_bound`
+    variance:   of the reverse step: `fixed_small` (β̃) or `fixed_large` (β)
+    clip:       keep x̂_0 in [−1, 1], in the bound and in sampling alike; False for toys
+
+    `log_width` is the one number beside the network's weights: log of the width of p(x_0 | x_1) in
+    units of the noise on x_1. Train it with `l_bound`, or set it with `fit_last_step`.
+    Ho et al. 2020; log SNR as the network's input: Kingma et al. 2021.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        schedule: Schedule,
+        shape: tuple[int, ...] = (1, 28, 28),
+        likelihood: Callable[[Tensor, Tensor], Likelihood] = DiscretisedLogistic,
+        objective: Callable[[Diffusion, Noised], Tensor] = l_simple,
+        variance: Callable[[Schedule], Tensor] = fixed_small,
+        *,
+        clip: bool = True,
+    ) -> None:
+        super().__init__()
+        self.net, self.schedule, self.shape = net, schedule, shape
+        self.likelihood, self.objective, self.variance, self.clip = likelihood, objective, variance, clip
+        self.log_width = nn.Parameter(torch.zeros(()))
+
+    def respaced(self, steps: int) -> Diffusion:
+        """The same network over `steps` of the T noise levels; its log_width is a copy."""
+        model = Diffusion(
+            self.net, self.schedule.respace(steps), self.shape, self.likelihood, self.objective,
+            self.variance, clip=self.clip,
+        ).train(self.training)
+        model.log_width = nn.Parameter(self.log_width.detach().clone())
+        return model
+
+    def q_sample(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+        """x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε. x0, eps (B, ...), t (B,) -> (B, ...). Eq. (4)."""
+        alpha_bar = self.schedule.alpha_bar
+        return _at(alpha_bar.sqrt(), t, x0) * x0 + _at((1 - alpha_bar).sqrt(), t, x0) * eps
+
+    def q_posterior(self, x0: Tensor, xt: Tensor, t: Tensor) -> Gaussian:
+        """q(x_{t−1} | x_t, x_0) for t ≥ 2. x0, xt (B, ...), t (B,) -> Gaussian (B, ...). Eqs. (6), (7)."""
+        coef_x0, coef_xt = self._posterior_coefficients()
+        mean = _at(coef_x0, t, x0) * x0 + _at(coef_xt, t, x0) * xt
+        return Gaussian(mean, _at(self.schedule.posterior_variance.log(), t, x0))
+
+    def _posterior_coefficients(self) -> tuple[Tensor, Tensor]:
+        s = self.schedule
+        previous = torch.cat([s.alpha_bar[:1], s.alpha_bar[:-1]])  # ᾱ_{t−1}
+        rest = torch.cat([s.alpha_bar[:1], 1 - s.alpha_bar[1:]])  # 1 − ᾱ_t; 1 at t = 0, which no step has
+        return previous.sqrt() * s.beta / rest, s.alpha.sqrt() * (1 - previous) / rest
+
+    def predict_eps(self, xt: Tensor, t: Tensor) -> Tensor:
+        """ε̂ (B, ...) of xt (B, ...) at t (B,) in 1..T. Raises ValueError if t is not."""
+        if int(t.min()) < 1 or int(t.max()) > self.schedule.T:
+            raise ValueError(f"t must be in 1..{self.schedule.T}, got {int(t.min())}..{int(t.max())}")
+        out: Tensor = self.net(xt, _at(self.schedule.log_snr, t, xt).flatten())
+        return out
+
+    def x0_from_eps(self, xt: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+        """x̂_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t, clipped if the model clips. (B, ...). Eq. (15)."""
+        alpha_bar = self.schedule.alpha_bar
+        x0 = (xt - _at((1 - alpha_bar).sqrt(), t, xt) * eps) / _at(alpha_bar.sqrt(), t, xt)
+        return x0.clamp(-1, 1) if self.clip else x0
+
+    def predict_x0(self, xt: Tensor, t: Tensor) -> Tensor:
+        """x̂_0 (B, ...), the network's guess of the clean image from xt (B, ...) at t (B,)."""
+        return self.x0_from_eps(xt, t, self.predict_eps(xt, t))
+
+    def p_reverse(self, xt: Tensor, t: Tensor) -> Gaussian:
+        """p(x_{t−1} | x_t) for t ≥ 2: the posterior with x̂_0 in place of x_0. Gaussian (B, ...)."""
+        mean = self.q_posterior(self.predict_x0(xt, t), xt, t).mean
+        return Gaussian(mean, _at(self.variance(self.schedule).log(), t, xt))
+
+    def last_step(self, x0_hat: Tensor) -> Likelihood:
+        """p(x_0 | x_1), given x̂_0(x_1) (B, ...): a likelihood, never a KL. Eq. (13)."""
+        log_noise = -0.5 * float(self.schedule.log_snr[1])
+        return self.likelihood(x0_hat, (self.log_width + log_noise).to(x0_hat.dtype))
+
+    def loss(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """The objective at one random t for each x (B, ...). Returns (B,).
+
+        t is uniform on 1..T for each example and stratified over the batch. Kingma et al. 2021, App. I.1.
+        """
+        B, like = len(x), {"generator": rng, "device": x.device}
+        u = torch.arange(B, device=x.device) / B + torch.rand(1, **like)  # type: ignore[arg-type]
+        t = 1 + (u.frac() * self.schedule.T).long()
+        eps = torch.randn(x.shape, dtype=x.dtype, **like)  # type: ignore[call-overload]
+        xt = self.q_sample(x, t, eps)
+        return self.objective(self, Noised(x, t, eps, xt, self.predict_eps(xt, t)))
+
+    @torch.no_grad()
+    def bound(self, x: Tensor, rng: torch.Generator | None = None, *, progress: bool = False) -> Bound:
+        """The negative ELBO of x (B, ...), one noise sample for each of T network calls. L = T.
+
+        rates[:, t − 2] is the KL at step t = 2..T, rates[:, T − 1] the prior's L_T. Eq. (5).
+        """
+        alpha_bar, T = self.schedule.alpha_bar, self.schedule.T
+        ones = torch.ones(len(x), dtype=torch.int64, device=x.device)
+        rates = []
+        for t in trange(2, T + 1, desc="bound", disable=not progress, leave=False):
+            xt = self._draw(x, t * ones, rng)
+            rates.append(self.q_posterior(x, xt, t * ones).kl(self.p_reverse(xt, t * ones)))
+        last = Gaussian(float(alpha_bar[T].sqrt()) * x, torch.log1p(-alpha_bar[T]).to(x))
+        rates.append(last.kl())  # L_T
+        x0_hat = self.predict_x0(self._draw(x, ones, rng), ones)
+        return Bound(distortion=-self.last_step(x0_hat).log_prob(x), rates=torch.stack(rates, 1))
+
+    def _draw(self, x0: Tensor, t: Tensor, rng: torch.Generator | None) -> Tensor:
+        return self.q_sample(x0, t, torch.randn(x0.shape, generator=rng, dtype=x0.dtype, device=x0.device))
+
+    @torch.no_grad()
+    def fit_last_step(self, x: Tensor, rng: torch.Generator | None = None) -> Diffusion:
+        """Set log_width to what suits training images x (B, ...) best, by a search over 141 widths.
+
+        Needed after training with `l_simple` and after `respaced`; returns self.
+        """
+        ones = torch.ones(len(x), dtype=torch.int64, device=x.device)
+        x0_hat = self.predict_x0(self._draw(x, ones, rng), ones)
+
+        def cost(width: float) -> float:
+            self.log_width.fill_(width)
+            return -float(self.last_step(x0_hat).log_prob(x).double().mean())
+
+        self.log_width.fill_(min(torch.linspace(-5, 2, 141).tolist(), key=cost))
+        return self
+
+    def sample(
+        self,
+        n: int,
+        rng: torch.Generator | None = None,
+        *,
+        sampler: Callable[..., Iterator[Tensor]] = ancestral,
+        progress: bool = False,
+    ) -> Tensor:
+        """Draw n examples: x_T from N(0, I), then down the chain. Returns (n, *shape)."""
+        like = next(self.parameters())
+        x = torch.randn(n, *self.shape, generator=rng, device=like.device, dtype=like.dtype)
+        for x in sampler(self, x, rng=rng, progress=progress):  # noqa: B020
+            pass
+        return x

@@ -1,0 +1,57 @@
+"""The diagonal Gaussian: what an encoder returns, and every step of a diffusion model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """N(mean, diag(exp(logvar))), a batch of them.
+
+    mean:   (B, ...) float
+    logvar: broadcastable to mean; log σ², so that no positivity has to be enforced
+
+    Raises ValueError if logvar does not broadcast to the shape of mean.
+    """
+
+    mean: Tensor
+    logvar: Tensor
+
+    def __post_init__(self) -> None:
+        if torch.broadcast_shapes(self.mean.shape, self.logvar.shape) != self.mean.shape:
+            raise ValueError(
+                f"logvar {tuple(self.logvar.shape)} must broadcast to mean {tuple(self.mean.shape)}; "
+                "give it the same shape, or a scalar"
+            )
+
+    @property
+    def std(self) -> Tensor:
+        """σ, broadcastable to mean."""
+        return torch.exp(0.5 * self.logvar)
+
+    def sample(self, rng: torch.Generator | None = None) -> Tensor:
+        """One draw μ + σ·ε, differentiable in μ and σ. Returns (B, ...). Kingma & Welling 2014, §2.4."""
+        eps = torch.randn(self.mean.shape, generator=rng, dtype=self.mean.dtype, device=self.mean.device)
+        return self.mean + self.std * eps
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log density of x (B, ...), summed over dimensions. Returns (B,) nats."""
+        squared = (x - self.mean) ** 2 * torch.exp(-self.logvar)
+        return -0.5 * (squared + self.logvar + LOG_2PI).flatten(1).sum(1)
+
+    def kl(self, other: Gaussian | None = None) -> Tensor:
+        """KL(self ‖ other) summed over dimensions; other defaults to N(0, I). Returns (B,) nats.
+
+        Kingma & Welling 2014, App. B, and its general form.
+        """
+        mean, logvar = (0.0, torch.zeros_like(self.mean)) if other is None else (other.mean, other.logvar)
+        ratio = self.logvar - logvar
+        squared = (self.mean - mean) ** 2 * torch.exp(-logvar)
+        return 0.5 * (squared + torch.expm1(ratio) - ratio).flatten(1).sum(1)

@@ -1,0 +1,113 @@
+"""How good is a model: its bound in bits, log p by importance, distances between sets of images."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lowerbound import data
+from lowerbound.vae import VAE
+
+
+@torch.no_grad()
+def bits_per_dim(
+    model: Any, x: Tensor, rng: torch.Generator | None = None, batch: int = 100
+) -> tuple[float, float]:
+    """The negative ELBO of uint8 images x (N, 1, H, W) in bits/dim: mean and its standard error.
+
+    model: anything with `bound(x, rng) -> Bound`.
+    """
+    device = next(model.parameters()).device
+    dims = x[0].numel()
+    values = torch.cat([
+        model.bound(data.to_unit(part).to(device), rng).bits_per_dim(dims).double().cpu() for part in x.split(batch)
+    ])
+    return float(values.mean()), float(values.std() / math.sqrt(len(values)))
+
+
+@torch.no_grad()
+def log_prob_importance(vae: VAE, x: Tensor, k: int, rng: torch.Generator | None = None) -> Tensor:
+    """log p(x) bounded by k importance samples: log 1/k Σ p(x, z_i)/q(z_i | x). Returns (B,) nats.
+
+    x: (B, ...) in [−1, 1]. Equal to the ELBO in the mean at k = 1, and not falling in k.
+    Burda et al. 2016, Eq. (8).
+    """
+    q = vae.posterior(x)
+    log_weights = []
+    for _ in range(k):
+        z = q.sample(rng)
+        prior = -0.5 * (z**2 + math.log(2 * math.pi)).flatten(1).sum(1)
+        log_weights.append(vae.decode(z).log_prob(x) + prior - q.log_prob(z))
+    return torch.logsumexp(torch.stack(log_weights), 0) - math.log(k)
+
+
+@torch.no_grad()
+def active_units(vae: VAE, x: Tensor, threshold: float = 0.01) -> int:
+    """How many latents the posterior's mean moves: Var_x E_q[z_j] > threshold. Burda et al. 2016, §5.2.
+
+    x: (N, ...) in [−1, 1].
+    """
+    return int((vae.posterior(x).mean.var(0) > threshold).sum())
+
+
+@torch.no_grad()
+def accuracy(classifier: nn.Module, images: data.Images, batch: int = 500) -> float:
+    """The share of images whose class is guessed right."""
+    device = next(classifier.parameters()).device
+    parts = zip(images.x.split(batch), images.y.split(batch), strict=True)
+    right = sum(int((classifier(data.to_unit(x).to(device)).argmax(1).cpu() == y).sum()) for x, y in parts)
+    return right / len(images.y)
+
+
+class _Features(nn.Module):
+    """Wraps a classifier the way torchmetrics wants its feature extractor: uint8 in, features out."""
+
+    def __init__(self, classifier: Any) -> None:
+        super().__init__()
+        self.classifier, self.num_features = classifier, int(classifier.num_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.classifier.features(data.to_unit(x))
+        return features.double()
+
+
+def distances(
+    classifier: nn.Module, real: Tensor, fake: Tensor, batch: int = 500, seed: int = 0
+) -> dict[str, float]:
+    """Fréchet and kernel distance between uint8 images real (N, 1, H, W) and fake (M, 1, H, W).
+
+    Both are computed by torchmetrics over the classifier's features: Heusel et al. 2017 (FID) and
+    Bińkowski et al. 2018 (KID), and compare only under one and the same classifier.
+    Raises ModuleNotFoundError if torchmetrics is missing.
+    """
+    try:
+        from torchmetrics.image.fid import FrechetInceptionDistance
+        from torchmetrics.image.kid import KernelInceptionDistance
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("distances need torchmetrics: pip install 'lowerbound[metrics]'") from error
+    frechet = FrechetInceptionDistance(feature=_Features(classifier).eval())
+    frechet.set_dtype(torch.float64)
+    kernel = KernelInceptionDistance(_Features(classifier).eval(), subset_size=min(1000, len(real), len(fake)))
+    for images, is_real in ((real, True), (fake, False)):
+        for part in images.split(batch):
+            frechet.update(part, real=is_real)
+            kernel.update(part, real=is_real)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        mean, std = kernel.compute()
+    return {"frechet": float(frechet.compute()), "kernel": float(mean), "kernel_std": float(std)}
+
+
+def summary(model: Any, test: data.Images, rng: torch.Generator | None = None) -> dict[str, float | int]:
+    """The figures for a model's card: accuracy of a classifier, bits/dim of the others on test images.
+
+    A diffusion model costs T network calls an image, so it is measured on the first 100 alone.
+    """
+    if hasattr(model, "features"):
+        return {"accuracy": round(accuracy(model, test), 4)}
+    x = test.x if isinstance(model, VAE) else test.x[:100]
+    mean, error = bits_per_dim(model, x, rng)
+    return {"bits_per_dim": round(mean, 4), "standard_error": round(error, 4), "test_images": len(x)}

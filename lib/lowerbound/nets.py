@@ -1,0 +1,252 @@
+"""The networks: encoder, decoder, U-Net and classifier for 28×28 images, and dense ones for the toys.
+
+Images are first folded 2×2 into channels (a patch stem), so that no convolution runs at 28×28:
+that is worth most of the speed on a CPU. Every denoiser is called as `net(xt, log_snr)`.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+MIN_LOG_SCALE = -7.0
+LOG_SNR_RANGE = 20.0
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(math.gcd(8, channels), channels)
+
+
+def _zero(layer: nn.Conv2d | nn.Linear) -> nn.Module:
+    """Zero the layer, so that its block starts as the identity."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class NoiseLevel(nn.Module):
+    """Embeds log SNR (B,) as (B, width): sinusoids at geometric frequencies, then two layers.
+
+    log SNR is clamped to ±20 nats, which no 8-bit image can tell from the ends.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.logspace(-1.5, 0.7, width // 4), persistent=False)
+        self.layers = nn.Sequential(nn.Linear(width // 2, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, log_snr: Tensor) -> Tensor:
+        """(B,) -> (B, width)."""
+        angle = log_snr.clamp(-LOG_SNR_RANGE, LOG_SNR_RANGE).float()[:, None] * self.frequencies
+        out: Tensor = self.layers(torch.cat([angle.sin(), angle.cos()], 1))
+        return out
+
+
+class ResBlock(nn.Module):
+    """Two 3×3 convolutions around a shortcut, scaled and shifted by the noise level when there is one.
+
+    (B, c_in, H, W) and optionally (B, cond) -> (B, c_out, H, W). Ho et al. 2020, App. B.
+    """
+
+    def __init__(self, c_in: int, c_out: int, cond: int = 0) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = _group_norm(c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.norm2, self.conv2 = _group_norm(c_out), _zero(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.film = nn.Linear(cond, 2 * c_out) if cond else None
+        self.shortcut = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
+
+    def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
+        """Apply the block."""
+        h = self.norm2(self.conv1(F.silu(self.norm1(x))))
+        if self.film is not None and cond is not None:
+            scale, shift = self.film(cond)[:, :, None, None].chunk(2, 1)
+            h = h * (1 + scale) + shift
+        out: Tensor = self.shortcut(x) + self.conv2(F.silu(h))
+        return out
+
+
+class SelfAttention(nn.Module):
+    """Every position looks at every other. (B, C, H, W) -> (B, C, H, W). Ho et al. 2020, App. B."""
+
+    def __init__(self, channels: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads, self.norm = heads, _group_norm(channels)
+        self.qkv, self.out = nn.Linear(channels, 3 * channels), _zero(nn.Linear(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer."""
+        B, C, H, W = x.shape
+        h = self.norm(x).flatten(2).transpose(1, 2)  # (B, C, H, W) -> (B, H·W, C)
+        q, k, v = self.qkv(h).view(B, H * W, 3, self.heads, C // self.heads).permute(2, 0, 3, 1, 4)
+        # 49 positions: two plain products beat torch's fused attention, whose backward is slow on a CPU.
+        weights = torch.softmax(q @ k.transpose(2, 3) / (C // self.heads) ** 0.5, 3)
+        h = (weights @ v).transpose(1, 2).reshape(B, H * W, C)
+        out: Tensor = x + self.out(h).transpose(1, 2).view(B, C, H, W)
+        return out
+
+
+class UNet(nn.Module):
+    """Predicts the noise ε in x_t, given log SNR(t).
+
+    xt (B, channels, 28, 28), log_snr (B,) -> (B, channels, 28, 28). Two levels after the patch stem,
+    14×14 and 7×7, self-attention at the lower. H and W must be multiples of 4. Ho et al. 2020, App. B.
+    """
+
+    def __init__(self, channels: int = 1, width: int = 64) -> None:
+        super().__init__()
+        cond, wide = 2 * width, 2 * width
+        self.noise_level = NoiseLevel(cond)
+        self.stem = nn.Conv2d(4 * channels, width, 3, padding=1)
+        self.down = nn.ModuleList([ResBlock(width, width, cond), ResBlock(width, width, cond)])
+        self.shrink = nn.Conv2d(width, wide, 3, stride=2, padding=1)
+        self.middle = nn.ModuleList([ResBlock(wide, wide, cond), ResBlock(wide, wide, cond)])
+        self.attention = nn.ModuleList([SelfAttention(wide), SelfAttention(wide)])
+        self.grow = nn.Conv2d(wide, width, 1)
+        self.up = nn.ModuleList([ResBlock(2 * width, width, cond), ResBlock(2 * width, width, cond)])
+        self.norm, self.head = _group_norm(width), _zero(nn.Conv2d(width, 4 * channels, 3, padding=1))
+
+    def forward(self, xt: Tensor, log_snr: Tensor) -> Tensor:
+        """Predict ε, float32 whatever the precision inside."""
+        cond = F.silu(self.noise_level(log_snr))
+        h = self.stem(F.pixel_unshuffle(xt, 2))  # (B, C, 28, 28) -> (B, width, 14, 14)
+        skips = []
+        for block in self.down:
+            h = block(h, cond)
+            skips.append(h)
+        h = self.shrink(h)  # -> (B, 2·width, 7, 7)
+        for block, attend in zip(self.middle, self.attention, strict=True):
+            h = attend(block(h, cond))
+        h = F.interpolate(self.grow(h), scale_factor=2.0)  # -> (B, width, 14, 14)
+        for block in self.up:
+            h = block(torch.cat([h, skips.pop()], 1), cond)
+        return F.pixel_shuffle(self.head(F.silu(self.norm(h))), 2).to(xt.dtype)
+
+
+class Encoder(nn.Module):
+    """q(z | x) of the VAE: x (B, 1, 28, 28) -> mean and logvar, each (B, latents)."""
+
+    def __init__(self, latents: int = 64, width: int = 64) -> None:
+        super().__init__()
+        wide = 2 * width
+        self.layers = nn.Sequential(
+            nn.PixelUnshuffle(2), nn.Conv2d(4, width, 3, padding=1), ResBlock(width, width),
+            nn.Conv2d(width, wide, 3, stride=2, padding=1), ResBlock(wide, wide),
+            _group_norm(wide), nn.SiLU(), nn.Conv2d(wide, 16, 1), nn.Flatten(),
+            nn.Linear(16 * 7 * 7, 2 * latents),
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode; logvar is kept within ±10 so that no exp overflows."""
+        mean, logvar = self.layers(x).to(x.dtype).chunk(2, 1)
+        return mean, logvar.clamp(-10, 10)
+
+
+class Decoder(nn.Module):
+    """p(x | z) of the VAE: z (B, latents) -> mean and log_scale of each pixel, each (B, 1, 28, 28)."""
+
+    def __init__(self, latents: int = 64, width: int = 64) -> None:
+        super().__init__()
+        wide = 2 * width
+        self.latents = latents
+        self.layers = nn.Sequential(
+            nn.Linear(latents, 16 * 7 * 7), nn.Unflatten(1, (16, 7, 7)), nn.Conv2d(16, wide, 1),
+            ResBlock(wide, wide), ResBlock(wide, wide),
+            nn.Upsample(scale_factor=2.0), nn.Conv2d(wide, width, 3, padding=1),
+            ResBlock(width, width), ResBlock(width, width), _group_norm(width), nn.SiLU(),
+        )
+        self.head = nn.Conv2d(width, 8, 3, padding=1)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode; log_scale stays above −7, a fifth of a grey level."""
+        h = self.layers(z)
+        with torch.autocast(z.device.type, enabled=False):  # bfloat16 is coarser than a grey level near ±1
+            mean, log_scale = F.pixel_shuffle(self.head(h.to(z.dtype)), 2).chunk(2, 1)
+        return mean, MIN_LOG_SCALE + F.softplus(log_scale - MIN_LOG_SCALE)
+
+
+class Classifier(nn.Module):
+    """Ten classes of garments, and the features that image distances are measured in.
+
+    x (B, 1, 28, 28) in [−1, 1] -> logits (B, 10); `features(x)` -> (B, num_features).
+    """
+
+    def __init__(self, width: int = 32, num_features: int = 64) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.body = nn.Sequential(
+            nn.PixelUnshuffle(2), nn.Conv2d(4, width, 3, padding=1),
+            ResBlock(width, width), nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+            ResBlock(2 * width, 2 * width), ResBlock(2 * width, 2 * width),
+            _group_norm(2 * width), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(2 * width, num_features),
+        )
+        self.head = nn.Linear(num_features, 10)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, num_features), the last layer before the logits."""
+        out: Tensor = self.body(x).to(x.dtype)
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 10) logits."""
+        out: Tensor = self.head(F.silu(self.features(x)))
+        return out
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """Cross-entropy against labels y (B,). Returns (B,) nats."""
+        return F.cross_entropy(self(x), y, reduction="none", label_smoothing=0.05)
+
+
+def dense(sizes: list[int]) -> nn.Sequential:
+    """Linear layers of these sizes with SiLU between them; [2, 64, 1] has one hidden layer."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(sizes):
+        layers += [nn.Linear(n_in, n_out), nn.SiLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+class DenseEncoder(nn.Module):
+    """q(z | x) for points: x (B, dims) -> mean and logvar, each (B, latents)."""
+
+    def __init__(self, dims: int, latents: int, width: int = 64) -> None:
+        super().__init__()
+        self.layers = dense([dims, width, width, 2 * latents])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode."""
+        mean, logvar = self.layers(x).chunk(2, 1)
+        return mean, logvar.clamp(-10, 10)
+
+
+class DenseDecoder(nn.Module):
+    """p(x | z) for points: z (B, latents) -> mean and log_scale, each (B, dims); one scale per dimension."""
+
+    def __init__(self, dims: int, latents: int, width: int = 64) -> None:
+        super().__init__()
+        self.latents, self.layers = latents, dense([latents, width, width, dims])
+        self.log_scale = nn.Parameter(torch.zeros(dims))
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode."""
+        mean = self.layers(z)
+        return mean, self.log_scale.expand_as(mean)
+
+
+class DenseDenoiser(nn.Module):
+    """ε for points: xt (B, dims), log_snr (B,) -> (B, dims)."""
+
+    def __init__(self, dims: int, width: int = 128) -> None:
+        super().__init__()
+        self.noise_level, self.layers = NoiseLevel(32), dense([dims + 32, width, width, width, dims])
+
+    def forward(self, xt: Tensor, log_snr: Tensor) -> Tensor:
+        """Predict ε."""
+        out: Tensor = self.layers(torch.cat([xt, self.noise_level(log_snr).to(xt.dtype)], 1))
+        return out

@@ -1,0 +1,118 @@
+"""Models by name: build one from its architecture, save it with a card, load a trained one.
+
+Weights are safetensors, never pickle; the card beside them is JSON and says what made them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import nn
+
+from lowerbound import schedule as schedules
+from lowerbound.diffusion import Diffusion, l_bound, l_simple
+from lowerbound.nets import Classifier, Decoder, Encoder, UNet
+from lowerbound.vae import VAE
+
+SCHEDULES = {"linear": schedules.linear, "cosine": schedules.cosine, "log-snr-linear": schedules.log_snr_linear}
+OBJECTIVES = {"simple": l_simple, "bound": l_bound}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What is needed to build a model for 28×28 images; strings here, objects in the library.
+
+    model: "vae", "ddpm" or "classifier"; width: channels at 14×14
+    latents, beta: of a VAE; T, schedule, objective: of a DDPM
+    """
+
+    model: str
+    width: int = 64
+    latents: int = 64
+    beta: float = 1.0
+    T: int = 1000
+    schedule: str = "cosine"
+    objective: str = "simple"
+
+
+def build(architecture: Architecture) -> nn.Module:
+    """A new model with random weights. Raises ValueError for a name that is not known."""
+    a = architecture
+    if a.model == "vae":
+        return VAE(Encoder(a.latents, a.width), Decoder(a.latents, a.width), beta=a.beta)
+    if a.model == "classifier":
+        return Classifier(a.width)
+    if a.model != "ddpm":
+        raise ValueError(f"model must be 'vae', 'ddpm' or 'classifier', got {a.model!r}")
+    for value, known in ((a.schedule, SCHEDULES), (a.objective, OBJECTIVES)):
+        if value not in known:
+            raise ValueError(f"{value!r} is not one of {', '.join(known)}")
+    return Diffusion(UNet(width=a.width), SCHEDULES[a.schedule](a.T), objective=OBJECTIVES[a.objective])
+
+
+def parameters(model: nn.Module) -> int:
+    """How many numbers training adjusts."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def names() -> list[str]:
+    """The trained models that ship with the package."""
+    return sorted(f.name[: -len(".safetensors")] for f in _assets().iterdir() if f.name.endswith(".safetensors"))
+
+
+def card(name: str, folder: Path | None = None) -> dict[str, Any]:
+    """What a trained model is: architecture, preset, data, seed, steps, commit, hardware, time, metrics.
+
+    folder: where it was saved, the package's own by default. Raises FileNotFoundError for an unknown name.
+    """
+    path = (folder or _assets()) / f"{name}.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"no trained model {name!r} in {path.parent}; there is: {', '.join(names())}")
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def load(name: str, folder: Path | None = None, device: str | torch.device = "cpu") -> Any:
+    """A trained model in eval mode, float32. Returns a VAE, a Diffusion or a Classifier.
+
+    Raises FileNotFoundError for an unknown name, ValueError if the weights are not those of the card.
+    """
+    about = card(name, folder)
+    path = (folder or _assets()) / f"{name}.safetensors"
+    if hashlib.sha256(path.read_bytes()).hexdigest() != about["weights"]["sha256"]:
+        raise ValueError(f"{path} is not the file its card describes; reinstall the package or train it again")
+    model = build(Architecture(**about["architecture"]))
+    model.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    return model.to(device).eval()
+
+
+def export(model: nn.Module, name: str, architecture: Architecture, about: dict[str, Any], folder: Path) -> Path:
+    """Write NAME.safetensors (float16) and its card NAME.json; `about` is merged into the card.
+
+    Returns the path of the weights.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    weights = save({k: v.detach().cpu().half().contiguous() for k, v in model.state_dict().items()})
+    path.write_bytes(weights)
+    described = {
+        "name": name,
+        "architecture": asdict(architecture),
+        "weights": {
+            "sha256": hashlib.sha256(weights).hexdigest(), "dtype": "float16", "parameters": parameters(model),
+        },
+        **about,
+    }
+    (folder / f"{name}.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _assets() -> Path:
+    return Path(str(resources.files("lowerbound") / "assets"))
