@@ -19,7 +19,16 @@ import torch
 from torch import Tensor
 
 CLASSES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
 )
 SUBSET_PER_CLASS = {"train": 400, "test": 100}
 SHA256 = {
@@ -112,10 +121,8 @@ def _digest(images: Images) -> str:
 
 def _verified(images: Images, kind: str, split: str) -> Images:
     if _digest(images) != SHA256[kind, split]:
-        raise ValueError(
-            f"the {kind} {split} set of Fashion-MNIST is damaged (its SHA-256 differs); delete "
-            f"{'the FashionMNIST folder in ' + str(cache_folder()) if kind == 'full' else 'and reinstall the package'}"
-        )
+        remedy = "delete its FashionMNIST folder" if kind == "full" else "reinstall the package"
+        raise ValueError(f"the {kind} {split} set of Fashion-MNIST is damaged (SHA-256 differs); {remedy}")
     return images
 
 
@@ -169,7 +176,7 @@ def ring(modes: int = 8, radius: float = 1.5, std: float = 0.12) -> Mixture:
 
 
 def spiral(n: int, rng: torch.Generator | None = None, noise: float = 0.05) -> Tensor:
-    """n points on a spiral of two turns in the plane, about unit variance. (n, 2) float32."""
+    """N points on a spiral of two turns in the plane, about unit variance. (n, 2) float32."""
     u = torch.rand(n, generator=rng).sqrt() * 4 * math.pi
     points = torch.stack([u.cos(), u.sin()], 1) * u[:, None] / (2 * math.pi)
     return points + noise * torch.randn(n, 2, generator=rng)

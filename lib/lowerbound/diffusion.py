@@ -5,6 +5,7 @@ Numbers in the comments are equations of Ho et al. 2020 (DDPM).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -109,8 +110,13 @@ class Diffusion(nn.Module):
     def respaced(self, steps: int) -> Diffusion:
         """The same network over `steps` of the T noise levels; its log_width is a copy."""
         model = Diffusion(
-            self.net, self.schedule.respace(steps), self.shape, self.likelihood, self.objective,
-            self.variance, clip=self.clip,
+            self.net,
+            self.schedule.respace(steps),
+            self.shape,
+            self.likelihood,
+            self.objective,
+            self.variance,
+            clip=self.clip,
         ).train(self.training)
         model.log_width = nn.Parameter(self.log_width.detach().clone())
         return model
@@ -164,10 +170,9 @@ class Diffusion(nn.Module):
 
         t is uniform on 1..T for each example and stratified over the batch. Kingma et al. 2021, App. I.1.
         """
-        B, like = len(x), {"generator": rng, "device": x.device}
-        u = torch.arange(B, device=x.device) / B + torch.rand(1, **like)  # type: ignore[arg-type]
+        u = torch.arange(len(x), device=x.device) / len(x) + torch.rand(1, generator=rng, device=x.device)
         t = 1 + (u.frac() * self.schedule.T).long()
-        eps = torch.randn(x.shape, dtype=x.dtype, **like)  # type: ignore[call-overload]
+        eps = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
         xt = self.q_sample(x, t, eps)
         return self.objective(self, Noised(x, t, eps, xt, self.predict_eps(xt, t)))
 
@@ -217,7 +222,6 @@ class Diffusion(nn.Module):
     ) -> Tensor:
         """Draw n examples: x_T from N(0, I), then down the chain. Returns (n, *shape)."""
         like = next(self.parameters())
-        x = torch.randn(n, *self.shape, generator=rng, device=like.device, dtype=like.dtype)
-        for x in sampler(self, x, rng=rng, progress=progress):  # noqa: B020
-            pass
-        return x
+        xT = torch.randn(n, *self.shape, generator=rng, device=like.device, dtype=like.dtype)
+        *_, x0 = deque(sampler(self, xT, rng=rng, progress=progress), maxlen=1)
+        return x0

@@ -25,7 +25,7 @@ class Gaussian:
     logvar: Tensor
 
     def __post_init__(self) -> None:
-        if torch.broadcast_shapes(self.mean.shape, self.logvar.shape) != self.mean.shape:
+        if not _broadcasts(self.logvar.shape, self.mean.shape):
             raise ValueError(
                 f"logvar {tuple(self.logvar.shape)} must broadcast to mean {tuple(self.mean.shape)}; "
                 "give it the same shape, or a scalar"
@@ -55,3 +55,9 @@ class Gaussian:
         ratio = self.logvar - logvar
         squared = (self.mean - mean) ** 2 * torch.exp(-logvar)
         return 0.5 * (squared + torch.expm1(ratio) - ratio).flatten(1).sum(1)
+
+
+def _broadcasts(small: torch.Size, large: torch.Size) -> bool:
+    """Whether `small` expands to `large` without growing it."""
+    tail = large[len(large) - len(small) :]
+    return len(small) <= len(large) and all(a in (1, b) for a, b in zip(small, tail, strict=True))

@@ -22,15 +22,18 @@ def bits_per_dim(
     """
     device = next(model.parameters()).device
     dims = x[0].numel()
-    values = torch.cat([
-        model.bound(data.to_unit(part).to(device), rng).bits_per_dim(dims).double().cpu() for part in x.split(batch)
-    ])
+    values = torch.cat(
+        [
+            model.bound(data.to_unit(part).to(device), rng).bits_per_dim(dims).double().cpu()
+            for part in torch.split(x, batch)
+        ]
+    )
     return float(values.mean()), float(values.std() / math.sqrt(len(values)))
 
 
 @torch.no_grad()
 def log_prob_importance(vae: VAE, x: Tensor, k: int, rng: torch.Generator | None = None) -> Tensor:
-    """log p(x) bounded by k importance samples: log 1/k Σ p(x, z_i)/q(z_i | x). Returns (B,) nats.
+    """Log p(x) bounded by k importance samples: log 1/k Σ p(x, z_i)/q(z_i | x). Returns (B,) nats.
 
     x: (B, ...) in [−1, 1]. Equal to the ELBO in the mean at k = 1, and not falling in k.
     Burda et al. 2016, Eq. (8).
@@ -57,7 +60,7 @@ def active_units(vae: VAE, x: Tensor, threshold: float = 0.01) -> int:
 def accuracy(classifier: nn.Module, images: data.Images, batch: int = 500) -> float:
     """The share of images whose class is guessed right."""
     device = next(classifier.parameters()).device
-    parts = zip(images.x.split(batch), images.y.split(batch), strict=True)
+    parts = zip(torch.split(images.x, batch), torch.split(images.y, batch), strict=True)
     right = sum(int((classifier(data.to_unit(x).to(device)).argmax(1).cpu() == y).sum()) for x, y in parts)
     return right / len(images.y)
 
@@ -90,9 +93,11 @@ def distances(
         raise ModuleNotFoundError("distances need torchmetrics: pip install 'lowerbound[metrics]'") from error
     frechet = FrechetInceptionDistance(feature=_Features(classifier).eval())
     frechet.set_dtype(torch.float64)
-    kernel = KernelInceptionDistance(_Features(classifier).eval(), subset_size=min(1000, len(real), len(fake)))
+    kernel = KernelInceptionDistance(
+        _Features(classifier).eval(), subset_size=min(1000, len(real), len(fake))
+    )
     for images, is_real in ((real, True), (fake, False)):
-        for part in images.split(batch):
+        for part in torch.split(images, batch):
             frechet.update(part, real=is_real)
             kernel.update(part, real=is_real)
     with torch.random.fork_rng(devices=[]):

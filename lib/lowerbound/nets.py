@@ -1,4 +1,4 @@
-"""The networks: encoder, decoder, U-Net and classifier for 28×28 images, and dense ones for the toys.
+"""The networks for 28×28 images: encoder, decoder, U-Net and classifier.
 
 Images are first folded 2×2 into channels (a patch stem), so that no convolution runs at 28×28:
 that is worth most of the speed on a CPU. Every denoiser is called as `net(xt, log_snr)`.
@@ -7,7 +7,6 @@ that is worth most of the speed on a CPU. Every denoiser is called as `net(xt, l
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -136,9 +135,15 @@ class Encoder(nn.Module):
         super().__init__()
         wide = 2 * width
         self.layers = nn.Sequential(
-            nn.PixelUnshuffle(2), nn.Conv2d(4, width, 3, padding=1), ResBlock(width, width),
-            nn.Conv2d(width, wide, 3, stride=2, padding=1), ResBlock(wide, wide),
-            _group_norm(wide), nn.SiLU(), nn.Conv2d(wide, 16, 1), nn.Flatten(),
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(4, width, 3, padding=1),
+            ResBlock(width, width),
+            nn.Conv2d(width, wide, 3, stride=2, padding=1),
+            ResBlock(wide, wide),
+            _group_norm(wide),
+            nn.SiLU(),
+            nn.Conv2d(wide, 16, 1),
+            nn.Flatten(),
             nn.Linear(16 * 7 * 7, 2 * latents),
         )
 
@@ -156,10 +161,17 @@ class Decoder(nn.Module):
         wide = 2 * width
         self.latents = latents
         self.layers = nn.Sequential(
-            nn.Linear(latents, 16 * 7 * 7), nn.Unflatten(1, (16, 7, 7)), nn.Conv2d(16, wide, 1),
-            ResBlock(wide, wide), ResBlock(wide, wide),
-            nn.Upsample(scale_factor=2.0), nn.Conv2d(wide, width, 3, padding=1),
-            ResBlock(width, width), ResBlock(width, width), _group_norm(width), nn.SiLU(),
+            nn.Linear(latents, 16 * 7 * 7),
+            nn.Unflatten(1, (16, 7, 7)),
+            nn.Conv2d(16, wide, 1),
+            ResBlock(wide, wide),
+            ResBlock(wide, wide),
+            nn.Upsample(scale_factor=2.0),
+            nn.Conv2d(wide, width, 3, padding=1),
+            ResBlock(width, width),
+            ResBlock(width, width),
+            _group_norm(width),
+            nn.SiLU(),
         )
         self.head = nn.Conv2d(width, 8, 3, padding=1)
 
@@ -181,10 +193,16 @@ class Classifier(nn.Module):
         super().__init__()
         self.num_features = num_features
         self.body = nn.Sequential(
-            nn.PixelUnshuffle(2), nn.Conv2d(4, width, 3, padding=1),
-            ResBlock(width, width), nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
-            ResBlock(2 * width, 2 * width), ResBlock(2 * width, 2 * width),
-            _group_norm(2 * width), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(4, width, 3, padding=1),
+            ResBlock(width, width),
+            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+            ResBlock(2 * width, 2 * width),
+            ResBlock(2 * width, 2 * width),
+            _group_norm(2 * width),
+            nn.SiLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
             nn.Linear(2 * width, num_features),
         )
         self.head = nn.Linear(num_features, 10)
@@ -202,51 +220,3 @@ class Classifier(nn.Module):
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """Cross-entropy against labels y (B,). Returns (B,) nats."""
         return F.cross_entropy(self(x), y, reduction="none", label_smoothing=0.05)
-
-
-def dense(sizes: list[int]) -> nn.Sequential:
-    """Linear layers of these sizes with SiLU between them; [2, 64, 1] has one hidden layer."""
-    layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(sizes):
-        layers += [nn.Linear(n_in, n_out), nn.SiLU()]
-    return nn.Sequential(*layers[:-1])
-
-
-class DenseEncoder(nn.Module):
-    """q(z | x) for points: x (B, dims) -> mean and logvar, each (B, latents)."""
-
-    def __init__(self, dims: int, latents: int, width: int = 64) -> None:
-        super().__init__()
-        self.layers = dense([dims, width, width, 2 * latents])
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode."""
-        mean, logvar = self.layers(x).chunk(2, 1)
-        return mean, logvar.clamp(-10, 10)
-
-
-class DenseDecoder(nn.Module):
-    """p(x | z) for points: z (B, latents) -> mean and log_scale, each (B, dims); one scale per dimension."""
-
-    def __init__(self, dims: int, latents: int, width: int = 64) -> None:
-        super().__init__()
-        self.latents, self.layers = latents, dense([latents, width, width, dims])
-        self.log_scale = nn.Parameter(torch.zeros(dims))
-
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode."""
-        mean = self.layers(z)
-        return mean, self.log_scale.expand_as(mean)
-
-
-class DenseDenoiser(nn.Module):
-    """ε for points: xt (B, dims), log_snr (B,) -> (B, dims)."""
-
-    def __init__(self, dims: int, width: int = 128) -> None:
-        super().__init__()
-        self.noise_level, self.layers = NoiseLevel(32), dense([dims + 32, width, width, width, dims])
-
-    def forward(self, xt: Tensor, log_snr: Tensor) -> Tensor:
-        """Predict ε."""
-        out: Tensor = self.layers(torch.cat([xt, self.noise_level(log_snr).to(xt.dtype)], 1))
-        return out

@@ -54,7 +54,7 @@ class Schedule:
 
     @property
     def log_snr(self) -> Tensor:
-        """log SNR(t), what the network is told. (T + 1,)."""
+        """Log SNR(t), what the network is told. (T + 1,)."""
         return torch.log(self.alpha_bar) - torch.log1p(-self.alpha_bar)
 
     @property
@@ -105,7 +105,7 @@ def cosine(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) -> Schedule
 
 
 def log_snr_linear(T: int = 1000, log_snr_1: float = 13.0, log_snr_T: float = -6.0) -> Schedule:
-    """log SNR falls in equal steps from log_snr_1 at t = 1 to log_snr_T at t = T.
+    """Log SNR falls in equal steps from log_snr_1 at t = 1 to log_snr_T at t = T.
 
     Every step then costs the bound the same weight on the ε-error. Kingma et al. 2021, App. D.
     The two ends are in nats of log SNR. Raises ValueError if T < 1 or the ends are not falling.
@@ -113,8 +113,10 @@ def log_snr_linear(T: int = 1000, log_snr_1: float = 13.0, log_snr_T: float = -6
     _check_T(T)
     if log_snr_1 <= log_snr_T:
         raise ValueError(f"log SNR must fall: got log_snr_1 = {log_snr_1} <= log_snr_T = {log_snr_T}")
-    log_snr = torch.linspace(log_snr_1, log_snr_T, T, dtype=torch.float64) if T > 1 else torch.tensor(
-        [log_snr_T], dtype=torch.float64
+    log_snr = (
+        torch.linspace(log_snr_1, log_snr_T, T, dtype=torch.float64)
+        if T > 1
+        else torch.tensor([log_snr_T], dtype=torch.float64)
     )
     return Schedule(torch.cat([torch.ones(1, dtype=torch.float64), torch.sigmoid(log_snr)]))
 

@@ -34,6 +34,7 @@ class VAE(nn.Module):
         if beta < 0:
             raise ValueError(f"beta must be 0 or more, got {beta}")
         self.encoder, self.decoder, self.likelihood, self.beta = encoder, decoder, likelihood, beta
+        self.latents: int = decoder.latents  # type: ignore[assignment]
 
     def posterior(self, x: Tensor) -> Gaussian:
         """q(z | x): x (B, ...) -> Gaussian over (B, K)."""
@@ -61,6 +62,6 @@ class VAE(nn.Module):
         Returns (n, ...).
         """
         like = next(self.parameters())
-        z = torch.randn(n, int(self.decoder.latents), generator=rng, device=like.device, dtype=like.dtype)
+        z = torch.randn(n, self.latents, generator=rng, device=like.device, dtype=like.dtype)
         p = self.decode(z)
         return p.sample(rng) if last_noise else p.mean

@@ -21,7 +21,11 @@ from lowerbound.diffusion import Diffusion, l_bound, l_simple
 from lowerbound.nets import Classifier, Decoder, Encoder, UNet
 from lowerbound.vae import VAE
 
-SCHEDULES = {"linear": schedules.linear, "cosine": schedules.cosine, "log-snr-linear": schedules.log_snr_linear}
+SCHEDULES = {
+    "linear": schedules.linear,
+    "cosine": schedules.cosine,
+    "log-snr-linear": schedules.log_snr_linear,
+}
 OBJECTIVES = {"simple": l_simple, "bound": l_bound}
 
 
@@ -64,7 +68,9 @@ def parameters(model: nn.Module) -> int:
 
 def names() -> list[str]:
     """The trained models that ship with the package."""
-    return sorted(f.name[: -len(".safetensors")] for f in _assets().iterdir() if f.name.endswith(".safetensors"))
+    return sorted(
+        f.name[: -len(".safetensors")] for f in _assets().iterdir() if f.name.endswith(".safetensors")
+    )
 
 
 def card(name: str, folder: Path | None = None) -> dict[str, Any]:
@@ -87,13 +93,17 @@ def load(name: str, folder: Path | None = None, device: str | torch.device = "cp
     about = card(name, folder)
     path = (folder or _assets()) / f"{name}.safetensors"
     if hashlib.sha256(path.read_bytes()).hexdigest() != about["weights"]["sha256"]:
-        raise ValueError(f"{path} is not the file its card describes; reinstall the package or train it again")
+        raise ValueError(
+            f"{path} is not the file its card describes; reinstall the package or train it again"
+        )
     model = build(Architecture(**about["architecture"]))
     model.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return model.to(device).eval()
 
 
-def export(model: nn.Module, name: str, architecture: Architecture, about: dict[str, Any], folder: Path) -> Path:
+def export(
+    model: nn.Module, name: str, architecture: Architecture, about: dict[str, Any], folder: Path
+) -> Path:
     """Write NAME.safetensors (float16) and its card NAME.json; `about` is merged into the card.
 
     Returns the path of the weights.
@@ -106,7 +116,9 @@ def export(model: nn.Module, name: str, architecture: Architecture, about: dict[
         "name": name,
         "architecture": asdict(architecture),
         "weights": {
-            "sha256": hashlib.sha256(weights).hexdigest(), "dtype": "float16", "parameters": parameters(model),
+            "sha256": hashlib.sha256(weights).hexdigest(),
+            "dtype": "float16",
+            "parameters": parameters(model),
         },
         **about,
     }

@@ -1,0 +1,174 @@
+"""One training loop for every model, with averaged weights and checkpoints.
+
+A run that is killed goes on from its last checkpoint to the same weights: the order of the data is a
+function of seed and step, and the checkpoint holds the state of the noise generator.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from lowerbound import data
+
+Loss = Callable[[nn.Module, Tensor, Tensor | None, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: everything but the model and the data.
+
+    batch: images a step; lr: peak learning rate of Adam, after `warmup` steps, decaying to 0 by a cosine
+    ema: decay of the averaged weights that are kept; clip: largest gradient norm; seed: of order and noise
+    precision: "float32" or "bfloat16" (autocast, where the processor has it)
+    """
+
+    steps: int = 2000
+    batch: int = 64
+    lr: float = 1e-3
+    warmup: int = 200
+    ema: float = 0.999
+    clip: float = 1.0
+    seed: int = 0
+    precision: str = "float32"
+
+
+def default_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
+    """`model.loss(x, rng)` per dimension of x, so that one learning rate fits images and points."""
+    loss: Tensor = model.loss(x, rng).mean() / x[0].numel()
+    return loss
+
+
+def classifier_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
+    """Cross-entropy, on images shifted by up to two pixels and mirrored at random."""
+    if torch.rand((), generator=rng, device=x.device) < 0.5:
+        x = x.flip(3)
+    dy, dx = torch.randint(-2, 3, (2,), generator=rng, device=x.device).tolist()
+    loss: Tensor = model.loss(x.roll((dy, dx), (2, 3)), y).mean()
+    return loss
+
+
+def fit(
+    model: nn.Module,
+    x: Tensor,
+    recipe: Recipe,
+    y: Tensor | None = None,
+    loss: Loss = default_loss,
+    *,
+    checkpoint: Path | None = None,
+    every: int = 500,
+    progress: bool = True,
+) -> list[float]:
+    """Train model in place on x and leave the averaged weights in it. Returns the loss of every step.
+
+    x: (N, ...) uint8 images, scaled batch by batch, or float points; y: (N,) labels if `loss` wants them
+    checkpoint: a file written every `every` steps and on Ctrl-C; if it exists the run goes on from it
+
+    Raises FloatingPointError when the loss is not finite, ValueError for a checkpoint of another run.
+    """
+    device = next(model.parameters()).device
+    rng = torch.Generator(device).manual_seed(recipe.seed)
+    average, losses = deepcopy(model).requires_grad_(False), []
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr, betas=(0.9, 0.99))
+    plan = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, recipe))
+    state = {"model": model, "average": average, "optimizer": optimizer, "plan": plan}
+    if checkpoint is not None and checkpoint.exists():
+        losses = _restore(checkpoint, state, recipe, rng)
+    bar = tqdm(
+        range(len(losses), recipe.steps), disable=not progress, initial=len(losses), total=recipe.steps
+    )
+    with _Interrupt() as interrupt:
+        for step in bar:
+            rows = _rows(len(x), step, recipe)
+            batch = (data.to_unit(x[rows]) if x.dtype == torch.uint8 else x[rows]).to(device)
+            labels = None if y is None else y[rows].to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+                value = loss(model, batch, labels, rng)
+            losses.append(value.item())
+            if not torch.isfinite(value):
+                raise FloatingPointError(
+                    f"the loss is {losses[-1]} at step {step}; lower lr (now {recipe.lr}) or use float32"
+                )
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+            optimizer.step()
+            plan.step()
+            decay = min(recipe.ema, (1 + step) / (10 + step))  # short memory while the weights move fast
+            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+            if step % 20 == 0:
+                bar.set_postfix(loss=f"{sum(losses[-200:]) / len(losses[-200:]):.4f}", refresh=False)
+            if checkpoint is not None and ((step + 1) % every == 0 or interrupt.asked):
+                _write(checkpoint, state, recipe, rng, losses)
+            if interrupt.asked:
+                raise KeyboardInterrupt
+    model.load_state_dict(average.state_dict())
+    return losses
+
+
+class _Interrupt:
+    """Holds Ctrl-C back until the step is complete, so that what is saved is a whole state."""
+
+    def __enter__(self) -> _Interrupt:
+        self.asked = False
+        self.main = threading.current_thread() is threading.main_thread()
+        if self.main:
+            self.previous = signal.signal(signal.SIGINT, lambda *_: setattr(self, "asked", True))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.main:
+            signal.signal(signal.SIGINT, self.previous)
+
+
+@lru_cache(maxsize=2)
+def _order(n: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+
+
+def _rows(n: int, step: int, recipe: Recipe) -> Tensor:
+    """Which examples a step sees: epochs of shuffled data, a function of seed and step alone."""
+    rows = torch.arange(step * recipe.batch, (step + 1) * recipe.batch)
+    epochs = rows // n
+    seen = range(int(epochs[0]), int(epochs[-1]) + 1)
+    return torch.cat([_order(n, recipe.seed, e)[rows[epochs == e] % n] for e in seen])
+
+
+def _lr_factor(step: int, recipe: Recipe) -> float:
+    """Linear warm-up, then half a cosine down to zero."""
+    warm = min(1.0, (step + 1) / max(recipe.warmup, 1))
+    cosine = 0.5 * (1 + torch.cos(torch.tensor(min(step / recipe.steps, 1.0)) * torch.pi).item())
+    return warm * cosine
+
+
+def _write(
+    path: Path, state: dict[str, Any], recipe: Recipe, rng: torch.Generator, losses: list[float]
+) -> None:
+    """Write the checkpoint beside its final name, then rename: never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = {name: part.state_dict() for name, part in state.items()}
+    partial = path.with_suffix(".partial")
+    torch.save({**whole, "recipe": asdict(recipe), "rng": rng.get_state(), "losses": losses}, partial)
+    os.replace(partial, path)
+
+
+def _restore(path: Path, state: dict[str, Any], recipe: Recipe, rng: torch.Generator) -> list[float]:
+    saved = torch.load(path, weights_only=True, map_location="cpu")
+    if saved["recipe"] != asdict(recipe):
+        raise ValueError(f"{path} belongs to a run with other settings; delete it, or choose another --out")
+    for name, part in state.items():
+        part.load_state_dict(saved[name])
+    rng.set_state(saved["rng"])
+    losses: list[float] = saved["losses"]
+    return losses
