@@ -7,8 +7,10 @@ function of seed and step, and the checkpoint holds the state of the noise gener
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -44,6 +46,16 @@ class Recipe:
     precision: str = "float32"
 
 
+class Losses(list[float]):
+    """The loss of every step, and what the steps took, resumed parts included.
+
+    seconds: by the clock; cpu_seconds: of processor time
+    """
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
 def default_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
     """`model.loss(x, rng)` per dimension of x, so that one learning rate fits images and points."""
     loss: Tensor = model.loss(x, rng).mean() / x[0].numel()
@@ -69,7 +81,7 @@ def fit(
     checkpoint: Path | None = None,
     every: int = 500,
     progress: bool = True,
-) -> list[float]:
+) -> Losses:
     """Train model in place on x and leave the averaged weights in it. Returns the loss of every step.
 
     x: (N, ...) uint8 images, scaled batch by batch, or float points; y: (N,) labels if `loss` wants them
@@ -79,7 +91,7 @@ def fit(
     """
     device = next(model.parameters()).device
     rng = torch.Generator(device).manual_seed(recipe.seed)
-    average, losses = deepcopy(model).requires_grad_(False), []
+    average, losses = deepcopy(model).requires_grad_(False), Losses()
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr, betas=(0.9, 0.99))
     plan = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, recipe))
     state = {"model": model, "average": average, "optimizer": optimizer, "plan": plan}
@@ -88,6 +100,7 @@ def fit(
     bar = tqdm(
         range(len(losses), recipe.steps), disable=not progress, initial=len(losses), total=recipe.steps
     )
+    began = time.monotonic() - losses.seconds, time.process_time() - losses.cpu_seconds
     with _Interrupt() as interrupt:
         for step in bar:
             rows = _rows(len(x), step, recipe)
@@ -109,6 +122,7 @@ def fit(
             torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
             if step % 20 == 0:
                 bar.set_postfix(loss=f"{sum(losses[-200:]) / len(losses[-200:]):.4f}", refresh=False)
+            losses.seconds, losses.cpu_seconds = time.monotonic() - began[0], time.process_time() - began[1]
             if checkpoint is not None and ((step + 1) % every == 0 or interrupt.asked):
                 _write(checkpoint, state, recipe, rng, losses)
             if interrupt.asked:
@@ -152,23 +166,32 @@ def _lr_factor(step: int, recipe: Recipe) -> float:
     return warm * cosine
 
 
-def _write(
-    path: Path, state: dict[str, Any], recipe: Recipe, rng: torch.Generator, losses: list[float]
-) -> None:
+def _write(path: Path, state: dict[str, Any], recipe: Recipe, rng: torch.Generator, losses: Losses) -> None:
     """Write the checkpoint beside its final name, then rename: never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = {name: part.state_dict() for name, part in state.items()}
+    times = {"seconds": losses.seconds, "cpu_seconds": losses.cpu_seconds}
     partial = path.with_suffix(".partial")
-    torch.save({**whole, "recipe": asdict(recipe), "rng": rng.get_state(), "losses": losses}, partial)
+    torch.save(
+        {**whole, "recipe": asdict(recipe), "rng": rng.get_state(), "losses": list(losses), **times}, partial
+    )
     os.replace(partial, path)
 
 
-def _restore(path: Path, state: dict[str, Any], recipe: Recipe, rng: torch.Generator) -> list[float]:
-    saved = torch.load(path, weights_only=True, map_location="cpu")
-    if saved["recipe"] != asdict(recipe):
-        raise ValueError(f"{path} belongs to a run with other settings; delete it, or choose another --out")
-    for name, part in state.items():
-        part.load_state_dict(saved[name])
+def _restore(path: Path, state: dict[str, Any], recipe: Recipe, rng: torch.Generator) -> Losses:
+    remedy = f"delete {path}, or choose another folder, to start afresh"
+    try:
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+        recipe_then, losses = saved["recipe"], Losses(saved["losses"])
+        losses.seconds, losses.cpu_seconds = saved["seconds"], saved["cpu_seconds"]
+    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} cannot be read as a checkpoint; {remedy}") from error
+    if recipe_then != asdict(recipe):
+        raise ValueError(f"{path} belongs to a run with other settings; {remedy}")
+    try:
+        for name, part in state.items():
+            part.load_state_dict(saved[name])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} belongs to another model; {remedy}") from error
     rng.set_state(saved["rng"])
-    losses: list[float] = saved["losses"]
     return losses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -70,10 +71,12 @@ class _Features(nn.Module):
 
     def __init__(self, classifier: Any) -> None:
         super().__init__()
-        self.classifier, self.num_features = classifier, int(classifier.num_features)
+        self.classifier = deepcopy(classifier)  # a metric's set_dtype would change the caller's own
+        self.num_features = int(classifier.num_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        features: Tensor = self.classifier.features(data.to_unit(x))
+        dtype = next(self.classifier.parameters()).dtype
+        features: Tensor = self.classifier.features(data.to_unit(x).to(dtype))
         return features.double()
 
 

@@ -6,7 +6,6 @@ import argparse
 import csv
 import platform
 import subprocess
-import time
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -66,13 +65,12 @@ def run(
     torch.manual_seed(recipe.seed)
     model: Any = zoo.build(architecture).to(device)
     labelled = architecture.model == "classifier"
-    made_with, start, checkpoint = environment(), time.monotonic(), out / f"{name}.checkpoint"
+    made_with, checkpoint = environment(), out / f"{name}.checkpoint"
     labels, loss = (train.y, classifier_loss) if labelled else (None, default_loss)
     try:
         losses = fit(model, train.x, recipe, labels, loss, checkpoint=checkpoint)
     except KeyboardInterrupt:
         raise SystemExit(f"stopped; the same command goes on from {checkpoint}") from None
-    seconds = time.monotonic() - start
     rng = torch.Generator(device).manual_seed(recipe.seed)
     if architecture.model == "ddpm":
         model.fit_last_step(data.to_unit(train.x[:1000]).to(device), rng)
@@ -80,7 +78,8 @@ def run(
         "preset": preset,
         "recipe": asdict(recipe),
         "data": f"Fashion-MNIST, {len(train.x)} training images",
-        "seconds": round(seconds, 1),
+        "seconds": round(losses.seconds),
+        "cpu_seconds": round(losses.cpu_seconds),
         **made_with,
     }
     path = zoo.export(model, name, architecture, about, out)

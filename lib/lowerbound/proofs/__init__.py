@@ -1,0 +1,14 @@
+"""The book's derivations, each checked line by line when it is called.
+
+>>> from lowerbound import proofs
+>>> proofs.elbo()                    # prints the bound, line by line
+>>> proofs.derivations()             # all of them, by name
+>>> proofs.elbo().change(3, wrong)   # a wrong line raises StepError
+"""
+
+from .elbo import *  # noqa: F403
+from .examples import *  # noqa: F403
+from .forward import *  # noqa: F403
+from .registry import derivations as derivations
+from .reverse import *  # noqa: F403
+from .vae import *  # noqa: F403

@@ -1,0 +1,70 @@
+"""Lines of LaTeX on a page: aligned, with reasons beside or below them, according to their width."""
+
+from __future__ import annotations
+
+import re
+
+PAGE = 62.0  # letters that fit on one line of a page, the reason included
+
+
+def aligned(
+    name: str, first: str, rows: list[tuple[str, str, str]], facts: list[str], compact: bool | None
+) -> str:
+    """The first line, then (relation, formula, note) rows, then the assumptions.
+
+    compact: each note below its formula; None decides by the width.
+    """
+    if compact is None:
+        widest = max((width(formula) + width(note) for _, formula, note in rows), default=0.0)
+        compact = width(name + first) + widest > PAGE
+    if compact or not rows:
+        lines = [f"&{name}{first}"]
+        lines += [f"&\\quad {arrow} {tex} \\\\[-0.3ex]\n&\\qquad\\qquad {note}" for arrow, tex, note in rows]
+    else:
+        lines = [f"{name}{first} &{rows[0][0]} {rows[0][1]} && {rows[0][2]}"]
+        lines += [f"&{arrow} {tex} && {note}" for arrow, tex, note in rows[1:]]
+    lines += [rf"&\text{{{word}}}\quad {row}" for word, row in _given_rows(facts)]
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def _given_rows(facts: list[str]) -> list[tuple[str, str]]:
+    """The assumptions, as many in a row as the page holds."""
+    rows: list[str] = []
+    for fact in facts:
+        if rows and width(rows[-1]) + width(fact) < 0.8 * PAGE:
+            rows[-1] += rf",\quad {fact}"
+        else:
+            rows.append(fact)
+    return [("given" if i == 0 else r"\phantom{given}", row) for i, row in enumerate(rows)]
+
+
+def width(tex: str) -> float:
+    """Roughly how many letters wide a formula is: a fraction counts its longer half, a script 0.7."""
+    tex = re.sub(r"\\(text|mathrm|mathbb|mathcal)\b", "", tex)
+    tex = re.sub(r"\\(left|right|,|\||displaystyle|small|bar|hat|tilde)(?![a-z])", "", tex)
+    tex = re.sub(r"\\(log|exp)\b", "log", tex)
+    total, i = 0.0, 0
+    while i < len(tex):
+        if tex.startswith(r"\frac", i):
+            top, i = group(tex, i + 5)
+            bottom, i = group(tex, i)
+            total += max(width(top), width(bottom))
+        elif tex[i] in "_^" and tex[i + 1 : i + 2] == "{":
+            script, i = group(tex, i + 1)
+            total += 0.7 * width(script)
+        else:
+            token = re.match(r"\\[A-Za-z]+|.", tex[i:], re.DOTALL)
+            assert token is not None
+            total += {" ": 0.0, "{": 0.0, "}": 0.0, "+": 2.0, "-": 1.5, "=": 2.0}.get(token[0], 1.0)
+            i += token.end()
+    return total
+
+
+def group(tex: str, start: int) -> tuple[str, int]:
+    """The braces' content at `start`, and the position behind it."""
+    depth = 0
+    for i in range(start, len(tex)):
+        depth += {"{": 1, "}": -1}.get(tex[i], 0)
+        if depth == 0:
+            return tex[start + 1 : i], i + 1
+    raise ValueError(f"unbalanced braces in {tex[start:]!r}")

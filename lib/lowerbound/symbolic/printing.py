@@ -1,0 +1,193 @@
+"""LaTeX in the order of writing and in the book's notation, and how wide it will be on the page."""
+
+# ruff: noqa: N802, N815  (sympy finds its printer methods by class names)
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import sympy as sp
+from sympy.printing.latex import LatexPrinter, translate
+
+from .layout import group
+from .notation import Density, Normal
+
+_BARE_LOG = (sp.Symbol, Density, Normal)
+
+
+class BookPrinter(LatexPrinter):  # type: ignore[misc]
+    """sympy's LaTeX printer, without its reordering: sums, products and quotients stay as they were typed."""
+
+    def __init__(self) -> None:
+        super().__init__({"order": "none"})
+
+    def _print_Symbol(self, expr: Any, style: str = "plain") -> str:
+        r"""alphabar_{t-1} → \bar{\alpha}_{t-1}."""
+        head, _, sub = expr.name.partition("_")
+        head = head if "\\" in head else translate(head)
+        sub = sub.strip("{}")
+        greek = re.sub(r"\b(theta|phi|eta)\b", r"\\\1", sub)
+        return f"{head}_{{{greek}}}" if sub else head
+
+    _print_RandomVariable = _print_Unit = _print_Symbol
+
+    def _print_Density(self, expr: Any) -> str:
+        name, parameters, fixed = expr.family.args
+        bare = not expr.given and {v.name for v in expr.variables} <= {f.name for f in fixed}
+        head = name.name if bare or not parameters.name else f"{name.name}_{{\\{parameters.name}}}"
+        given = rf" \mid {self._names(expr.given)}" if expr.given else ""
+        return f"{head}({self._names(expr.variables)}{given})"
+
+    def _names(self, variables: tuple[Any, ...]) -> str:
+        """x_1, x_2, x_3 is printed x_{1:3}."""
+        parts = [re.fullmatch(r"(\w+)_(\d+)", v.name) for v in variables]
+        if len(parts) > 2 and all(parts):
+            heads = {m[1] for m in parts if m}
+            numbers = [int(m[2]) for m in parts if m]
+            if len(heads) == 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+                return f"{heads.pop()}_{{{numbers[0]}:{numbers[-1]}}}"
+        return ", ".join(self._print(v) for v in variables)
+
+    def _print_Normal(self, expr: Any) -> str:
+        x, m, v = (self._print(a) for a in expr.args)
+        return rf"\mathcal{{N}}({x};\, {m},\, {v})"
+
+    def _print_E(self, expr: Any) -> str:
+        measure, integrand = expr.args
+        if isinstance(measure, Density):
+            under = self._print(measure)
+        else:
+            x, m, v = (self._print(a) for a in measure.args)
+            under = rf"{x} \sim \mathcal{{N}}({m}, {v})"
+        return rf"\mathbb{{E}}_{{{under}}}\left[{self._print(integrand)}\right]"
+
+    def _print_KL(self, expr: Any) -> str:
+        q, p = (self._print(a) for a in expr.args)
+        return rf"\mathrm{{KL}}\left({q} \,\|\, {p}\right)"
+
+    def _print_log(self, expr: Any, exp: str | None = None) -> str:
+        arg = expr.args[0]
+        inner = self._print(arg)
+        bare = (
+            isinstance(arg, _BARE_LOG)
+            or arg.is_Number
+            or (arg.is_Pow and arg.base.is_Symbol)
+            or _is_fraction(inner)
+        )
+        power = f"^{{{exp}}}" if exp else ""
+        return rf"\log{power} {inner}" if bare else rf"\log{power}\left({inner}\right)"
+
+    def _print_Integral(self, expr: Any) -> str:
+        z, low, high = (self._print(a) for a in expr.limits[0])
+        inner = self._print(expr.function)
+        inner = rf"\left({inner}\right)" if expr.function.is_Add else inner
+        return rf"\int_{{{low}}}^{{{high}}} {inner} \, d{z}"
+
+    def _print_Add(self, expr: Any, order: Any = None) -> str:
+        text = ""
+        for term in spine(expr, sp.Add):
+            part = self._print(term)
+            if isinstance(term, sp.Add):
+                part = rf"\left({part}\right)"
+            if not text:
+                text = part
+            else:
+                text += f" - {part[1:].strip()}" if part.startswith("-") else f" + {part}"
+        return text
+
+    def _print_Mul(self, expr: Any) -> str:
+        r"""A division takes what stands to its left as its numerator: a b / c d is \frac{a b}{c} d."""
+        done: list[str] = []
+        above: list[Any] = []
+        below: list[Any] = []
+        sign = ""
+        for factor in spine(expr, sp.Mul):
+            if factor == -1:
+                sign = "" if sign else "-"
+            elif factor == 1:
+                continue
+            elif _is_inverse(factor):
+                below.append(_inverted(factor))
+            else:
+                if below:
+                    done.append(self._fraction(above, below))
+                    above, below = [], []
+                above.append(factor)
+        if below:
+            done.append(self._fraction(above, below))
+        elif above:
+            done.append(self._product(above, last=True))
+        body = r" \, ".join(done) if done else "1"
+        if sign and body.startswith("-"):
+            return rf"-\left({body}\right)"
+        return sign + body
+
+    def _print_Pow(self, expr: Any) -> str:
+        return self._fraction([], [_inverted(expr)]) if _is_inverse(expr) else str(super()._print_Pow(expr))
+
+    def _fraction(self, above: list[Any], below: list[Any]) -> str:
+        numerator = self._product(above, last=True, alone=True) if above else "1"
+        sign, numerator = ("-", numerator[1:].strip()) if numerator.startswith("-") else ("", numerator)
+        return rf"{sign}\frac{{{numerator}}}{{{self._product(below, last=True, alone=True)}}}"
+
+    def _product(self, factors: list[Any], last: bool, alone: bool = False) -> str:
+        if alone and len(factors) == 1:
+            return str(self._print(factors[0]))
+        texts: list[str] = []
+        for i, factor in enumerate(factors):
+            text = self._print(factor)
+            closing = last and i == len(factors) - 1
+            open_ended = isinstance(factor, sp.Sum | sp.Integral | sp.Derivative | sp.log) and not closing
+            if factor.is_Add or open_ended or (text.startswith("-") and i > 0):
+                text = rf"\left({text}\right)"
+            if texts and texts[-1][-1].isdigit() and text[0].isdigit():
+                text = rf"\cdot {text}"
+            texts.append(text)
+        return " ".join(texts)
+
+
+def spine(expr: Any, kind: Any) -> list[Any]:
+    """The operands of a + b + c or a * b * c, nested to the left by Python; brackets at the right stay."""
+    operands: list[Any] = []
+    for i, arg in enumerate(expr.args):
+        leading = i == 0 or (kind is sp.Mul and i == 1 and expr.args[0] == -1)
+        operands.extend(spine(arg, kind) if leading and isinstance(arg, kind) else [arg])
+    return operands
+
+
+def _is_fraction(tex: str) -> bool:
+    """Whether a formula is one fraction and nothing else."""
+    if not tex.startswith(r"\frac{"):
+        return False
+    _, i = group(tex, 5)
+    return group(tex, i)[1] == len(tex)
+
+
+def _is_inverse(expr: Any) -> bool:
+    return isinstance(expr, sp.Pow) and bool(expr.exp.is_Rational and expr.exp.is_negative)
+
+
+def _inverted(power: Any) -> Any:
+    """The base^k of a base^−k, left unevaluated otherwise."""
+    return power.base if power.exp == -1 else sp.Pow(power.base, -power.exp, evaluate=False)
+
+
+def latex(expr: Any) -> str:
+    """LaTeX of an expression as it was written."""
+    with sp.evaluate(True):
+        return str(BookPrinter().doprint(expr))
+
+
+def text(expr: Any) -> str:
+    """Plain text of an expression as it was written, for messages."""
+
+    def flat(e: Any) -> Any:
+        if not e.args:
+            return e
+        if isinstance(e, sp.Add | sp.Mul):
+            parts = [flat(part) for part in spine(e, e.func) if e.is_Add or part != 1]
+            return e.func(*parts, evaluate=False) if len(parts) != 1 else parts[0]
+        return e.func(*map(flat, e.args))
+
+    with sp.evaluate(False):
+        return str(sp.sstr(flat(expr), order="none"))

@@ -1,0 +1,157 @@
+"""A second opinion by numbers: the value of an expression in a random model.
+
+Each variable of a `Density` takes two states, each family gets a random positive table, each symbol a number.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import mpmath
+import sympy as sp
+from sympy.integrals.quadrature import gauss_hermite
+
+from .normal_form import Facts, measure_of
+from .notation import KL, Density, E, Normal, RandomVariable, Unit
+
+State = Mapping[Any, int]
+
+
+class Model:
+    """Random numbers for all symbols and families in `lines`: `Model(lines, facts, seed).value(lines[0])`."""
+
+    def __init__(self, lines: Iterable[Any], facts: Facts, seed: int) -> None:
+        rng = random.Random(seed)
+        self.facts = facts
+        trees = [*lines, *facts.keys(), *facts.values()]
+        densities = set().union(*(tree.atoms(Density) for tree in trees))
+        self.tables: dict[Any, tuple[list[Any], dict[tuple[int, ...], float]]] = {}
+        for family in sorted({d.family for d in densities}, key=str):
+            members = [d for d in densities if d.family == family]
+            variables = sorted({v for d in members for v in (*d.variables, *d.given)}, key=str)
+            weights = [rng.uniform(0.1, 1.0) for _ in range(2 ** len(variables))]
+            states = itertools.product((0, 1), repeat=len(variables))
+            self.tables[family] = (
+                variables,
+                dict(zip(states, (w / sum(weights) for w in weights), strict=True)),
+            )
+        symbols = set().union(*(tree.atoms(sp.Symbol) for tree in trees)) - set(facts)
+        self.numbers = {
+            s: _draw(s, rng) for s in sorted(symbols, key=str) if not isinstance(s, RandomVariable)
+        }
+        self.supports = {
+            v: (_draw(v, rng), _draw(v, rng)) for v in sorted(symbols, key=str) if v.func is RandomVariable
+        }
+        self.state = {v: rng.randrange(2) for v in self.supports}
+        self.indexed: dict[Any, Any] = {}
+        self.rng = rng
+
+    def value(self, expr: Any) -> complex:
+        """The number that expr stands for, in one state of the variables that are not averaged over."""
+        with sp.evaluate(True):
+            return complex(self._value(expr, self.state))
+
+    def points(self) -> dict[Any, Any]:
+        """The value of each variable in the state at which `value` reads."""
+        return {v: self.supports[v][k] for v, k in self.state.items()}
+
+    def _value(self, expr: Any, state: State) -> Any:
+        if expr in self.facts:
+            return self._value(self.facts[expr], state)
+        if expr in self.numbers:
+            return self.numbers[expr]
+        if isinstance(expr, RandomVariable):
+            return self.supports[expr][state[expr]]
+        if isinstance(expr, Density):
+            joint, given = (*expr.variables, *expr.given), expr.given
+            return self._marginal(expr.family, joint, state) / self._marginal(expr.family, given, state)
+        if isinstance(expr, KL):
+            return self._value(expr.unfold(), state)
+        if isinstance(expr, Normal):
+            return self._value(expr.pdf(), state)
+        if isinstance(expr, E):
+            return self._expectation(measure_of(expr, self.facts), expr, state)
+        if isinstance(expr, sp.Integral):
+            z, low, high = expr.limits[0]
+            return self._integral(expr.function, z, (low, 0, high) if low == -sp.oo else (low, high), state)
+        if isinstance(expr, sp.Sum):
+            index, low, high = (self._value(a, state) if i else a for i, a in enumerate(expr.limits[0]))
+            return sum(
+                self._value(expr.function.subs(index, k), state) for k in range(int(low), int(high) + 1)
+            )
+        if isinstance(expr, sp.Derivative):
+            return self._slope(expr.expr, expr.variables[0], state)
+        if isinstance(expr, sp.Indexed):
+            return self.indexed.setdefault(expr, sp.Float(self.rng.uniform(0.3, 1.5)))
+        if not expr.args:
+            return sp.N(expr)
+        return sp.N(expr.func(*(self._value(a, state) for a in expr.args)))
+
+    def _marginal(self, family: Any, names: tuple[Any, ...], state: State) -> float:
+        variables, table = self.tables[family]
+        fixed = {variables.index(v): state[v] for v in names}
+        return sum(w for cell, w in table.items() if all(cell[i] == k for i, k in fixed.items()))
+
+    def _expectation(self, measure: Any, expr: Any, state: State) -> Any:
+        total = sp.Integer(0)
+        if isinstance(measure, Normal):
+            z, mean, variance = measure.args
+            centre, spread = self._value(mean, state), sp.sqrt(2 * self._value(variance, state))
+            for node, weight in zip(*_gauss_hermite(), strict=True):
+                total += weight * self._with(z, centre + spread * node, expr.args[1], state)
+            return total / sp.sqrt(sp.pi).n()
+        for cell in itertools.product((0, 1), repeat=len(measure.variables)):
+            inner = {**state, **dict(zip(measure.variables, cell, strict=True))}
+            total += self._value(expr.args[0], inner) * self._value(expr.args[1], inner)
+        return total
+
+    def _with(self, symbol: Any, number: Any, expr: Any, state: State) -> Any:
+        """The value of expr with another number for one symbol."""
+        before = self.numbers.get(symbol)
+        self.numbers[symbol] = number
+        value = self._value(expr, state)
+        del self.numbers[symbol]
+        if before is not None:
+            self.numbers[symbol] = before
+        return value
+
+    def _integral(self, f: Any, z: Any, ends: tuple[Any, ...], state: State) -> Any:
+        known = {**{v: self.supports[v][k] for v, k in state.items()}, **self.numbers}
+        closed = _written_out(f, self.facts).xreplace({s: n for s, n in known.items() if s != z})
+        if not closed.free_symbols <= {z}:
+            raise ValueError(f"cannot integrate {f} over {z}: {closed.free_symbols - {z}} have no numbers")
+        points = [mpmath.inf * sp.sign(e) if e.is_infinite else float(e) for e in map(sp.sympify, ends)]
+        return sp.sympify(mpmath.quad(sp.lambdify(z, closed, "mpmath"), points))
+
+    def _slope(self, f: Any, symbol: Any, state: State) -> Any:
+        centre, h = self.numbers[symbol], 1e-4
+        above, below = (self._with(symbol, centre + shift, f, state) for shift in (h, -h))
+        return (above - below) / (2 * h)
+
+
+@lru_cache(maxsize=1)
+def _gauss_hermite() -> Any:
+    return gauss_hermite(8, 15)
+
+
+def _written_out(expr: Any, facts: Facts) -> Any:
+    """Facts put in, Gaussians as formulas, derivatives taken."""
+    if expr in facts:
+        return _written_out(facts[expr], facts)
+    if isinstance(expr, Normal):
+        return _written_out(expr.pdf(), facts)
+    if isinstance(expr, sp.Derivative):
+        return expr.func(_written_out(expr.expr, facts), *expr.variable_count).doit()
+    return expr.func(*(_written_out(a, facts) for a in expr.args)) if expr.args else expr
+
+
+def _draw(symbol: Any, rng: random.Random) -> Any:
+    if symbol.is_integer:
+        return sp.Integer(rng.randrange(2, 5))
+    if isinstance(symbol, Unit):
+        return sp.Float(rng.uniform(0.15, 0.85))
+    return sp.Float(rng.uniform(0.3, 2.0) if symbol.is_positive else rng.uniform(-1.5, 1.5))
