@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import zipfile
+import zlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -54,7 +56,12 @@ def to_unit(x: Tensor) -> Tensor:
 
 
 def to_uint8(x: Tensor) -> Tensor:
-    """Float in [−1, 1] -> the nearest of the 256 levels, uint8; values outside are clipped."""
+    """Float in [−1, 1] -> the nearest of the 256 levels, uint8; values outside are clipped.
+
+    Raises TypeError if x is not float.
+    """
+    if not x.is_floating_point():
+        raise TypeError(f"x must be float in [-1, 1], got {x.dtype}; levels need no rounding")
     return ((x.detach().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
@@ -93,9 +100,12 @@ def load(
 
 
 def _bundled(split: str) -> Images:
-    with (resources.files("lowerbound") / "assets" / f"fashion-mnist-{split}.npz").open("rb") as file:
-        arrays = np.load(file, allow_pickle=False)
-        return Images(torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"]).long())
+    try:
+        with (resources.files("lowerbound") / "assets" / f"fashion-mnist-{split}.npz").open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            return Images(torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"]).long())
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise _damaged("subset", split) from error
 
 
 def _full(split: str, folder: Path) -> Images:
@@ -104,7 +114,9 @@ def _full(split: str, folder: Path) -> Images:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files = FashionMNIST(str(folder), train=split == "train", download=True)
-    except (OSError, RuntimeError) as error:  # torchvision raises RuntimeError when no mirror answers
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "download" not in str(error).lower():
+            raise _damaged("full", split) from error  # torchvision found the files and could not read them
         raise ConnectionError(
             f"Fashion-MNIST is not in {folder} and could not be fetched ({' '.join(str(error).split())}). "
             f"Connect once, or unpack its four files into {folder}/FashionMNIST/raw, or take the bundled "
@@ -121,9 +133,13 @@ def _digest(images: Images) -> str:
 
 def _verified(images: Images, kind: str, split: str) -> Images:
     if _digest(images) != SHA256[kind, split]:
-        remedy = "delete its FashionMNIST folder" if kind == "full" else "reinstall the package"
-        raise ValueError(f"the {kind} {split} set of Fashion-MNIST is damaged (SHA-256 differs); {remedy}")
+        raise _damaged(kind, split)
     return images
+
+
+def _damaged(kind: str, split: str) -> ValueError:
+    remedy = "delete its FashionMNIST folder" if kind == "full" else "reinstall the package"
+    return ValueError(f"the {kind} {split} set of Fashion-MNIST is damaged; {remedy}")
 
 
 def subset(images: Images, per_class: int) -> Images:

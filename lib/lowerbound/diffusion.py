@@ -46,13 +46,17 @@ def l_simple(model: Diffusion, noised: Noised) -> Tensor:
 def l_bound(model: Diffusion, noised: Noised) -> Tensor:
     """T · L_{t−1}: with t uniform, an unbiased estimate of the bound less its constant L_T. (B,) nats.
 
-    For t ≥ 2 the weighted ε-error of Eq. (12), for t = 1 the likelihood −log p(x_0 | x_1).
+    For t ≥ 2 the weighted ε-error of Eq. (12) and what the variances differ by, for t = 1 the likelihood
+    −log p(x_0 | x_1). x̂_0 is not clipped here for t ≥ 2, so with a model that clips it is an upper bound.
     """
     s = model.schedule
     variance = model.variance(s)
-    weight = torch.zeros_like(s.beta)  # β² / (2σ²α(1 − ᾱ)), none at t = 1
+    weight, constant = torch.zeros_like(s.beta), torch.zeros_like(s.beta)  # none at t = 1
     weight[2:] = s.beta[2:] ** 2 / (2 * variance[2:] * s.alpha[2:] * (1 - s.alpha_bar[2:]))
+    ratio = s.posterior_variance[2:] / variance[2:]
+    constant[2:] = 0.5 * (ratio - 1 - ratio.log()) * noised.x0[0].numel()
     kl = _at(weight, noised.t, noised.x0).flatten() * noised.squared_error()
+    kl = kl + _at(constant, noised.t, noised.x0).flatten()
     first = noised.t == 1
     if bool(first.any()):
         x0_hat = model.x0_from_eps(noised.xt[first], noised.t[first], noised.eps_hat[first])
@@ -68,6 +72,13 @@ def fixed_small(schedule: Schedule) -> Tensor:
 def fixed_large(schedule: Schedule) -> Tensor:
     """σ² = β_t, exact when the data are N(0, I). (T + 1,). Ho et al. 2020, §3.2."""
     return schedule.beta
+
+
+def _check(x: Tensor, t: Tensor, low: int, high: int) -> None:
+    if not x.is_floating_point():
+        raise ValueError(f"x must be float in [-1, 1], got {x.dtype}; scale it with data.to_unit(x)")
+    if int(t.min()) < low or int(t.max()) > high:
+        raise ValueError(f"t must be in {low}..{high}, got {int(t.min())}..{int(t.max())}")
 
 
 def _at(values: Tensor, t: Tensor, like: Tensor) -> Tensor:
@@ -86,9 +97,8 @@ class Diffusion(nn.Module):
     variance:   of the reverse step: `fixed_small` (β̃) or `fixed_large` (β)
     clip:       keep x̂_0 in [−1, 1], in the bound and in sampling alike; False for toys
 
-    `log_width` is the one number beside the network's weights: log of the width of p(x_0 | x_1) in
-    units of the noise on x_1. Train it with `l_bound`, or set it with `fit_last_step`.
-    Ho et al. 2020; log SNR as the network's input: Kingma et al. 2021.
+    `log_width`: log of the width of p(x_0 | x_1) in units of the noise on x_1, one number beside the
+    network's weights; `l_bound` trains it, `fit_last_step` sets it. Log SNR as input: Kingma et al. 2021.
     """
 
     def __init__(
@@ -103,6 +113,8 @@ class Diffusion(nn.Module):
         clip: bool = True,
     ) -> None:
         super().__init__()
+        if float(schedule.alpha_bar[-1]) == 0:
+            raise ValueError("alpha_bar[T] is 0, by which eps-prediction divides; end above 0")
         self.net, self.schedule, self.shape = net, schedule, shape
         self.likelihood, self.objective, self.variance, self.clip = likelihood, objective, variance, clip
         self.log_width = nn.Parameter(torch.zeros(()))
@@ -122,12 +134,20 @@ class Diffusion(nn.Module):
         return model
 
     def q_sample(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        """x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε. x0, eps (B, ...), t (B,) -> (B, ...). Eq. (4)."""
+        """x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε. x0, eps (B, ...), t (B,) in 0..T -> (B, ...). Eq. (4).
+
+        Raises ValueError if t is out of range or x0 is not float.
+        """
+        _check(x0, t, 0, self.schedule.T)
         alpha_bar = self.schedule.alpha_bar
         return _at(alpha_bar.sqrt(), t, x0) * x0 + _at((1 - alpha_bar).sqrt(), t, x0) * eps
 
     def q_posterior(self, x0: Tensor, xt: Tensor, t: Tensor) -> Gaussian:
-        """q(x_{t−1} | x_t, x_0) for t ≥ 2. x0, xt (B, ...), t (B,) -> Gaussian (B, ...). Eqs. (6), (7)."""
+        """q(x_{t−1} | x_t, x_0). x0, xt (B, ...), t (B,) in 1..T -> Gaussian (B, ...). Eqs. (6), (7).
+
+        At t = 1 it is x_0 itself, with variance 0. Raises ValueError if t is out of range.
+        """
+        _check(x0, t, 1, self.schedule.T)
         coef_x0, coef_xt = self._posterior_coefficients()
         mean = _at(coef_x0, t, x0) * x0 + _at(coef_xt, t, x0) * xt
         return Gaussian(mean, _at(self.schedule.posterior_variance.log(), t, x0))
@@ -140,8 +160,7 @@ class Diffusion(nn.Module):
 
     def predict_eps(self, xt: Tensor, t: Tensor) -> Tensor:
         """ε̂ (B, ...) of xt (B, ...) at t (B,) in 1..T. Raises ValueError if t is not."""
-        if int(t.min()) < 1 or int(t.max()) > self.schedule.T:
-            raise ValueError(f"t must be in 1..{self.schedule.T}, got {int(t.min())}..{int(t.max())}")
+        _check(xt, t, 1, self.schedule.T)
         out: Tensor = self.net(xt, _at(self.schedule.log_snr, t, xt).flatten())
         return out
 
@@ -156,7 +175,11 @@ class Diffusion(nn.Module):
         return self.x0_from_eps(xt, t, self.predict_eps(xt, t))
 
     def p_reverse(self, xt: Tensor, t: Tensor) -> Gaussian:
-        """p(x_{t−1} | x_t) for t ≥ 2: the posterior with x̂_0 in place of x_0. Gaussian (B, ...)."""
+        """p(x_{t−1} | x_t): the posterior with x̂_0 in place of x_0. t (B,) in 2..T -> Gaussian (B, ...).
+
+        Raises ValueError if t is out of range; at t = 1 the step is a likelihood, `last_step`.
+        """
+        _check(xt, t, 2, self.schedule.T)
         mean = self.q_posterior(self.predict_x0(xt, t), xt, t).mean
         return Gaussian(mean, _at(self.variance(self.schedule).log(), t, xt))
 

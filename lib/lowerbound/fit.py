@@ -6,6 +6,7 @@ function of seed and step, and the checkpoint holds the state of the noise gener
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import signal
@@ -79,6 +80,7 @@ def fit(
     loss: Loss = default_loss,
     *,
     checkpoint: Path | None = None,
+    settings: dict[str, Any] | None = None,
     every: int = 500,
     progress: bool = True,
 ) -> Losses:
@@ -86,6 +88,7 @@ def fit(
 
     x: (N, ...) uint8 images, scaled batch by batch, or float points; y: (N,) labels if `loss` wants them
     checkpoint: a file written every `every` steps and on Ctrl-C; if it exists the run goes on from it
+    settings: what else names the run, such as the architecture: a checkpoint of other settings is refused
 
     Raises FloatingPointError when the loss is not finite, ValueError for a checkpoint of another run.
     """
@@ -95,8 +98,9 @@ def fit(
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr, betas=(0.9, 0.99))
     plan = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, recipe))
     state = {"model": model, "average": average, "optimizer": optimizer, "plan": plan}
+    identity = {"recipe": asdict(recipe), "settings": settings or {}, "data": _fingerprint(x)}
     if checkpoint is not None and checkpoint.exists():
-        losses = _restore(checkpoint, state, recipe, rng)
+        losses = _restore(checkpoint, state, identity, rng)
     bar = tqdm(
         range(len(losses), recipe.steps), disable=not progress, initial=len(losses), total=recipe.steps
     )
@@ -119,12 +123,13 @@ def fit(
             optimizer.step()
             plan.step()
             decay = min(recipe.ema, (1 + step) / (10 + step))  # short memory while the weights move fast
-            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+            with torch.no_grad():
+                torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
             if step % 20 == 0:
                 bar.set_postfix(loss=f"{sum(losses[-200:]) / len(losses[-200:]):.4f}", refresh=False)
             losses.seconds, losses.cpu_seconds = time.monotonic() - began[0], time.process_time() - began[1]
             if checkpoint is not None and ((step + 1) % every == 0 or interrupt.asked):
-                _write(checkpoint, state, recipe, rng, losses)
+                _write(checkpoint, state, identity, rng, losses)
             if interrupt.asked:
                 raise KeyboardInterrupt
     model.load_state_dict(average.state_dict())
@@ -166,28 +171,35 @@ def _lr_factor(step: int, recipe: Recipe) -> float:
     return warm * cosine
 
 
-def _write(path: Path, state: dict[str, Any], recipe: Recipe, rng: torch.Generator, losses: Losses) -> None:
+def _fingerprint(x: Tensor) -> str:
+    return hashlib.sha256(x.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+def _write(
+    path: Path, state: dict[str, Any], identity: dict[str, Any], rng: torch.Generator, losses: Losses
+) -> None:
     """Write the checkpoint beside its final name, then rename: never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = {name: part.state_dict() for name, part in state.items()}
     times = {"seconds": losses.seconds, "cpu_seconds": losses.cpu_seconds}
     partial = path.with_suffix(".partial")
     torch.save(
-        {**whole, "recipe": asdict(recipe), "rng": rng.get_state(), "losses": list(losses), **times}, partial
+        {**whole, "identity": identity, "rng": rng.get_state(), "losses": list(losses), **times}, partial
     )
     os.replace(partial, path)
 
 
-def _restore(path: Path, state: dict[str, Any], recipe: Recipe, rng: torch.Generator) -> Losses:
+def _restore(path: Path, state: dict[str, Any], identity: dict[str, Any], rng: torch.Generator) -> Losses:
     remedy = f"delete {path}, or choose another folder, to start afresh"
     try:
         saved = torch.load(path, weights_only=True, map_location="cpu")
-        recipe_then, losses = saved["recipe"], Losses(saved["losses"])
+        identity_then, losses = saved["identity"], Losses(saved["losses"])
         losses.seconds, losses.cpu_seconds = saved["seconds"], saved["cpu_seconds"]
     except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} cannot be read as a checkpoint; {remedy}") from error
-    if recipe_then != asdict(recipe):
-        raise ValueError(f"{path} belongs to a run with other settings; {remedy}")
+    if identity_then != identity:
+        other = ", ".join(key for key in identity if identity_then.get(key) != identity[key])
+        raise ValueError(f"{path} belongs to a run with other settings ({other}); {remedy}")
     try:
         for name, part in state.items():
             part.load_state_dict(saved[name])

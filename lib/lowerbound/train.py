@@ -62,13 +62,15 @@ def run(
     full: all 60,000 images, or the bundled 4,000. Returns the path of the weights.
     """
     train, test = (data.load("fashion-mnist", split, full=full) for split in ("train", "test"))
-    torch.manual_seed(recipe.seed)
-    model: Any = zoo.build(architecture).to(device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model: Any = zoo.build(architecture).to(device)
     labelled = architecture.model == "classifier"
     made_with, checkpoint = environment(), out / f"{name}.checkpoint"
     labels, loss = (train.y, classifier_loss) if labelled else (None, default_loss)
     try:
-        losses = fit(model, train.x, recipe, labels, loss, checkpoint=checkpoint)
+        settings = asdict(architecture)
+        losses = fit(model, train.x, recipe, labels, loss, checkpoint=checkpoint, settings=settings)
     except KeyboardInterrupt:
         raise SystemExit(f"stopped; the same command goes on from {checkpoint}") from None
     rng = torch.Generator(device).manual_seed(recipe.seed)

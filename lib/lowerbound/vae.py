@@ -37,7 +37,9 @@ class VAE(nn.Module):
         self.latents: int = decoder.latents  # type: ignore[assignment]
 
     def posterior(self, x: Tensor) -> Gaussian:
-        """q(z | x): x (B, ...) -> Gaussian over (B, K)."""
+        """q(z | x): x (B, ...) -> Gaussian over (B, K). Raises ValueError if x is not float."""
+        if not x.is_floating_point():
+            raise ValueError(f"x must be float in [-1, 1], got {x.dtype}; scale it with data.to_unit(x)")
         return Gaussian(*self.encoder(x))
 
     def decode(self, z: Tensor) -> Likelihood:

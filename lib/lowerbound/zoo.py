@@ -66,11 +66,9 @@ def parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def names() -> list[str]:
-    """The trained models that ship with the package."""
-    return sorted(
-        f.name[: -len(".safetensors")] for f in _assets().iterdir() if f.name.endswith(".safetensors")
-    )
+def names(folder: Path | None = None) -> list[str]:
+    """The trained models in folder; by default, those that ship with the package."""
+    return sorted(path.stem for path in (folder or _assets()).glob("*.safetensors"))
 
 
 def card(name: str, folder: Path | None = None) -> dict[str, Any]:
@@ -80,7 +78,9 @@ def card(name: str, folder: Path | None = None) -> dict[str, Any]:
     """
     path = (folder or _assets()) / f"{name}.json"
     if not path.is_file():
-        raise FileNotFoundError(f"no trained model {name!r} in {path.parent}; there is: {', '.join(names())}")
+        raise FileNotFoundError(
+            f"no trained model {name!r} in {path.parent}; there is: {', '.join(names(folder)) or 'none'}"
+        )
     loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return loaded
 

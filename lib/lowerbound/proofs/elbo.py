@@ -48,7 +48,7 @@ def two_expectations() -> Derivation:
     d.step(_mean(log(p(x, z) / p(z | x))), "product rule")
     d.step(_mean(log((p(x, z) / q(z | x)) * (q(z | x) / p(z | x)))), "multiply and divide by $q$")
     d.step(_mean(log(p(x, z) / q(z | x)) + log(q(z | x) / p(z | x))), "log of a product")
-    d.step(_mean(log(p(x, z) / q(z | x))) + _mean(log(q(z | x) / p(z | x))), "expectation is linear")
+    d.step(_mean(log(p(x, z) / q(z | x))) + _mean(log(q(z | x) / p(z | x))), "$\\mathbb{E}$ is linear")
     d.step(_mean(log(p(x, z) / q(z | x))) + KL(q(z | x), p(z | x)), "definition of KL")
     return d
 
@@ -69,7 +69,7 @@ def kl_nonnegative() -> Derivation:
     d.step(_mean(log(q(z | x) / p(z | x))), "definition of KL")
     d.step(-_mean(log(ratio)), "turn the fraction over")
     d.at_least(-_mean(ratio - 1), "$\\log t \\le t - 1$", because=t - 1 - log(t), at={t: ratio})
-    d.step(1 - _mean(ratio), "expectation is linear")
+    d.step(1 - _mean(ratio), "$\\mathbb{E}$ is linear")
     d.step(Integer(0), "$p(z \\mid x)$ sums to one")
     return d
 
@@ -89,7 +89,7 @@ def elbo() -> Derivation:
     d = Derivation("elbo", start=_mean(log(p(x, z) / q(z | x))))
     d.step(_mean(log(p(x | z) * p(z) / q(z | x))), "product rule")
     d.step(_mean(log(p(x | z)) + log(p(z) / q(z | x))), "log of a product")
-    d.step(_mean(log(p(x | z))) + _mean(log(p(z) / q(z | x))), "expectation is linear")
+    d.step(_mean(log(p(x | z))) + _mean(log(p(z) / q(z | x))), "$\\mathbb{E}$ is linear")
     d.step(_mean(log(p(x | z))) + (_mean(log(p(z))) - _mean(log(q(z | x)))), "log of a quotient")
     d.step(_mean(log(p(x | z))) - (_mean(log(q(z | x))) - _mean(log(p(z)))), "flip the sign")
     d.step(_mean(log(p(x | z))) - _mean(log(q(z | x) / p(z))), "log of a quotient")

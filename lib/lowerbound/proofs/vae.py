@@ -39,7 +39,7 @@ def gaussian_kl_standard() -> Derivation:
     d.step(E(encoder, z**2 / 2 - (z - mu) ** 2 / (2 * sigma**2) - log(sigma)), "log of a Gaussian")
     d.step(
         E(encoder, z**2) / 2 - E(encoder, (z - mu) ** 2) / (2 * sigma**2) - log(sigma),
-        "expectation is linear",
+        "$\\mathbb{E}$ is linear",
     )
     d.step((mu**2 + sigma**2) / 2 - half - log(sigma), "second moments")
     d.step(half * (mu**2 + sigma**2 - 1 - log(sigma**2)), "collect")

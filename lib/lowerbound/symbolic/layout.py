@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-PAGE = 62.0  # letters that fit on one line of a page, the reason included
+PAGE = 74.0  # letters that fit on one line of a page
+GAP = 5.0  # letters between a formula and the note beside it
 
 
 def aligned(
@@ -12,17 +13,23 @@ def aligned(
 ) -> str:
     """The first line, then (relation, formula, note) rows, then the assumptions.
 
-    compact: each note below its formula; None decides by the width.
+    Notes stand beside their formulas, below the first line where that helps, else (compact) each below its formula.
+    compact: None decides by the width.
     """
+    start = f"{name}{first}"
+    widest = max((width(formula) for _, formula, _ in rows), default=0.0)
+    notes = GAP + 0.8 * max((width(note) for _, _, note in rows), default=0.0)
+    facts_width = max((width(row) for _, row in _given_rows(facts)), default=0.0)
     if compact is None:
-        widest = max((width(formula) + width(note) for _, formula, note in rows), default=0.0)
-        compact = width(name + first) + widest > PAGE
-    if compact or not rows:
-        lines = [f"&{name}{first}"]
+        compact = max(width(start), widest, facts_width) + notes > PAGE
+    if compact:
+        lines = [f"&{start}"]
         lines += [f"&\\quad {arrow} {tex} \\\\[-0.3ex]\n&\\qquad\\qquad {note}" for arrow, tex, note in rows]
-    else:
-        lines = [f"{name}{first} &{rows[0][0]} {rows[0][1]} && {rows[0][2]}"]
+    elif rows and width(start) + max(widest, facts_width) + notes <= PAGE:
+        lines = [f"{start} &{rows[0][0]} {rows[0][1]} && {rows[0][2]}"]
         lines += [f"&{arrow} {tex} && {note}" for arrow, tex, note in rows[1:]]
+    else:
+        lines = [f"&{start}", *(f"&\\quad {arrow} {tex} && {note}" for arrow, tex, note in rows)]
     lines += [rf"&\text{{{word}}}\quad {row}" for word, row in _given_rows(facts)]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
@@ -31,7 +38,7 @@ def _given_rows(facts: list[str]) -> list[tuple[str, str]]:
     """The assumptions, as many in a row as the page holds."""
     rows: list[str] = []
     for fact in facts:
-        if rows and width(rows[-1]) + width(fact) < 0.8 * PAGE:
+        if rows and width(rows[-1]) + width(fact) < 0.7 * PAGE:
             rows[-1] += rf",\quad {fact}"
         else:
             rows.append(fact)

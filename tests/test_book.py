@@ -1,0 +1,283 @@
+"""The book's table of contents, and its Sphinx extension tried on a small book of its own."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+EXTENSIONS = ROOT / "book" / "_ext"
+sys.path.insert(0, str(EXTENSIONS))
+extension = importlib.import_module("lowerbound_book")
+
+TOC = re.findall(r"^\s*(?:- file|root): (\S+)", (ROOT / "_toc.yml").read_text(), re.M)
+
+
+# The table of contents
+
+
+@pytest.mark.parametrize("name", TOC)
+def test_every_page_of_the_contents_exists(name: str) -> None:
+    assert [suffix for suffix in (".md", ".ipynb") if (ROOT / f"{name}{suffix}").is_file()]
+
+
+def test_every_page_is_in_the_contents() -> None:
+    pages = {f"book/{path.stem}" for path in (ROOT / "book").glob("*.md")}
+    labs = {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert pages | labs == set(TOC)
+
+
+def test_every_lab_has_its_chapter_and_every_chapter_its_lab() -> None:
+    chapters = [name for name in TOC if re.match(r"book/\d\d_", name)]
+    labs = [name for name in TOC if name.startswith("notebooks/")]
+    assert [name.removeprefix("book/") for name in chapters] == [
+        name.removeprefix("notebooks/") for name in labs
+    ]
+
+
+def test_the_repository_is_named_once() -> None:
+    config = (ROOT / "_config.yml").read_text()
+    assert len(re.findall(r"github\.com", config)) == 1
+
+
+# The extension, on a small book
+
+PIXEL = io.BytesIO()
+Image.new("RGB", (2, 2), "red").save(PIXEL, format="PNG")
+PNG = base64.b64encode(PIXEL.getvalue()).decode()
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"><path d="M0 0H4"/></svg>'
+
+
+def output(key: str, alt: str = "", **data: Any) -> dict[str, Any]:
+    about = {"lowerbound": {"key": key, "alt": alt} if alt else {"key": key}, "image/png": {"width": 518}}
+    mimes = {mime.replace("_", "/"): body for mime, body in data.items()}
+    return {"output_type": "display_data", "data": mimes, "metadata": about}
+
+
+def lab() -> dict[str, Any]:
+    view = {"version_major": 2, "version_minor": 0, "model_id": "box"}
+    slider = output("chain", "Noise turns into a shirt.", text_plain="Noise", image_png=PNG)
+    slider["data"][extension.VIEW] = view
+    models = {
+        "box": {"model_name": "VBoxModel", "state": {"children": ["IPY_MODEL_handle", "IPY_MODEL_stack"]}},
+        "handle": {"model_name": "IntSliderModel", "state": {"note": "</script>"}},
+        "stack": {"model_name": "StackModel", "state": {}},
+        "link": {
+            "model_name": "LinkModel",
+            "state": {"source": ["IPY_MODEL_handle"], "target": ["IPY_MODEL_stack"]},
+        },
+        "other": {"model_name": "FloatProgressModel", "state": {}},
+    }
+    outputs = [
+        output("gap", text_plain=["gap: 0.35 nats: exactly"]),
+        output("two-terms", "Two bars of equal height.", text_plain="Two bars", image_png=PNG),
+        output("drawing", "A line.", **{"text_plain": "A line", "image_svg+xml": SVG}),
+        slider,
+    ]
+    title = {"cell_type": "markdown", "metadata": {}, "source": "# Lab 2"}
+    cell = {"cell_type": "code", "execution_count": 1, "metadata": {}, "source": "x", "outputs": outputs}
+    metadata = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "widgets": {extension.STATE: {"version_major": 2, "version_minor": 0, "state": models}},
+    }
+    setup = {"cell_type": "code", "execution_count": None, "metadata": {}, "source": "install", "outputs": []}
+    return {"cells": [setup, title, cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
+
+
+PAGE = """# Page
+
+It is {lab}`02_lab:gap`, or {result}`r.json:vae.bits.1:.2f` bits of {result}`r.json:vae.name`.
+
+{lecture}`01:36-05:16`
+
+```{labfigure} 02_lab:two-terms
+:name: fig-two
+
+Two *terms*.
+```
+
+```{labfigure} 02_lab:drawing
+
+A drawing.
+```
+
+```{labfigure} 02_lab:chain
+
+A chain.
+```
+
+```{derivation} log_inequality
+:label: eq-log
+```
+
+See {numref}`fig-two` and {eq}`eq-log`.
+"""
+
+
+CONF = f"""
+import sys
+sys.path.insert(0, {str(EXTENSIONS)!r})
+extensions = ["myst_nb", "lowerbound_book"]
+exclude_patterns = ["_out", "jupyter_execute"]
+html_theme = "basic"
+myst_enable_extensions = ["dollarmath"]
+nb_execution_mode = "off"
+nb_ipywidgets_js = {{"vendor/require.js": {{}}}}
+numfig = True
+"""
+
+
+class Book:
+    """A book of one page and one lab, built where it can be changed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.write("conf.py", CONF)
+        self.write(
+            "index.md", "# Index\n\n```{toctree}\nbook/page\nbook/lecture_map\nnotebooks/02_lab\n```\n"
+        )
+        self.write("book/page.md", PAGE)
+        self.write("book/lecture_map.md", "# Lecture map\n")
+        self.write("notebooks/02_lab.ipynb", json.dumps(lab()))
+        self.write("results/r.json", json.dumps({"vae": {"bits": [3.0, 3.14159], "name": "VAE"}}))
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        os.utime(path, (time.time() + 2, time.time() + 2))
+
+    def build(self) -> str:
+        """Build what has changed, in a process of its own. Returns the warnings."""
+        command = [sys.executable, "-m", "sphinx", "-b", "html", "-n", "-N", "-q", ".", "_out"]
+        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stderr.replace(f"{self.root}/", "")
+
+    def html(self, name: str = "book/page") -> str:
+        return (self.root / "_out" / f"{name}.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Book:
+    book = Book(tmp_path_factory.mktemp("book"))
+    assert book.build() == ""
+    return book
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Book:
+    return Book(tmp_path)
+
+
+def test_notes_and_results_stand_in_the_text(built: Book) -> None:
+    text = re.sub(r"<[^>]+>", "", built.html())
+    assert "It is 0.35 nats: exactly, or 3.14 bits of VAE." in text
+
+
+def test_lecture_minutes_link_to_the_map(built: Book) -> None:
+    link = r'<span class="lecture"><a [^>]*href="lecture_map.html"[^>]*>(<[^>]+>)*Lecture 01:36–05:16'
+    assert re.search(link, built.html())
+
+
+def test_figure_has_picture_alt_text_number_caption_and_link(built: Book) -> None:
+    figure = next(f for f in built.html().split("<figure")[1:] if 'id="fig-two"' in f).split("</figure>")[0]
+    assert 'alt="Two bars of equal height."' in figure
+    assert "width: 518px" in figure
+    assert "Fig. 1" in figure
+    assert "Two <em>terms</em>." in figure
+    assert 'href="../notebooks/02_lab.html#lab-02-lab-two-terms"' in figure
+    assert (built.root / "_out/_images/02_lab-two-terms.png").read_bytes() == base64.b64decode(PNG)
+    assert 'href="#fig-two"' in built.html()
+
+
+def test_svg_figures_are_copied(built: Book) -> None:
+    assert (built.root / "_out/_images/02_lab-drawing.svg").read_text() == SVG
+
+
+def test_slider_comes_with_the_models_it_needs_and_no_more(built: Book) -> None:
+    scripts = re.findall(
+        r'<script type="application/vnd\.jupyter\.widget-(\w+)\+json">(.*?)</script>', built.html()
+    )
+    (_, state), (_, view) = scripts
+    assert set(json.loads(state)["state"]) == {"box", "handle", "stack", "link"}
+    assert json.loads(view)["model_id"] == "box"
+    assert "vendor/require.js" in built.html()
+
+
+def test_lab_page_has_alt_texts_and_anchors(built: Book) -> None:
+    page = built.html("notebooks/02_lab")
+    image = next(tag for tag in re.findall(r"<img[^>]*>", page) if "Two bars" in tag)
+    assert 'id="lab-02-lab-two-terms"' in image
+    assert 'id="lab-02-lab-chain"' in page
+    assert ">install<" not in page, "the setup cell stands before the title"
+    assert ">x<" in page
+
+
+def test_derivation_is_printed_and_numbered(built: Book) -> None:
+    proofs = importlib.import_module("lowerbound.proofs")
+    latex = proofs.derivations()["log_inequality"]().latex()
+    block = built.html().split('id="equation-eq-log"')[1].split("</div>")[0]
+    assert latex.splitlines()[1].replace("&", "&amp;") in block
+    assert 'href="#equation-eq-log"' in built.html()
+
+
+MISTAKES = {
+    "{lab}`02_lab:gup`": "notebooks/02_lab.ipynb records no 'gup'; it has: chain, drawing, gap, two-terms",
+    "{lab}`03_lab:gap`": "notebooks/03_lab.ipynb does not exist",
+    "{lab}`gap`": "'gap' is not of the form STEM:key",
+    "{lab}`02_lab:two-terms`": "is a figure, not a note",
+    "{result}`q.json:a`": "results/q.json does not exist",
+    "{result}`r.json:vae.nats`": "results/r.json has nothing at 'vae.nats' (stopped at 'nats')",
+    "{result}`r.json:vae.bits.9`": "(stopped at '9')",
+    "{result}`r.json:vae.bits`": "holds a list at 'vae.bits', not a number or text",
+    "{result}`r.json:vae.name:.2f`": "'VAE' at 'vae.name' does not take the format '.2f'",
+    "{lecture}`1:36`": "lecture minutes must look like 01:36-05:16, got '1:36'",
+    "```{labfigure} 02_lab:none\n\nCaption.\n```": "records no 'none'",
+    "```{labfigure} 02_lab:two-terms\n```": "needs a caption",
+    "```{labfigure} 02_lab:gap\n\nCaption.\n```": "02_lab:gap holds no image; use the lab role for a note",
+    "```{derivation} nonsense\n```": "lowerbound.proofs has no derivation 'nonsense'",
+}
+
+
+def test_each_mistake_is_a_warning_with_its_line(fresh: Book) -> None:
+    page, places = "# Page\n", {}
+    for mistake, message in MISTAKES.items():
+        places[message] = page.count("\n") + 2
+        page += f"\n{mistake}\n"
+    fresh.write("book/page.md", page)
+    warnings = fresh.build().splitlines()
+    for message, line in places.items():
+        found = [warning for warning in warnings if message in warning]
+        assert len(found) == 1, message
+        assert f"book/page.md:{line}: WARNING" in found[0]
+    assert len(warnings) == len(MISTAKES)
+
+
+def test_a_slider_without_stored_state_is_a_warning(fresh: Book) -> None:
+    notebook = lab()
+    del notebook["metadata"]["widgets"]
+    fresh.write("notebooks/02_lab.ipynb", json.dumps(notebook))
+    assert "stores no state of its slider; execute it again" in fresh.build()
+
+
+def test_a_page_is_rebuilt_when_its_lab_or_result_changes(fresh: Book) -> None:
+    assert fresh.build() == ""
+    fresh.write("notebooks/02_lab.ipynb", json.dumps(lab()).replace("0.35 nats", "0.36 nats"))
+    assert fresh.build() == ""
+    assert "0.36 nats" in fresh.html()
+    fresh.write("results/r.json", json.dumps({"vae": {"bits": [3.0, 2.71], "name": "VAE"}}))
+    assert fresh.build() == ""
+    assert "2.71" in fresh.html()

@@ -1,0 +1,182 @@
+"""Figures: deterministic files, witnesses that change with the data, a slider that works without a kernel."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import Any
+
+import IPython.display
+import ipywidgets
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from lowerbound import display, figures
+from matplotlib.figure import Figure
+from PIL import Image
+
+X = np.linspace(-1, 1, 20)
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """What a notebook would have displayed: (data, metadata) pairs."""
+    outputs: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    monkeypatch.setattr(
+        IPython.display, "publish_display_data", lambda data, about: outputs.append((data, about))
+    )
+    return outputs
+
+
+def curve(shift: float = 0.0) -> Figure:
+    return figures.curves(X, {"a": X + shift, "b": X**2}, "x", "y")
+
+
+DRAWINGS = {
+    "curves": lambda v: figures.curves(X, {"a": v * X}, "x", "y"),
+    "curves on log axes": lambda v: figures.curves(
+        [1, 2, 4], {"a": [v, 2, 3]}, "T", "y", logx=True, logy=True
+    ),
+    "bars": lambda v: figures.bars(["one", "two"], {"rate": [v, 2], "distortion": [1, 1]}, "nats"),
+    "bars side by side": lambda v: figures.bars(
+        ["one"], {"a": [v], "b": [1]}, "nats", stacked=False, errors={"a": [0.1]}
+    ),
+    "density": lambda v: figures.density(X, {"p": v * X**2}),
+    "samples": lambda v: figures.density(X, {"p": X**2}, samples=v * X),
+    "scatter": lambda v: figures.scatter({"data": v * np.ones((5, 2)), "samples": np.zeros((5, 2))}, limit=3),
+    "image_grid": lambda v: figures.image_grid(v * np.ones((3, 1, 4, 4)) / 4, cols=2),
+    "filmstrip": lambda v: figures.filmstrip(v * np.ones((2, 3, 1, 4, 4)) / 4, ["2", "1", "0"], ["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_the_witness_sees_the_data(name: str) -> None:
+    draw = DRAWINGS[name]
+    assert figures.witness(draw(1.0)) == figures.witness(draw(1.0)) != figures.witness(draw(1.5))
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_files_are_small_and_the_same_each_time(name: str) -> None:
+    fig = DRAWINGS[name](1.0)
+    data = display.png(fig)
+    assert data == display.png(fig)
+    assert len(data) < 40_000
+    assert np.asarray(Image.open(io.BytesIO(data)).convert("L")).std() > 5, "an empty picture"
+
+
+def test_bands_follow_their_line() -> None:
+    fig = figures.curves(X, {"a": X}, "x", "y", bands={"a": 0.5 * np.ones(20)})
+    low, high = fig.axes[0].collections[0].get_datalim(fig.axes[0].transData).intervaly
+    assert (low, high) == pytest.approx((-1.5, 1.5))
+
+
+def test_stacked_bars_stand_on_each_other_and_negative_ones_hang() -> None:
+    fig = figures.bars(["one"], {"a": [2], "b": [3], "c": [-1]}, "nats")
+    assert [bar.get_y() for group in fig.axes[0].containers for bar in group] == [0, 2, 0]
+
+
+def test_rounding_noise_does_not_reach_the_witness() -> None:
+    clean, noisy = X - X.mean(), X - X.mean() + 1e-9
+    assert figures.witness(figures.curves(X, {"a": clean}, "x", "y")) == figures.witness(
+        figures.curves(X, {"a": noisy}, "x", "y")
+    )
+
+
+def test_grid_places_images_in_reading_order() -> None:
+    images = np.stack([np.full((4, 4), level, dtype=np.uint8) for level in (0, 100, 200)])
+    page = np.asarray(figures.image_grid(images, cols=2).axes[0].get_images()[0].get_array())
+    assert [page[1, 1], page[1, 6], page[6, 1], page[6, 6]] == pytest.approx([0, 100 / 255, 200 / 255, 1])
+
+
+def test_torch_tensors_and_ranges() -> None:
+    levels = torch.tensor([-1.0, 0.0, 1.0, 3.0], requires_grad=True).reshape(4, 1, 1, 1).expand(4, 1, 4, 4)
+    page = np.asarray(figures.image_grid(levels, cols=4).axes[0].get_images()[0].get_array())
+    assert page[1, 1::5] == pytest.approx([0, 0.5, 1, 1])
+
+
+def test_grid_names_the_remedy_for_a_wrong_shape() -> None:
+    with pytest.raises(ValueError, match=r"got \(4, 2, 3, 3\); reshape"):
+        figures.image_grid(np.zeros((4, 2, 3, 3)))
+
+
+def test_no_figure_is_left_open_and_no_setting_changed() -> None:
+    before = dict(matplotlib.rcParams)
+    curve()
+    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_show_stores_picture_alt_text_and_witness(shown: list[Any]) -> None:
+    figures.show(curve(), "two-terms", "Two curves.")
+    [(data, about)] = shown
+    assert about["lowerbound"] == {"key": "two-terms", "alt": "Two curves."}
+    assert about["image/png"] == {"width": 518, "height": 317}
+    assert data["text/plain"].splitlines()[:2] == ["Two curves.", "line a: 20 points, mean 0, from -1 to 1"]
+    assert data["image/png"].startswith("iVBOR")
+
+
+def test_show_takes_a_witness_of_ones_own(shown: list[Any]) -> None:
+    figures.show(curve(), "loss", "A loss.", witness_text="it falls")
+    assert shown[0][0]["text/plain"] == "A loss.\nit falls"
+
+
+def test_note(shown: list[Any]) -> None:
+    figures.note("gap", "0.35")
+    assert shown == [({"text/plain": "gap: 0.35"}, {"lowerbound": {"key": "gap"}})]
+
+
+@pytest.mark.parametrize("key", ["Gap", "a b", "a_b", "", "-a"])
+def test_keys_are_words_joined_by_hyphens(key: str, shown: list[Any]) -> None:
+    with pytest.raises(ValueError, match="hyphens"):
+        figures.note(key, "1")
+    assert shown == []
+
+
+def widget(data: dict[str, Any]) -> ipywidgets.VBox:
+    model = data["application/vnd.jupyter.widget-view+json"]["model_id"]
+    box = ipywidgets.widgets.widget._instances[model]
+    assert isinstance(box, ipywidgets.VBox)
+    return box
+
+
+def test_slider_stores_every_frame_and_links_them(shown: list[Any]) -> None:
+    figures.slider([curve(s) for s in range(3)], ["0", "1", "2"], "shift", "A <curve>", name="s", start=1)
+    [(data, about)] = shown
+    controls, stack = widget(data).children
+    assert [child.value.count("<img") for child in stack.children] == [1, 1, 1]
+    assert 'alt="A &lt;curve&gt; s 2."' in stack.children[2].value
+    assert (stack.selected_index, controls.children[1].value) == (1, 1)
+    assert data["image/png"] == display.base64.b64encode(display.png(curve(1))).decode()
+    assert data["text/plain"].count("line a:") == 3
+    assert about["lowerbound"]["key"] == "shift"
+    links = [w for w in ipywidgets.widgets.widget._instances.values() if type(w).__name__ == "Link"]
+    ends = {(type(w.source[0]).__name__, type(w.target[0]).__name__) for w in links}
+    assert {("Play", "IntSlider"), ("IntSlider", "Stack")} <= ends
+
+
+def test_slider_state_needs_no_kernel(shown: list[Any]) -> None:
+    figures.slider([curve(s) for s in range(2)], ["0", "1"], "shift", "A curve")
+    state = ipywidgets.Widget.get_manager_state(widgets=None)["state"]
+    assert "Stack" in json.dumps(state)
+    assert "IPY_MODEL_" in json.dumps(state)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_live_slider_redraws_in_the_kernel(
+    old: bool, shown: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if old:
+        monkeypatch.delattr(ipywidgets, "Stack")
+    figures.slider(lambda i: curve(float(i)), ["0", "1", "2"], "shift", "A curve", live=not old)
+    controls, picture = widget(shown[0][0]).children
+    before = picture.value
+    controls.children[1].value = 2
+    assert picture.value != before
+    assert "step 2" in picture.value
+
+
+def test_slider_wants_a_label_for_each_frame(shown: list[Any]) -> None:
+    with pytest.raises(ValueError, match="2 frames need as many labels, got 1"):
+        figures.slider([curve(), curve()], ["0"], "shift", "A curve")

@@ -1,0 +1,238 @@
+"""The training loop: the same weights from the same seed, however often it is stopped."""
+
+import json
+import math
+import subprocess
+import sys
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from lowerbound import data
+from lowerbound.dense import DenseDecoder, DenseEncoder
+from lowerbound.fit import Recipe, _lr_factor, _rows, classifier_loss, default_loss, fit
+from lowerbound.likelihood import GaussianLikelihood
+from lowerbound.nets import Classifier
+from lowerbound.vae import VAE
+from oracles import generator
+from torch import nn
+
+RECIPE = Recipe(steps=24, batch=16, warmup=5, ema=0.9)
+X = data.ring().sample(100, generator(1))
+
+
+def _model(seed: int = 0) -> VAE:
+    torch.manual_seed(seed)
+    return VAE(DenseEncoder(2, 2, 8), DenseDecoder(2, 2, 8), GaussianLikelihood)
+
+
+def _fit(recipe: Recipe = RECIPE, **kwargs) -> tuple[list[float], torch.Tensor]:
+    model = kwargs.pop("model", None) or _model()
+    losses = fit(model, X, recipe, progress=False, **kwargs)
+    return losses, nn.utils.parameters_to_vector(model.parameters()).detach()
+
+
+class _StopAt:
+    """The default loss, until it is asked for the last time."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def __call__(self, model, x, y, rng):
+        if self.left == 0:
+            raise ConnectionAbortedError
+        self.left -= 1
+        return default_loss(model, x, y, rng)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not():
+    (losses, weights), (again, same) = _fit(), _fit()
+    assert losses == again
+    assert len(losses) == 24
+    assert torch.equal(weights, same)
+    _, other = _fit(replace(RECIPE, seed=1))
+    assert not torch.equal(weights, other)
+
+
+@pytest.mark.parametrize("step", [5, 6, 13])
+def test_a_run_that_stops_goes_on_to_the_same_bits(tmp_path, step):
+    losses, weights = _fit()
+    path = tmp_path / "run.checkpoint"
+    with pytest.raises(ConnectionAbortedError):
+        _fit(loss=_StopAt(step), checkpoint=path, every=5)
+    resumed, same = _fit(checkpoint=path, every=5)
+    assert resumed == losses
+    assert torch.equal(weights, same)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    losses, weights = _fit(checkpoint=path, every=24)
+    again, same = _fit(checkpoint=path, loss=_StopAt(0))
+    assert again == losses
+    assert torch.equal(weights, same)
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory):
+    worker = Path(__file__).with_name("killed_run.py")
+    folder = tmp_path_factory.mktemp("killed")
+    done = subprocess.run([sys.executable, str(worker), str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_run_killed_three_times_ends_in_the_same_bits(outcome):
+    assert [kill["exit"] for kill in outcome["kills"]] == [-9, -9, -9]
+    assert 0 < outcome["saved"] < 60
+    assert outcome["killed"] == outcome["straight"]
+
+
+def test_ctrl_c_saves_the_step_it_was_in_and_goes_on_to_the_same_bits(outcome):
+    assert outcome["interrupt"]["exit"] == 130
+    assert outcome["held"] >= 17
+    assert outcome["interrupted"] == outcome["straight"]
+
+
+def test_no_half_written_file_is_left(outcome):
+    assert outcome["left"] == ["killed.checkpoint"]
+
+
+def test_a_checkpoint_of_other_settings_is_refused_with_the_remedy(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    _fit(checkpoint=path, every=24)
+    with pytest.raises(ValueError, match=r"other settings.*delete"):
+        _fit(replace(RECIPE, lr=1e-4), checkpoint=path)
+
+
+def test_a_checkpoint_of_other_data_is_refused_with_the_remedy(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    _fit(checkpoint=path, every=24)
+    with pytest.raises(ValueError, match="delete"):
+        fit(_model(), X[:50], RECIPE, checkpoint=path, progress=False)
+
+
+def test_a_checkpoint_of_another_model_is_refused_with_the_remedy(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    _fit(checkpoint=path, every=24)
+    wider = VAE(DenseEncoder(2, 2, 9), DenseDecoder(2, 2, 9), GaussianLikelihood)
+    with pytest.raises(ValueError, match="delete"):
+        fit(wider, X, RECIPE, checkpoint=path, progress=False)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_refused_with_the_remedy(tmp_path, share):
+    path = tmp_path / "run.checkpoint"
+    _fit(checkpoint=path, every=24)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match="delete"):
+        _fit(checkpoint=path)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoint(tmp_path, bad):
+    path = tmp_path / "run.checkpoint"
+    calls = []
+
+    def loss(model, x, y, rng):
+        calls.append(1)
+        return default_loss(model, x, y, rng) + (bad if len(calls) == 9 else 0.0)
+
+    with pytest.raises(FloatingPointError, match="at step 8; lower lr"):
+        _fit(loss=loss, checkpoint=path, every=4)
+    assert len(torch.load(path, weights_only=True)["losses"]) == 8
+
+
+def test_what_is_left_in_the_model_is_the_average_of_the_weights(monkeypatch):
+    recipe, model, after = replace(RECIPE, steps=3, lr=0.05, warmup=0), _model(), []
+    average = nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+    original = torch.optim.Adam.step
+
+    def step(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        after.append(nn.utils.parameters_to_vector(self.param_groups[0]["params"]).detach().clone())
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    _, weights = _fit(recipe, model=model)
+    for i, moved in enumerate(after):
+        decay = min(recipe.ema, (1 + i) / (10 + i))
+        average = decay * average + (1 - decay) * moved
+    torch.testing.assert_close(weights, average)
+    assert not torch.allclose(weights, after[-1])
+
+
+def test_averaging_builds_no_graph(monkeypatch):
+    averages = []
+    original = torch._foreach_lerp_
+
+    def lerp(average, *args):
+        original(average, *args)
+        averages.extend(average)
+
+    monkeypatch.setattr(torch, "_foreach_lerp_", lerp)
+    _fit(replace(RECIPE, steps=2))
+    assert averages
+    assert not any(parameter.requires_grad for parameter in averages)
+
+
+def test_training_lowers_the_loss():
+    losses, _ = _fit(Recipe(steps=200, batch=50, lr=1e-2, warmup=10))
+    assert sum(losses[-50:]) / 50 < sum(losses[:10]) / 10 - 0.05
+
+
+def test_every_epoch_sees_every_example_once_in_another_order():
+    recipe = replace(RECIPE, batch=10)
+    epochs = [torch.cat([_rows(25, step, recipe) for step in range(5)])[i : i + 25] for i in (0, 25)]
+    for epoch in epochs:
+        assert epoch.sort().values.tolist() == list(range(25))
+    assert not torch.equal(*epochs)
+    assert len(_rows(3, 4, recipe)) == 10
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing():
+    recipe = Recipe(steps=1000, warmup=100)
+    factors = [_lr_factor(step, recipe) for step in range(1001)]
+    assert factors[0] == pytest.approx(0.01, rel=1e-3)
+    assert max(factors) == pytest.approx(0.976, abs=0.01)
+    assert factors.index(max(factors)) == pytest.approx(99, abs=1)
+    assert factors[1000] == pytest.approx(0, abs=1e-6)
+
+
+def test_uint8_images_are_scaled_batch_by_batch():
+    seen = []
+
+    def loss(model, x, y, rng):
+        seen.append((x, y))
+        return model(x.flatten(1)).mean()
+
+    images = data.load("fashion-mnist", "test")
+    fit(nn.Linear(784, 1), images.x[:40], Recipe(steps=2, batch=8), images.y[:40], loss, progress=False)
+    x, y = seen[0]
+    rows = _rows(40, 0, Recipe(batch=8))
+    torch.testing.assert_close(x, data.to_unit(images.x[rows]))
+    assert torch.equal(y, images.y[rows])
+
+
+def test_the_classifiers_loss_moves_and_mirrors_images_but_keeps_their_content():
+    torch.manual_seed(0)
+    classifier = Classifier(8)
+    seen = []
+    classifier.loss = lambda x, y: (
+        seen.append(x) or nn.functional.cross_entropy(classifier(x), y, reduction="none")
+    )
+    x = data.to_unit(data.load("fashion-mnist", "test").x[:4])
+    for seed in range(6):
+        assert torch.isfinite(classifier_loss(classifier, x, torch.arange(4), generator(seed)))
+    for moved in seen:
+        assert torch.equal(moved.flatten(1).sort(1).values, x.flatten(1).sort(1).values)
+    assert len({tuple(moved[0].flatten().tolist()) for moved in seen}) > 3
+
+
+def test_fit_leaves_the_global_generator_alone():
+    model = _model()
+    before = torch.get_rng_state()
+    _fit(model=deepcopy(model))
+    assert torch.equal(torch.get_rng_state(), before)

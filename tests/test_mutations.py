@@ -1,0 +1,260 @@
+"""Errors seen in public material, put into the library on purpose: each must be caught by a check.
+
+A mutation replaces one piece of the library; the check named beside it is a test of this folder,
+which passes on the library as it is (pytest runs it) and must fail on the mutant.
+"""
+
+import math
+
+import pytest
+import test_bound
+import test_diffusion
+import test_fit
+import test_gaussian
+import test_likelihood
+import test_metrics
+import test_samplers
+import test_schedule
+import test_vae
+import torch
+from lowerbound import data, diffusion, fit, likelihood, metrics, samplers, schedule
+from lowerbound.bound import Bound
+from lowerbound.data import Mixture
+from lowerbound.diffusion import Diffusion, _at
+from lowerbound.gaussian import LOG_2PI, Gaussian
+from lowerbound.likelihood import Bernoulli, DiscretisedLogistic
+from lowerbound.schedule import Schedule
+from lowerbound.vae import VAE
+from torch.nn import functional as F  # noqa: N812
+
+
+def _q_sample(noise):
+    def q_sample(self, x0, t, eps):
+        a = self.schedule.alpha_bar
+        return _at(a.sqrt(), t, x0) * x0 + _at(noise(self.schedule), t, x0) * eps
+
+    return q_sample
+
+
+def _product_to_the_end(self, x0, t, eps):
+    return Q_SAMPLE(self, x0, torch.full_like(t, self.schedule.T), eps)
+
+
+def _coefficients_reversed(self):
+    return tuple(torch.cat([c[:1], c[1:].flip(0)]) for c in COEFFICIENTS(self))
+
+
+def _mean_kl(self, other=None):
+    return KL(self, other) / self.mean[0].numel()
+
+
+def _kl_reversed(self, other=None):
+    standard = Gaussian(torch.zeros_like(self.mean), torch.zeros_like(self.mean))
+    return KL(other or standard, self)
+
+
+def _own_mean(self, x):
+    return LOG_PROB(Gaussian(x, self.logvar), x)
+
+
+def _without_log(self, x, rng=None):
+    q = self.posterior(x)
+    return Bound(-self.decode(q.sample(rng)).log_prob(x).exp(), q.kl()[:, None])
+
+
+def _weighted_bound(self, x, rng=None):
+    q = self.posterior(x)
+    return Bound(-self.decode(q.sample(rng)).log_prob(x), self.beta * q.kl()[:, None])
+
+
+def _tanh_when_sampling(self, n, rng=None, *, last_noise=False):
+    return torch.tanh(VAE_SAMPLE(self, n, rng, last_noise=last_noise))
+
+
+def _noise_at_the_last_step(model, xT, rng=None, **kwargs):
+    *states, x0 = ANCESTRAL(model, xT, rng, **kwargs)
+    yield from states
+    yield x0 + float(model.schedule.beta[1]) ** 0.5 * torch.randn(x0.shape, generator=rng, dtype=x0.dtype)
+
+
+def _beta_kept(T=1000, beta_1=1e-4, beta_T=0.02):
+    beta = torch.linspace(beta_1, beta_T, T, dtype=torch.float64)
+    return Schedule(torch.cat([torch.ones(1, dtype=torch.float64), (1 - beta).cumprod(0)]))
+
+
+def _bins_closed_at_the_ends(self, x):
+    scale = torch.exp(self.log_scale)
+    upper, lower = (torch.sigmoid((x - self.mean + d) / scale) for d in (1 / 255, -1 / 255))
+    return (upper - lower).clamp(min=1e-12).log().flatten(1).sum(1)
+
+
+def _noisier_ddim(model, xT, eta=0.0, rng=None, **kwargs):
+    walk = DDIM(model, xT, eta, rng, **kwargs)
+    yield next(walk)
+    for x in walk:
+        yield x + (0.1 * torch.randn(x.shape, generator=rng, dtype=x.dtype) if eta else 0)
+
+
+def _noised_by_std(self, alpha_bar):
+    std = math.sqrt(alpha_bar) * self.std + math.sqrt(1 - alpha_bar)
+    return Mixture(math.sqrt(alpha_bar) * self.means, std, self.weights)
+
+
+def _restore_without_noise(path, state, recipe, rng):
+    kept = rng.get_state()
+    losses = RESTORE(path, state, recipe, rng)
+    rng.set_state(kept)
+    return losses
+
+
+Q_SAMPLE, COEFFICIENTS = Diffusion.q_sample, Diffusion._posterior_coefficients
+KL, LOG_PROB, VAE_SAMPLE = Gaussian.kl, Gaussian.log_prob, VAE.sample
+ANCESTRAL, DDIM, RESTORE = samplers.ancestral, samplers.ddim, fit._restore
+IMPORTANCE = metrics.log_prob_importance
+
+CHAIN = (test_diffusion.test_q_sample_is_the_chain_step_by_step, schedule.cosine)
+UNBIASED = test_diffusion.test_l_bound_is_an_unbiased_estimate_of_the_bound_without_its_constant
+BAYES = (test_diffusion.test_q_posterior_completes_the_square,)
+MUTATIONS = {
+    "variance √(1 − ᾱ)": (Diffusion, "q_sample", _q_sample(lambda s: (1 - s.alpha_bar) ** 0.25), CHAIN),
+    "std 1 − ᾱ": (Diffusion, "q_sample", _q_sample(lambda s: 1 - s.alpha_bar), CHAIN),
+    "noise scaled by β_t": (Diffusion, "q_sample", _q_sample(lambda s: s.beta), CHAIN),
+    "ᾱ as a product to T": (Diffusion, "q_sample", _product_to_the_end, CHAIN),
+    "α read as √(1 − ᾱ)": (Schedule, "alpha", property(lambda s: (1 - s.alpha_bar).sqrt()), CHAIN),
+    "posterior stored in descending t": (
+        Diffusion,
+        "_posterior_coefficients",
+        _coefficients_reversed,
+        BAYES,
+    ),
+    "posterior variance β": (Schedule, "posterior_variance", Schedule.beta, BAYES),
+    "noise at the last step": (
+        test_samplers,
+        "ancestral",
+        _noise_at_the_last_step,
+        (test_samplers.test_no_noise_is_added_in_the_last_step, _noise_at_the_last_step),
+    ),
+    "log q with x as its own mean": (
+        Gaussian,
+        "log_prob",
+        _own_mean,
+        (test_gaussian.test_log_prob_equals_that_of_torch_distributions,),
+    ),
+    "reconstruction E[−p]": (
+        VAE,
+        "bound",
+        _without_log,
+        (test_vae.test_with_the_exact_posterior_the_bound_is_log_p, 0),
+    ),
+    "KL averaged": (
+        Gaussian,
+        "kl",
+        _mean_kl,
+        (test_gaussian.test_kl_sums_over_every_dimension_and_keeps_the_batch,),
+    ),
+    "KL the other way round": (
+        Gaussian,
+        "kl",
+        _kl_reversed,
+        (test_gaussian.test_kl_equals_that_of_torch_distributions,),
+    ),
+    "variance where a standard deviation belongs": (
+        Gaussian,
+        "std",
+        property(lambda q: torch.exp(q.logvar)),
+        (test_gaussian.test_sample_has_the_mean_and_the_standard_deviation,),
+    ),
+    "a density without its constant": (
+        Gaussian,
+        "log_prob",
+        lambda q, x: LOG_PROB(q, x) + 0.5 * LOG_2PI * q.mean[0].numel(),
+        (test_gaussian.test_log_prob_equals_that_of_torch_distributions,),
+    ),
+    "mean pinched in sampling alone": (
+        VAE,
+        "sample",
+        _tanh_when_sampling,
+        (test_vae.test_samples_are_the_decoders_mean_or_a_draw_around_it,),
+    ),
+    "bound weighted by beta": (
+        VAE,
+        "bound",
+        _weighted_bound,
+        (test_vae.test_beta_weighs_the_loss_and_never_the_bound,),
+    ),
+    "β kept when T changes": (
+        test_schedule,
+        "linear",
+        _beta_kept,
+        (test_schedule.test_every_number_of_steps_ends_in_the_same_noise, _beta_kept, 100),
+    ),
+    "L_simple taken for the bound": (
+        test_diffusion,
+        "l_bound",
+        diffusion.l_simple,
+        (UNBIASED, diffusion.fixed_small, 5),
+    ),
+    "bins closed at the ends": (
+        DiscretisedLogistic,
+        "log_prob",
+        _bins_closed_at_the_ends,
+        (test_likelihood.test_extremes_sum_to_one_too, DiscretisedLogistic, -1.0, 0.0),
+    ),
+    "bins twice as wide": (
+        likelihood,
+        "HALF_BIN",
+        1 / 127.5,
+        (test_likelihood.test_extremes_sum_to_one_too, DiscretisedLogistic, 0.0, 0.0),
+    ),
+    "cross-entropy on grey": (
+        Bernoulli,
+        "log_prob",
+        lambda p, x: F.logsigmoid(x * p.logits).flatten(1).sum(1),
+        (test_likelihood.test_bernoulli_refuses_grey,),
+    ),
+    "bits that are nats": (
+        Bound,
+        "bits_per_dim",
+        lambda b, dims: b.nats() / dims,
+        (test_bound.test_a_uniform_guess_over_256_levels_costs_eight_bits,),
+    ),
+    "importance weights summed, not averaged": (
+        test_vae,
+        "log_prob_importance",
+        lambda vae, x, k, rng: IMPORTANCE(vae, x, k, rng) + math.log(k),
+        (test_vae.test_importance_weights_of_the_exact_posterior_are_constant,),
+    ),
+    "too much noise in DDIM": (
+        test_samplers,
+        "ddim",
+        _noisier_ddim,
+        (test_samplers.test_ddim_with_eta_1_is_ancestral_with_the_small_variance,),
+    ),
+    "standard deviations added": (
+        data.Mixture,
+        "noised",
+        _noised_by_std,
+        (test_diffusion.test_the_best_denoiser_beats_its_neighbours,),
+    ),
+    "resumed with fresh noise": (
+        fit,
+        "_restore",
+        _restore_without_noise,
+        (test_fit.test_a_run_that_stops_goes_on_to_the_same_bits, "tmp_path", 6),
+    ),
+    "active units by the mean itself": (
+        metrics,
+        "active_units",
+        lambda vae, x, threshold=0.01: int((vae.posterior(x).mean.abs().mean(0) > threshold).sum()),
+        (test_metrics.test_active_units_counts_the_latents_whose_mean_moves,),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_mutation_is_caught(monkeypatch, tmp_path, name):
+    owner, attribute, mutant, (check, *arguments) = MUTATIONS[name]
+    arguments = [tmp_path if a == "tmp_path" else a for a in arguments]
+    monkeypatch.setattr(owner, attribute, mutant)
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        check(*arguments)
