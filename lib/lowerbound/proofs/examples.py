@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sympy as sp
 from sympy import Integer, Integral, Rational, Symbol, log, oo, pi, sqrt
 
@@ -101,16 +99,12 @@ def linear_gaussian_identity() -> Derivation:
     return d
 
 
-def _unit_bound(weight: Any, mean: Any, at: Any = x) -> Any:
-    """The bound at s = v = 1, as expectation and KL."""
-    encoder = Normal(z, mean, 1)
-    return E(encoder, log(Normal(at, weight * z, 1))) - KL(encoder, Normal(z, 0, 1))
-
-
 @derivation(chapter=1, lecture="01:16–01:36")
 def best_encoder_mean() -> Derivation:
     """The best bound that an encoder N(m, 1) can reach, at noise 1 and weight w."""
-    d = Derivation("best_encoder_mean", start=_unit_bound(w, m))
+    encoder = Normal(z, m, 1)
+    bound = E(encoder, log(Normal(x, w * z, 1))) - KL(encoder, Normal(z, 0, 1))
+    d = Derivation("best_encoder_mean", start=bound)
     d.step(-half * log(2 * pi) - ((x - w * m) ** 2 + w**2 + m**2) / 2, "Gaussian integrals")
     square = (1 + w**2) * (m - w * x / (1 + w**2)) ** 2
     rest = x**2 / (1 + w**2) + w**2
@@ -122,9 +116,13 @@ def best_encoder_mean() -> Derivation:
 @derivation(chapter=1, lecture="01:16–01:36")
 def raise_bound() -> Derivation:
     """At x = 2, going from w = √3 to w = 1, with the best encoder for each, lifts the bound by one half."""
-    before, after = Symbol("L_{before}", real=True), Symbol("L_{after}", real=True)
-    given = {after: _unit_bound(1, Integer(1), 2), before: _unit_bound(sqrt(3), sqrt(3) / 2, 2)}
-    d = Derivation("raise_bound", start=after - before, given=given)
+    given = {}
+    for when, weight, mean in (("new", Integer(1), Integer(1)), ("old", sqrt(3), sqrt(3) / 2)):
+        bound, rate = (Symbol(rf"{name}_{{\text{{{when}}}}}", real=True) for name in "LR")
+        given[bound] = E(Normal(z, mean, 1), log(Normal(2, weight * z, 1))) - rate
+        given[rate] = KL(Normal(z, mean, 1), Normal(z, 0, 1))
+    new, _, old, _ = given
+    d = Derivation("raise_bound", start=new - old, given=given)
     d.step((-half * log(2 * pi) - Rational(3, 2)) - (-half * log(2 * pi) - Integer(2)), "Gaussian integrals")
     d.step(half, "subtract")
     d.at_least(Integer(0), "the bound goes up")
@@ -140,7 +138,7 @@ def raise_bound_lowers_evidence() -> Derivation:
     )
     d.step((-half * log(4 * pi) - 1) - (-half * log(8 * pi) - half), "log of a Gaussian")
     d.step(half * log(2) - half, "subtract")
-    d.at_most(Integer(0), "since $\\log 2 < 1$: log p(x) goes down")
+    d.at_most(Integer(0), "since $\\log 2 < 1$: $\\log p(x)$ goes down")
     return d
 
 

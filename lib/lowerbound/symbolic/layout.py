@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-PAGE = 74.0  # letters that fit on one line of a page
+PAGE = 76.0  # letters that fit on one line of a page
+_WIDTHS = {" ": 0.0, "{": 0.0, "}": 0.0, r"\mathcal": 0.6, r"\,": 0.4, r"\quad": 2.0, r"\qquad": 4.0}
+_WIDTHS |= {"+": 2.2, "-": 2.0, "=": 2.2, r"\mid": 1.6, r"\sim": 2.2, r"\int": 2.0}
 GAP = 5.0  # letters between a formula and the note beside it
 
 
@@ -13,24 +15,24 @@ def aligned(
 ) -> str:
     """The first line, then (relation, formula, note) rows, then the assumptions.
 
-    Notes stand beside their formulas, below the first line where that helps, else (compact) each below its formula.
+    Notes stand beside their formulas, below the first line where that helps, or (compact) each below its own.
     compact: None decides by the width.
     """
     start = f"{name}{first}"
     widest = max((width(formula) for _, formula, _ in rows), default=0.0)
-    notes = GAP + 0.8 * max((width(note) for _, _, note in rows), default=0.0)
-    facts_width = max((width(row) for _, row in _given_rows(facts)), default=0.0)
+    notes = GAP + 0.9 * max((width(note) for _, _, note in rows), default=0.0)
+    given = max((6 + width(row) for _, row in _given_rows(facts)), default=0.0)
     if compact is None:
-        compact = max(width(start), widest, facts_width) + notes > PAGE
+        compact = max(width(start), widest, given) + notes > PAGE
     if compact:
-        lines = [f"&{start}"]
-        lines += [f"&\\quad {arrow} {tex} \\\\[-0.3ex]\n&\\qquad\\qquad {note}" for arrow, tex, note in rows]
-    elif rows and width(start) + max(widest, facts_width) + notes <= PAGE:
+        below = "\\\\[-0.3ex]\n&\\qquad\\qquad"
+        lines = [f"&{start}", *(f"&\\quad {arrow} {tex} {below} {note}" for arrow, tex, note in rows)]
+    elif rows and width(start) + max(widest, given) + notes <= PAGE:
         lines = [f"{start} &{rows[0][0]} {rows[0][1]} && {rows[0][2]}"]
         lines += [f"&{arrow} {tex} && {note}" for arrow, tex, note in rows[1:]]
     else:
         lines = [f"&{start}", *(f"&\\quad {arrow} {tex} && {note}" for arrow, tex, note in rows)]
-    lines += [rf"&\text{{{word}}}\quad {row}" for word, row in _given_rows(facts)]
+    lines += [rf"&{word}\quad {row}" for word, row in _given_rows(facts)]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
@@ -42,27 +44,26 @@ def _given_rows(facts: list[str]) -> list[tuple[str, str]]:
             rows[-1] += rf",\quad {fact}"
         else:
             rows.append(fact)
-    return [("given" if i == 0 else r"\phantom{given}", row) for i, row in enumerate(rows)]
+    return [(r"\phantom{\text{given}}" if i else r"\text{given}", row) for i, row in enumerate(rows)]
 
 
 def width(tex: str) -> float:
     """Roughly how many letters wide a formula is: a fraction counts its longer half, a script 0.7."""
-    tex = re.sub(r"\\(text|mathrm|mathbb|mathcal)\b", "", tex)
-    tex = re.sub(r"\\(left|right|,|\||displaystyle|small|bar|hat|tilde)(?![a-z])", "", tex)
+    tex = re.sub(r"\\(text|mathrm|mathbb|displaystyle|left|right|bar|hat|tilde|phantom)(?![a-z])", "", tex)
     tex = re.sub(r"\\(log|exp)\b", "log", tex)
     total, i = 0.0, 0
     while i < len(tex):
         if tex.startswith(r"\frac", i):
             top, i = group(tex, i + 5)
             bottom, i = group(tex, i)
-            total += max(width(top), width(bottom))
+            total += max(width(top), width(bottom)) + 0.5
         elif tex[i] in "_^" and tex[i + 1 : i + 2] == "{":
             script, i = group(tex, i + 1)
             total += 0.7 * width(script)
         else:
-            token = re.match(r"\\[A-Za-z]+|.", tex[i:], re.DOTALL)
+            token = re.match(r"\\[A-Za-z]+|\\.|.", tex[i:], re.DOTALL)
             assert token is not None
-            total += {" ": 0.0, "{": 0.0, "}": 0.0, "+": 2.0, "-": 1.5, "=": 2.0}.get(token[0], 1.0)
+            total += _WIDTHS.get(token[0], 1.0)
             i += token.end()
     return total
 

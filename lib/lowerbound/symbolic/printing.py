@@ -25,7 +25,7 @@ class BookPrinter(LatexPrinter):  # type: ignore[misc]
         r"""alphabar_{t-1} → \bar{\alpha}_{t-1}."""
         head, _, sub = expr.name.partition("_")
         head = head if "\\" in head else translate(head)
-        sub = sub.strip("{}")
+        sub = sub[1:-1] if sub.startswith("{") else sub
         greek = re.sub(r"\b(theta|phi|eta)\b", r"\\\1", sub)
         return f"{head}_{{{greek}}}" if sub else head
 

@@ -1,0 +1,83 @@
+# make help    lists the targets.
+# PYTHON=…     the Python that makes the environment (3.11 or newer; found by itself)
+# VENV=…       where the environment lies (.venv)
+# JOBS=…       test processes at once (2)
+
+VENV ?= .venv
+JOBS ?= 2
+PRESET ?= ddpm-cpu
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3 python,\
+	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
+LABS := $(sort $(wildcard notebooks/*.ipynb))
+
+# One thread for each numeric library, so that sums are taken in the same order everywhere.
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export PYTHONHASHSEED := 0
+
+BUILD := $(BIN)/jupyter-book build . -n -W --keep-going
+CLEAN_BUILD := rm -rf _build/html _build/.doctrees _build/jupyter_execute && $(BUILD)
+PYTEST := $(BIN)/python -m pytest
+
+# $(call stage,title,command): run a command, and say how long it took
+define stage
+	@echo; echo "── $(1)"; start=$$(date +%s); $(2) && echo "── $(1): $$(( $$(date +%s) - start )) s"
+endef
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help book test lint unit labs pages browse execute train clean distclean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements.txt pyproject.toml
+ifeq ($(strip $(PYTHON)),)
+	@echo "No Python 3.11 or newer found. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1
+else
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "$(PYTHON) is no Python 3.11 or newer. Name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "── environment in $(VENV), from requirements.txt (downloads packages the first time)"
+	@$(PYTHON) -c 'import venv' 2>/dev/null || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.txt
+	@touch $@
+endif
+
+book: $(READY) ## render the book into _build/html
+	@start=$$(date +%s); $(CLEAN_BUILD) && \
+		echo "The book is ready ($$(( $$(date +%s) - start )) s): file://$(CURDIR)/_build/html/index.html"
+
+test: lint unit labs pages browse ## everything that CI runs, quick things first
+
+lint: $(READY) ## style and types
+	$(call stage,style,$(BIN)/ruff check .)
+	$(call stage,types,$(BIN)/mypy --strict lib/lowerbound)
+
+unit: $(READY) ## unit, property and bridge tests
+	$(call stage,unit tests,$(PYTEST) tests --ignore=tests/browser -n $(JOBS) --durations=5)
+
+labs: $(READY) ## every lab, executed and compared with its stored outputs
+	$(call stage,labs,$(PYTEST) $(LABS) --nbval --nbval-current-env --nbval-cell-timeout=120 \
+		--nbval-sanitize-with=tests/nbval_sanitize.cfg -n $(JOBS) --dist loadscope)
+
+pages: $(READY) ## a clean build of the book, warnings as errors
+	$(call stage,book,$(CLEAN_BUILD) -q)
+
+browse: $(READY) ## the built book: links, and every page in a browser
+	@echo; echo "── built book"; $(PYTEST) tests/browser -n $(JOBS)
+
+execute: $(READY) ## run every lab and store its outputs
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=600 \
+		--ExecutePreprocessor.record_timing=False $(LABS)
+
+train: $(READY) ## train a model: make train PRESET=ddpm-cpu
+	$(BIN)/python -m lowerbound.train $(PRESET)
+
+clean: ## remove what was built
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis build
+
+distclean: clean ## remove the environment too
+	rm -rf $(VENV)

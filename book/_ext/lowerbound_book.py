@@ -1,0 +1,351 @@
+"""Sphinx helpers of the book: every number, figure and proof on a page comes from where it was made.
+
+Roles       lab, result, lecture
+Directives  labfigure, derivation
+
+A lab is notebooks/STEM.ipynb; what it recorded with `figures.note`, `show` and `slider` is found by
+the key in an output's metadata. A key, file or proof that is missing is a warning with its place.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import importlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import Directive, directives
+from docutils.statemachine import StringList
+from myst_nb.sphinx_ import NbMetadataCollector
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.directives.patches import Figure, MathDirective
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxRole
+
+logger = logging.getLogger(__name__)
+
+LABS = "notebooks"
+RESULTS = "results"
+LECTURE_MAP = "/book/lecture_map"
+VIEW = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
+IMAGES = {"image/svg+xml": ".svg", "image/png": ".png"}
+
+
+class MissingError(Exception):
+    """What a page asks for does not exist; the message names the remedy."""
+
+
+# What the labs and results hold
+
+
+@functools.lru_cache(maxsize=64)
+def _read(path: str, _mtime: int) -> Any:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_json(env: BuildEnvironment, folder: str, name: str) -> Any:
+    """The parsed file folder/name below the source directory; the page is rebuilt when it changes."""
+    path = Path(env.srcdir, folder, name)
+    env.note_dependency(str(path))
+    if not path.is_file():
+        raise MissingError(f"{folder}/{name} does not exist")
+    try:
+        return _read(str(path), path.stat().st_mtime_ns)
+    except json.JSONDecodeError as error:
+        raise MissingError(f"{folder}/{name} is not JSON: {error}") from error
+
+
+def outputs(notebook: Any) -> dict[str, dict[str, Any]]:
+    """The outputs of a notebook that carry a key, by key."""
+    found = {}
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            about = output.get("metadata", {}).get("lowerbound")
+            if about:
+                found[about["key"]] = output
+    return found
+
+
+def _text(data: Any) -> str:
+    return data if isinstance(data, str) else "".join(data)
+
+
+def recorded(env: BuildEnvironment, target: str) -> tuple[str, str, dict[str, Any]]:
+    """Stem, key and output of a target 'STEM:key'."""
+    stem, colon, key = target.strip().partition(":")
+    if not (stem and colon and key):
+        raise MissingError(f"{target!r} is not of the form STEM:key")
+    found = outputs(read_json(env, LABS, f"{stem}.ipynb"))
+    if key not in found:
+        raise MissingError(
+            f"{LABS}/{stem}.ipynb records no {key!r}; it has: {', '.join(sorted(found)) or 'nothing'}"
+        )
+    return stem, key, found[key]
+
+
+def note_text(env: BuildEnvironment, target: str) -> str:
+    """The text that a lab noted under a key."""
+    _, key, output = recorded(env, target)
+    text = _text(output["data"].get("text/plain", ""))
+    if "alt" in output["metadata"]["lowerbound"] or not text.startswith(f"{key}: "):
+        raise MissingError(f"{target} is a figure, not a note; use the labfigure directive")
+    return text.removeprefix(f"{key}: ")
+
+
+def result_text(env: BuildEnvironment, target: str) -> str:
+    """The number at 'file.json:dotted.path' or 'file.json:dotted.path:format'."""
+    name, _, rest = target.strip().partition(":")
+    path, _, spec = rest.partition(":")
+    value = read_json(env, RESULTS, name)
+    for part in path.split("."):
+        try:
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise MissingError(f"{RESULTS}/{name} has nothing at {path!r} (stopped at {part!r})") from error
+    if isinstance(value, dict | list):
+        raise MissingError(
+            f"{RESULTS}/{name} holds a {type(value).__name__} at {path!r}, not a number or text"
+        )
+    try:
+        return format(value, spec)
+    except (ValueError, TypeError) as error:
+        raise MissingError(f"{value!r} at {path!r} does not take the format {spec!r}") from error
+
+
+def derivation(env: BuildEnvironment, name: str) -> Any:
+    """The checked derivation of that name from lowerbound.proofs."""
+    proofs = importlib.import_module("lowerbound.proofs")
+    for module in (proofs, importlib.import_module("lowerbound.symbolic")):
+        source = Path(str(module.__file__))
+        for file in source.parent.glob("*.py") if source.name == "__init__.py" else [source]:
+            env.note_dependency(str(file))
+    known = proofs.derivations()
+    if name not in known:
+        raise MissingError(
+            f"lowerbound.proofs has no derivation {name!r}; it has: {', '.join(sorted(known))}"
+        )
+    return known[name]()
+
+
+# Roles
+
+
+class TextRole(SphinxRole):
+    """Insert the text that `source` finds for the role's target."""
+
+    def __init__(self, source: Any) -> None:
+        super().__init__()
+        self.source = source
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        try:
+            return [nodes.inline("", self.source(self.env, self.text), classes=["measured"])], []
+        except MissingError as missing:
+            logger.warning("%s", missing, location=self.get_location(), type="lowerbound", subtype=self.name)
+            return [nodes.literal("", self.text)], []
+
+
+class LectureRole(SphinxRole):
+    """Minutes of the lecture, such as 01:36-05:16, linked to the lecture map."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        if not re.fullmatch(r"\d\d:\d\d(-\d\d:\d\d)?", self.text):
+            message = "lecture minutes must look like 01:36-05:16, got %r"
+            logger.warning(
+                message, self.text, location=self.get_location(), type="lowerbound", subtype="lecture"
+            )
+        label = nodes.Text(f"Lecture {self.text.replace('-', '–')}")
+        xref = addnodes.pending_xref(
+            "", label, refdomain="std", reftype="doc", reftarget=LECTURE_MAP, refexplicit=True, refwarn=True
+        )
+        xref["refdoc"] = self.env.docname
+        self.set_source_info(xref)
+        return [nodes.inline("", "", xref, classes=["lecture"])], []
+
+
+# Directives
+
+
+def _missing(directive: Directive, env: BuildEnvironment, missing: Exception) -> list[nodes.Node]:
+    place = (env.docname, directive.lineno)
+    logger.warning("%s", missing, location=place, type="lowerbound", subtype=directive.name)
+    return [nodes.literal_block("", f"{directive.name}: {missing}")]
+
+
+def _image(output: dict[str, Any], mime: str) -> bytes:
+    text = _text(output["data"][mime])
+    return base64.b64decode(text) if mime == "image/png" else os.linesep.join(text.splitlines()).encode()
+
+
+def _save_image(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> tuple[str, str]:
+    """Write an output's image below the doctrees. Returns its uri for an image node and its type."""
+    for mime, suffix in IMAGES.items():
+        if mime in output["data"]:
+            path = Path(env.doctreedir, "lab_figures", f"{stem}-{key}{suffix}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(_image(output, mime))
+            return "/" + os.path.relpath(path, env.srcdir).replace(os.sep, "/"), mime
+    raise MissingError(f"{stem}:{key} holds no image; use the lab role for a note")
+
+
+def widget_state(state: dict[str, Any], root: str) -> dict[str, Any]:
+    """The models that a widget needs: those it refers to, and the links among them."""
+    refers = {name: set(re.findall(r"IPY_MODEL_(\w+)", json.dumps(model))) for name, model in state.items()}
+    needed, fresh = set(), {root}
+    while fresh:
+        needed |= fresh
+        fresh = {other for name in fresh for other in refers.get(name, set())} - needed
+        for name, model in state.items():
+            if "Link" in model.get("model_name", "") and name not in needed and refers[name] & needed:
+                fresh.add(name)
+    return {name: state[name] for name in state if name in needed}
+
+
+def _in_script(body: Any) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json.dumps(body).replace("</", r"<\/")
+
+
+def _slider(env: BuildEnvironment, stem: str, view: dict[str, Any]) -> nodes.raw:
+    widgets = read_json(env, LABS, f"{stem}.ipynb")["metadata"].get("widgets", {}).get(STATE, {})
+    if view["model_id"] not in widgets.get("state", {}):
+        raise MissingError(
+            f"{LABS}/{stem}.ipynb stores no state of its slider; execute it again with nbconvert"
+        )
+    for i, (path, kwargs) in enumerate(env.config.nb_ipywidgets_js.items()):
+        NbMetadataCollector.add_js_file(env, env.docname, f"ipywidgets_{i}", path, kwargs)
+    state = {**widgets, "state": widget_state(widgets["state"], view["model_id"])}
+    scripts = "".join(
+        f'<script type="{mime}">{_in_script(body)}</script>' for mime, body in ((STATE, state), (VIEW, view))
+    )
+    return nodes.raw("", f'<div class="lab-slider">{scripts}</div>', format="html")
+
+
+class LabFigure(Figure):
+    """A figure or slider that a lab showed, with its alt text, a caption and a link to the lab."""
+
+    required_arguments = 1
+    final_argument_whitespace = False
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        env = self.state.document.settings.env
+        try:
+            stem, key, output = recorded(env, self.arguments[0])
+            if not self.content:
+                raise MissingError(f"labfigure {stem}:{key} needs a caption")
+            uri, mime = _save_image(env, stem, key, output)
+            view = output["data"].get(VIEW)
+            slider = _slider(env, stem, view) if view else None
+        except MissingError as missing:
+            return _missing(self, env, missing)
+        size = output["metadata"].get(mime, {})
+        self.arguments[0] = uri
+        self.options["alt"] = output["metadata"]["lowerbound"].get("alt", "")
+        if "width" in size and "width" not in self.options:
+            self.options["width"] = f"{size['width']}px"
+        [figure, *rest] = super().run()
+        figure["classes"].append("lab-figure")
+        if slider is not None:
+            image = next(figure.findall(nodes.image))
+            image.replace_self([slider, addnodes.only("", image.deepcopy(), expr="not html")])
+        for caption in figure.findall(nodes.caption):
+            label = nodes.inline("", f"Lab {stem.partition('_')[0].lstrip('0')}", classes=["std", "std-ref"])
+            xref = addnodes.pending_xref(
+                "",
+                label,
+                refdomain="std",
+                reftype="ref",
+                reftarget=f"lab-{stem}-{key}",
+                refexplicit=True,
+                refwarn=True,
+                refdoc=env.docname,
+            )
+            xref.source, xref.line = figure.source, self.lineno
+            caption += [nodes.Text(" "), nodes.inline("", "", xref, classes=["from-lab"])]
+        return [figure, *rest]
+
+
+class DerivationDirective(MathDirective):
+    """The named proof as aligned LaTeX, printed from the expressions that were checked."""
+
+    option_spec: ClassVar[dict[str, Any]] = {
+        "label": directives.unchanged_required,
+        "class": directives.class_option,
+    }
+    has_content = False
+    required_arguments = 1
+    optional_arguments = 0
+
+    def run(self) -> list[nodes.Node]:
+        try:
+            proof = derivation(self.env, self.arguments[0])
+        except (MissingError, ImportError, ValueError) as missing:
+            return _missing(self, self.env, missing)
+        self.arguments, self.content = [], StringList(proof.latex().splitlines(), source=self.get_location())
+        return [nodes.container("", *super().run(), classes=["derivation"])]
+
+
+# Hooks
+
+
+def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
+    """Give the figures of a lab page alt text and a label lab-STEM-key; leave out the setup cell."""
+    docname = app.env.docname
+    folder, _, stem = docname.rpartition("/")
+    if folder != LABS or Path(app.env.doc2path(docname)).suffix != ".ipynb":
+        return
+    first = doctree.children[0] if doctree.children else None
+    if isinstance(first, nodes.container) and first.get("nb_element") == "cell_code":
+        doctree.remove(first)  # it stands before the title, and installs the library where it is missing
+    found = outputs(read_json(app.env, LABS, f"{stem}.ipynb"))
+    views = {output["data"][VIEW]["model_id"]: key for key, output in found.items() if VIEW in output["data"]}
+    hashes: dict[str, list[str]] = {}  # of what MyST-NB names the image files after; keys in order
+    for key, output in found.items():
+        for mime in set(IMAGES) & set(output["data"]) if VIEW not in output["data"] else ():
+            hashes.setdefault(hashlib.sha256(_image(output, mime)).hexdigest(), []).append(key)
+    place: dict[str, nodes.Element] = {}
+    for image in doctree.findall(nodes.image):
+        for key in hashes.get(Path(image["uri"]).stem, [])[:1]:
+            hashes[Path(image["uri"]).stem].remove(key)
+            image["alt"] = found[key]["metadata"]["lowerbound"].get("alt", "")
+            place[key] = image
+    for raw in list(doctree.findall(nodes.raw)):
+        for key in [key for model, key in views.items() if VIEW in raw.astext() and model in raw.astext()]:
+            place[key] = nodes.container("", raw.deepcopy())
+            raw.replace_self(place[key])
+    labels = app.env.get_domain("std")
+    for key, node in place.items():
+        label = f"lab-{stem}-{key}"
+        node["ids"].append(label.replace("_", "-"))
+        labels.note_hyperlink_target(label, docname, node["ids"][-1], key)  # type: ignore[attr-defined]
+
+
+def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Leave out sphinx-thebe's scripts: registered twice, and no page runs code."""
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if "thebe" not in str(getattr(script, "filename", "")).lower()
+        and "THEBE_JS_URL" not in str(getattr(script, "attributes", {}).get("body", ""))
+    ]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_role("lab", TextRole(note_text))
+    app.add_role("result", TextRole(result_text))
+    app.add_role("lecture", LectureRole())
+    app.add_directive("labfigure", LabFigure)
+    app.add_directive("derivation", DerivationDirective)
+    app.connect("doctree-read", describe_lab)
+    app.connect("html-page-context", drop_thebe, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

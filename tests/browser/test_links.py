@@ -1,0 +1,78 @@
+"""Links of the built book: every page, file and anchor within it exists."""
+
+from __future__ import annotations
+
+import functools
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "_build" / "html"
+PAGES = sorted(
+    path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html") if "_static" not in path.parts
+)
+
+
+class Page(HTMLParser):
+    """The anchors of a page, and the addresses it refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.anchors = {"", "top"}
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("id", "name") and value:
+                self.anchors.add(value)
+            if name in ("href", "src") and value:
+                self.addresses.append(value)
+
+
+@functools.cache
+def parse(path: Path) -> Page:
+    page = Page()
+    page.feed(path.read_text(encoding="utf-8"))
+    return page
+
+
+def test_the_book_is_built() -> None:
+    assert PAGES, f"{SITE} holds no book; run `make book` first"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links(name: str) -> None:
+    broken = []
+    for address in parse(SITE / name).addresses:
+        parts = urlsplit(address)
+        if parts.scheme or parts.netloc:
+            continue
+        target = (SITE / name).parent / unquote(parts.path) if parts.path else SITE / name
+        if target.is_dir():
+            target /= "index.html"
+        if not target.is_file():
+            broken.append(f"{address}: no such file")
+        elif target.suffix == ".html" and unquote(parts.fragment) not in parse(target).anchors:
+            broken.append(f"{address}: no such anchor")
+    assert broken == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_scripts_styles_and_pictures_come_from_the_book(name: str) -> None:
+    text = (SITE / name).read_text(encoding="utf-8")
+    foreign = []
+
+    class Sources(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            given = dict(attrs)
+            loads = {"script": "src", "img": "src", "iframe": "src", "link": "href"}.get(tag)
+            address = given.get(loads or "") or ""
+            fetched = tag != "link" or given.get("rel") in ("stylesheet", "preload", "icon")
+            if fetched and urlsplit(address).netloc:
+                foreign.append(address)
+
+    Sources().feed(text)
+    assert foreign == []

@@ -1,0 +1,287 @@
+"""The book's derivations: all hold, each with its place in the book, and errors put into them are caught."""
+
+import math
+import time
+from functools import cache
+from itertools import pairwise
+
+import pytest
+import sympy as sp
+from lowerbound import proofs
+from lowerbound.proofs import examples, forward, reverse, vae
+from lowerbound.proofs.elbo import p, q, t, x, z
+from lowerbound.symbolic import KL, E, Normal, StepError, Unit, latex
+from lowerbound.symbolic.layout import PAGE, width
+from sympy import Derivative, Rational, Symbol, log, sqrt
+
+NAMES = list(proofs.derivations())
+CHAPTERS = (1, 2, 3, 4)
+
+
+@cache
+def proof(name):
+    return proofs.derivations()[name]()
+
+
+# The whole collection
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_step_holds_and_is_checked(name):
+    d = proof(name)
+    assert d.name == name
+    assert d.title
+    assert d.chapter in CHAPTERS
+    assert len(d.steps) > 1
+    assert all(step.reason for step in d.steps[1:])
+    assert not [step for step in d.steps if step.kind == "axiom"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_step_repeats_the_line_before(name):
+    """A step that says the same twice would be checked, and prove nothing."""
+    lines = [step.expr for step in proof(name).steps]
+    assert all(a != b for a, b in pairwise(lines))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_line_fits_the_page(name):
+    d = proof(name)
+    assert max(width(latex(step.expr)) for step in d.steps) <= PAGE
+    assert max(width(step.reason) for step in d.steps) <= PAGE
+    assert all(width(row.removesuffix(r"\\[-0.3ex]")) <= PAGE for row in d.latex(compact=True).splitlines())
+
+
+def test_all_are_checked_within_a_minute_of_processor_time():
+    start = time.process_time()
+    for build in proofs.derivations().values():
+        build()
+    assert time.process_time() - start < 60
+
+
+def test_derivations_come_chapter_by_chapter_and_are_made_anew():
+    chapters = [proof(name).chapter for name in NAMES]
+    assert chapters == sorted(chapters)
+    assert set(chapters) == set(CHAPTERS)
+    assert proofs.elbo() is not proofs.elbo()
+    assert proofs.derivations()["elbo"]().latex() == proofs.elbo().latex()
+
+
+# Errors put in
+
+xt, xs, x0 = forward.xt, forward.xs, forward.x0
+alpha, bar, bar_s, beta = forward.alpha, forward.alphabar, forward.alphabar_s, forward.beta
+mu, sigma = vae.mu, vae.sigma
+half = Rational(1, 2)
+BAR_T = Unit("alphabar_T")
+
+
+def mean(f):
+    return E(q(z | x), f)
+
+
+def swapped(expr, a, b):
+    return expr.xreplace({a: b, b: a})
+
+
+def line(name, number):
+    return proof(name).steps[number - 1].expr
+
+
+# name of the error: (derivation, line, what a wrong author writes there); the first ten were seen in public
+MUTATIONS = {
+    "√(1−ᾱ) as the variance": ("forward_marginal", 3, lambda: Normal(xt, sqrt(bar) * x0, sqrt(1 - bar))),
+    "ᾱ as a product to T": (
+        "forward_marginal",
+        3,
+        lambda: Normal(xt, sqrt(Unit("alphabar_T")) * x0, 1 - Unit("alphabar_T")),
+    ),
+    "noise scaled by β, not √β": (
+        "forward_marginal_variance",
+        2,
+        lambda: line("forward_marginal_variance", 2) - beta + beta**2,
+    ),
+    "a density at its own mean": (
+        "posterior",
+        2,
+        lambda: (
+            line("posterior", 2).xreplace({xt - sqrt(alpha) * xs: sp.Integer(0)}).subs(xs, xt / sqrt(alpha))
+        ),
+    ),
+    "posterior means in reversed time": (
+        "posterior_mean",
+        3,
+        lambda: swapped(line("posterior_mean", 3), bar, bar_s),
+    ),
+    "noise added at η = 0": (
+        "ddim_deterministic",
+        2,
+        lambda: line("ddim_deterministic", 2) + sqrt(1 - bar_s) * Symbol("xi", real=True),
+    ),
+    "α read as √(1−ᾱ)": ("forward_marginal_mean", 4, lambda: sqrt(1 - bar) * x0),
+    "reconstruction without the log": ("elbo", 8, lambda: mean(p(x | z)) - KL(q(z | x), p(z))),
+    "KL averaged over parts": ("independent_kl", 5, lambda: line("independent_kl", 5) / 2),
+    "mean pinched by tanh": ("posterior_mean_eps", 3, lambda: sp.tanh(line("posterior_mean_eps", 3))),
+    "KL added to the bound": ("elbo", 8, lambda: mean(log(p(x | z))) + KL(q(z | x), p(z))),
+    "KL the other way round": ("elbo", 8, lambda: mean(log(p(x | z))) - KL(p(z), q(z | x))),
+    "posterior for prior in the bound": ("elbo", 8, lambda: mean(log(p(x | z))) - KL(q(z | x), p(z | x))),
+    "sign not flipped": ("elbo", 6, lambda: mean(log(p(x | z))) + mean(log(q(z | x))) - mean(log(p(z)))),
+    "log of the expectation": ("elbo", 4, lambda: log(mean(p(x | z))) + mean(log(p(z) / q(z | x)))),
+    "prior forgotten": ("elbo", 2, lambda: mean(log(p(x | z) / q(z | x)))),
+    "gap is the KL to the prior": ("two_expectations", 7, lambda: line("elbo", 1) + KL(q(z | x), p(z))),
+    "expectation dropped": (
+        "two_expectations",
+        6,
+        lambda: mean(log(p(x, z) / q(z | x))) + log(q(z | x) / p(z | x)),
+    ),
+    "bound on the wrong side": ("kl_nonnegative", 3, lambda: mean(p(z | x) / q(z | x) - 1) + 1),
+    "σ for σ²": ("gaussian_kl_standard", 6, lambda: half * (mu**2 + sigma - 1 - log(sigma))),
+    "log σ² not halved": ("gaussian_kl_standard", 5, lambda: (mu**2 + sigma**2) / 2 - half - log(sigma**2)),
+    "sum begun at −1 forgotten": (
+        "gaussian_kl_standard",
+        6,
+        lambda: half * (mu**2 + sigma**2 - log(sigma**2)),
+    ),
+    "constant counted once": (
+        "gaussian_nll_sum",
+        3,
+        lambda: line("gaussian_nll_sum", 3).subs(Symbol("D", integer=True, positive=True) / 2, half),
+    ),
+    "squared error without σ": (
+        "gaussian_nll",
+        3,
+        lambda: line("gaussian_nll", 3).subs(2 * sigma**2, 2, evaluate=True),
+    ),
+    "bits from log10": ("bits_per_dim", 3, lambda: line("bits_per_dim", 3).subs(log(2), log(10))),
+    "∂z/∂σ forgotten": (
+        "reparameterised_gradient_scale",
+        4,
+        lambda: E(Normal(vae.eps, 0, 1), 1) * line("reparameterised_gradient_mean", 4),
+    ),
+    "gradient of the sample alone": (
+        "score_gradient_mean",
+        3,
+        lambda: E(Normal(vae.z, mu, sigma**2), Derivative(log(Normal(vae.z, mu, sigma**2)), mu)),
+    ),
+    "old variance not shrunk": ("forward_two_steps", 3, lambda: Normal(*_last_two_steps())),
+    "variance added to the fixed point": ("forward_fixed_point", 3, lambda: Normal(xt, 0, 2 - alpha)),
+    "limit 1 for the mean": ("forward_limit_mean", 3, lambda: x0),
+    "sign of the log in KL_T": (
+        "terminal_kl",
+        4,
+        lambda: half * (BAR_T * (x0**2 - 1) + log(1 - BAR_T)),
+    ),
+    "x₀² without −1": ("terminal_kl", 4, lambda: half * (BAR_T * x0**2 - log(1 - BAR_T))),
+    "β̃ turned over": ("posterior_variance", 3, lambda: (1 - bar) / (1 - bar_s) * beta),
+    "β for β̃": ("posterior_variance", 3, lambda: beta),
+    "coefficients exchanged": ("posterior_mean", 3, lambda: swapped(line("posterior_mean", 3), x0, xt)),
+    "square not completed": ("posterior", 3, lambda: line("posterior", 3) + reverse.mean_post**2),
+    "noise scale √(1−ᾱ) above": (
+        "posterior_mean_eps",
+        3,
+        lambda: (xt - beta * sqrt(1 - bar) * reverse.eps) / sqrt(alpha),
+    ),
+    "L_0 counted as a KL": (
+        "telescoped_bound",
+        5,
+        lambda: line("telescoped_bound", 5) - Symbol("L_0", real=True),
+    ),
+    "Bayes without x₀": (
+        "telescoped_bound",
+        3,
+        lambda: line("telescoped_bound", 3).xreplace({_q(2, 3, 0): _q(2, 3)}),
+    ),
+    "ε-weight dropped (L_simple)": ("reverse_kl_eps", 4, lambda: (reverse.eps - reverse.eps_net) ** 2),
+    "β for β² in the weight": ("reverse_kl_eps", 4, lambda: line("reverse_kl_eps", 4) / beta),
+    "SNRs in the wrong order": ("reverse_kl_snr", 5, lambda: -line("reverse_kl_snr", 5)),
+    "DDIM without its drift": ("ddim_deterministic", 3, lambda: xt / sqrt(alpha)),
+    "DDIM keeps too much noise": ("ddim_marginal", 2, lambda: 1 - bar_s + reverse.sigma**2),
+    "posterior for encoder in two states": ("two_states", 3, lambda: line("two_states", 1) * 2),
+    "noise left out of the evidence": (
+        "linear_gaussian_evidence",
+        3,
+        lambda: Normal(examples.x, 0, examples.w**2),
+    ),
+    "lifting the bound lifts log p": ("raise_bound_lowers_evidence", 3, lambda: half - half * log(2)),
+    "tangent too low": ("log_inequality", 2, lambda: 2 * log(t)),
+}
+
+
+def _last_two_steps():
+    x2, m, _ = line("forward_two_steps", 3).args
+    return x2, m, (1 - Unit("alpha_1")) + (1 - Unit("alpha_2"))
+
+
+def _q(i, *given):
+    first, *rest = (forward.RandomVariable(f"x_{k}") for k in given)
+    return forward.q(forward.RandomVariable(f"x_{i}") | first, *rest)
+
+
+@pytest.mark.parametrize("error", MUTATIONS)
+def test_an_error_put_in_is_caught(error):
+    name, number, wrong = MUTATIONS[error]
+    with pytest.raises(StepError) as caught:
+        proof(name).change(number, wrong())
+    assert caught.value.number == number
+    assert f"line {number} of '{name}'" in str(caught.value)
+
+
+@pytest.mark.parametrize("error", MUTATIONS)
+def test_the_error_really_changes_the_line(error):
+    name, number, wrong = MUTATIONS[error]
+    assert wrong() != line(name, number)
+
+
+# What the last lines say
+
+
+def test_lifting_the_bound_can_lower_the_evidence():
+    """The model at x = 2, numbers recomputed from the densities by hand."""
+    bound, evidence = proof("raise_bound"), proof("raise_bound_lowers_evidence")
+    best = proof("best_encoder_mean").as_function(examples.w, examples.x)
+    low, high = best(math.sqrt(3), 2), best(1, 2)
+    assert (low, high) == pytest.approx((-2.918938533, -2.418938533))
+    assert high - low == pytest.approx(float(bound.steps[2].expr))
+    log_p = [-0.5 * math.log(2 * math.pi * (1 + w**2)) - 2 / (1 + w**2) for w in (math.sqrt(3), 1)]
+    assert log_p == pytest.approx([-2.112085714, -2.265512123])
+    assert log_p[1] - log_p[0] == pytest.approx(float(evidence.steps[2].expr))
+    assert (bound.relation, evidence.relation) == (">=", "<=")
+
+
+def test_mean_and_mean_log_have_different_maximisers():
+    sharp, flat = proof("mean_prefers_sharp"), proof("log_prefers_flat")
+    assert (float(sharp.first), float(sharp.last)) == pytest.approx((0.5, 0.45))
+    assert (float(flat.first), float(flat.last)) == pytest.approx((-1.203972804, -0.798507696))
+
+
+def test_perfect_reconstruction_under_unit_noise_costs_more_than_a_guess():
+    assert float(line("unit_noise_bits", 3)) == pytest.approx(9.325748, abs=1e-6)
+
+
+def test_terminal_kl_at_the_published_schedule():
+    kl = proof("terminal_kl").as_function(BAR_T, x0)
+    alphabar = math.prod(1 - (1e-4 + (0.02 - 1e-4) * i / 999) for i in range(1000))
+    assert alphabar == pytest.approx(4.0e-5, rel=0.02)
+    assert 0 < kl(alphabar, 0.0) < kl(alphabar, 1.0) < 1e-4
+    assert kl(0.36, 1.0) == pytest.approx(-0.5 * math.log(0.64))
+
+
+def test_bound_meets_evidence_at_the_exact_posterior():
+    s, v, m, w = examples.s, examples.v, examples.m, examples.w
+    bound = proof("linear_gaussian_elbo").as_function(s, v, m, w, examples.x)
+    gap = proof("linear_gaussian_kl").as_function(s, v, m, w, examples.x)
+    evidence = proof("linear_gaussian_identity").as_function(s, w, examples.x)
+    assert bound(0.5, 0.7, 0.2, 1.5, 2.0) + gap(0.5, 0.7, 0.2, 1.5, 2.0) == pytest.approx(
+        evidence(0.5, 1.5, 2.0)
+    )
+    exact = 0.25 / 2.5, 3.0 / 2.5
+    assert gap(0.5, *exact, 1.5, 2.0) == pytest.approx(0, abs=1e-12)
+    assert bound(0.5, *exact, 1.5, 2.0) == pytest.approx(evidence(0.5, 1.5, 2.0))
+
+
+def test_posterior_of_the_first_step_is_x0_itself():
+    """ᾱ_0 = 1: no variance, and the mean is x_0 whatever x_1 is."""
+    mean_of = proof("posterior_mean").as_function(alpha, bar_s, x0, xt)
+    variance = proof("posterior_variance").as_function(alpha, bar_s)
+    assert mean_of(0.9, 1.0, 0.3, -2.0) == pytest.approx(0.3)
+    assert variance(0.9, 1.0) == 0
