@@ -216,7 +216,7 @@ def test_false_inequality_is_refused():
 
 
 def test_inequality_true_at_sampled_points_alone_is_refused():
-    """t − 0.99 − log t... is negative on a tiny interval only: numbers miss it, calculus does not."""
+    """t − 1 falls below log t + 1e−9 on a tiny interval about 1 only: numbers miss it, calculus does not."""
     with pytest.raises(StepError, match="could not be done"):
         Derivation("near", t - 1).at_least(log(t) + Rational(1, 10**9), "almost")
 
