@@ -57,7 +57,7 @@ lint: $(READY) ## style and types
 	$(call stage,types,$(BIN)/mypy --strict lib/lowerbound)
 
 unit: $(READY) ## unit, property and bridge tests
-	$(call stage,unit tests,$(PYTEST) tests --ignore=tests/browser -n $(JOBS) --durations=5)
+	$(call stage,unit tests,$(PYTEST) tests --ignore=tests/browser -n $(JOBS) --dist loadscope --durations=5)
 
 labs: $(READY) ## every lab, executed and compared with its stored outputs
 	$(call stage,labs,$(PYTEST) $(LABS) --nbval --nbval-current-env --nbval-cell-timeout=120 \

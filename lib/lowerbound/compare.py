@@ -137,10 +137,10 @@ def main(argv: list[str] | None = None) -> None:
         }
     )
     models = ["vae-fashion", "ddpm-fashion", "classifier-fashion"]
-    start = time.monotonic()
+    made_with, start = environment(), time.monotonic()
     figures = compare(*(zoo.load(name) for name in models), **sizes, seed=args.seed)
     weights = {name: zoo.card(name)["weights"]["sha256"][:12] for name in models}
-    how = {"command": "python -m lowerbound.compare", "seed": args.seed, "weights": weights, **environment()}
+    how = {"command": "python -m lowerbound.compare", "seed": args.seed, "weights": weights, **made_with}
     out = {"how": {**how, "seconds": round(time.monotonic() - start)}, **figures}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(_rounded(out), indent=1) + "\n", encoding="utf-8")
