@@ -276,7 +276,7 @@ def test_axiom_is_not_checked_and_says_so():
     assert d.steps[-1].kind == "axiom"
     assert r"\text{axiom: taken on trust}" in d.latex()
     with pytest.raises(ValueError, match="relation must be one of"):
-        d.axiom(a, "unknown", relation="~")
+        d.axiom(a, "unknown", relation=":=")
 
 
 # Changing a line
@@ -326,7 +326,7 @@ def written(build):
         (lambda: mean(p(x)), r"\mathbb{E}_{q_{\phi}(z \mid x)}\left[p_{\theta}(x)\right]"),
         (lambda: E(Normal(a, 0, 1), a), r"\mathbb{E}_{a \sim \mathcal{N}(0, 1)}\left[a\right]"),
         (lambda: sqrt(Unit("alphabar_{t-1}")), r"\sqrt{\bar{\alpha}_{t-1}}"),
-        (lambda: sp.Symbol("epsilon_theta"), r"\epsilon_{\theta}"),
+        (lambda: sp.Symbol("epsilon_theta"), r"\varepsilon_{\theta}"),
         (
             lambda: Integral(Normal(z, 0, 1), (z, -oo, oo)),
             r"\int_{-\infty}^{\infty} \mathcal{N}(z;\, 0,\, 1) \, dz",

@@ -8,7 +8,7 @@ import sympy as sp
 from sympy.calculus.util import continuous_domain
 
 from .algebra import unit_to_positive
-from .notation import KL
+from .notation import KL, Unit
 
 
 def never_negative(expr: Any) -> str:
@@ -28,7 +28,9 @@ def _by_calculus(expr: Any) -> str:
         return ""
     (symbol,) = expr.free_symbols
     t = sp.Dummy("t", real=True)
-    domain = sp.Interval.open(0, sp.oo) if symbol.is_positive else sp.S.Reals
+    domain = sp.S.Reals
+    if symbol.is_positive:
+        domain = sp.Interval.open(0, 1 if isinstance(symbol, Unit) else sp.oo)
     f = sp.expand_log(expr, force=True).subs(symbol, t)
     if continuous_domain(f, t, domain) != domain:
         return ""

@@ -6,19 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sympy as sp
+from sympy.core.function import AppliedUndef
 
-from .algebra import equal, is_positive, is_zero
-from .bounds import never_negative
+from .checking import Checked
 from .layout import aligned
-from .messages import explain
 from .normal_form import Facts, NormalForm
 from .notation import KL, Density, E, Normal
 from .printing import latex, text
 from .step import RELATIONS, Step
-from .witness import Model
 
 
-class Derivation:
+class Derivation(Checked):
     """A chain of steps. Each is checked when it is written, and a wrong one raises `StepError`.
 
     >>> x, z = RandomVariable("x"), RandomVariable("z")
@@ -31,6 +29,7 @@ class Derivation:
     name: under which it is found. start: the first line. title: what is derived, in words.
     symbol: what the first line is called, printed before it: symbol = start.
     given: the assumptions, as {left: right}: {alphabar_t: alpha_t * alphabar_s}. Printed, not checked.
+    using: derivations that this one rests on: the first line of each may be replaced by its last.
     chapter, lecture: where it belongs, as in chapter=1, lecture="01:36–05:16".
     """
 
@@ -42,37 +41,41 @@ class Derivation:
         *,
         symbol: Any = None,
         given: Facts | None = None,
+        using: Sequence[Derivation] = (),
         chapter: int | None = None,
         lecture: str = "",
     ) -> None:
-        self.name, self.title, self.symbol = name, title, symbol
+        self.title, self.symbol = title, symbol
         self.given: dict[Any, Any] = dict(given or {})
+        self.using = tuple(using)
+        for lemma in self.using:
+            if lemma.relation != "=" or lemma.axioms:
+                raise ValueError(f"{name} can only use an equation that is proved; {lemma.name} is none")
         self.chapter, self.lecture = chapter, lecture
-        self.steps: list[Step] = [Step(sp.sympify(start))]
-
-    @property
-    def first(self) -> Any:
-        """The expression of the first line."""
-        return self.steps[0].expr
-
-    @property
-    def last(self) -> Any:
-        """The expression of the last line: the result."""
-        return self.steps[-1].expr
+        super().__init__(name, start, {lemma.first: lemma.last for lemma in self.using} | self.given)
 
     @property
     def relation(self) -> str:
-        """How the first line relates to the last: "=", ">=", "<=" or "->"."""
-        relations = {step.relation for step in self.steps} - {"="}
-        return relations.pop() if relations else "="
+        """How the first line relates to the last: "=", ">=", "<=", "->" or "~"; ":=" if it is but defined."""
+        kinds = [step.relation for step in self.steps[1:]]
+        return next((r for r in kinds if r not in ("=", ":=")), ":=" if kinds == [":="] else "=")
+
+    @property
+    def axioms(self) -> list[Step]:
+        """The lines that were not checked."""
+        return [step for step in self.steps if step.kind == "axiom"]
+
+    def define(self, expr: Any, reason: str = "definition") -> Derivation:
+        """Say what the name on the first line stands for. Raises ValueError for anything but a name."""
+        if len(self.steps) > 1 or not isinstance(self.first, sp.Symbol | sp.Indexed | Density | AppliedUndef):
+            raise ValueError(
+                f"{self.name}: define() comes first, after a name such as q(z | x); step() for what follows"
+            )
+        return self._add(Step(sp.sympify(expr), reason, ":=", "definition", "", {"method": "define"}))
 
     def step(self, expr: Any, reason: str) -> Derivation:
         """Add a line that equals the one before. Raises StepError when it does not."""
-        left, right = self.last, sp.sympify(expr)
-        differs = self._contradiction(right, lambda a, b: abs(a - b) <= 1e-6 * (1 + abs(a) + abs(b)))
-        if differs or not equal(*self._normal_forms(left, right)):
-            self._refuse("=", right, reason, differs)
-        return self._add(Step(right, reason, "=", "algebra", "", {"method": "step"}))
+        return self._add(self._equality(sp.sympify(expr), reason))
 
     def at_least(self, expr: Any, reason: str, because: Any = None, at: Facts | None = None) -> Derivation:
         """Add a line that the one before is greater than or equal to.
@@ -80,37 +83,26 @@ class Derivation:
         To be shown is that (line before) − expr ≥ 0. Without `because` calculus is tried on it directly.
         because: an expression that is ≥ 0, a KL or a function of one symbol, that the difference equals;
         at: what to put for the symbol: because=t - 1 - log(t), at={t: p(z) / q(z | x)}. The difference
-        may also be the expectation of it, since E keeps the sign.
+        may also be the expectation or the sum of it, since E and Σ keep the sign.
         """
-        return self._bound(">=", expr, reason, because, at)
+        return self._add(self._inequality(">=", sp.sympify(expr), reason, because, at or {}))
 
     def at_most(self, expr: Any, reason: str, because: Any = None, at: Facts | None = None) -> Derivation:
         """Add a line that the one before is less than or equal to. See `at_least`."""
-        return self._bound("<=", expr, reason, because, at)
+        return self._add(self._inequality("<=", sp.sympify(expr), reason, because, at or {}))
 
     def tends_to(self, expr: Any, symbol: Any, target: Any, reason: str) -> Derivation:
         """Add a line that the one before tends to as symbol → target; the limit is taken by sympy."""
-        with sp.evaluate(True):
-            found = sp.limit(NormalForm(self.given, [self.last])(self.last), symbol, target)
-        right = sp.sympify(expr)
-        if not equal(*self._normal_forms(found, right)):
-            self._refuse("->", right, f"{reason}; the limit of line {len(self.steps)} is {found}", None)
-        evidence = f"{latex(symbol)} \\to {latex(sp.sympify(target))}"
-        return self._add(
-            Step(
-                right,
-                reason,
-                "->",
-                "limit",
-                evidence,
-                {"method": "tends_to", "symbol": symbol, "target": target},
-            )
-        )
+        return self._add(self._limit("->", sp.sympify(expr), reason, symbol, target))
+
+    def leading_order(self, expr: Any, symbol: Any, target: Any, reason: str) -> Derivation:
+        """Add a line whose ratio to the one before tends to 1 as symbol → target; the limit is sympy's."""
+        return self._add(self._limit("~", sp.sympify(expr), reason, symbol, target))
 
     def axiom(self, expr: Any, reason: str, relation: str = "=") -> Derivation:
-        """Add a line that is not checked, and is printed as an axiom. relation: "=", ">=", "<=" or "->"."""
-        if relation not in RELATIONS:
-            raise ValueError(f"relation must be one of {', '.join(RELATIONS)}; got {relation!r}")
+        """Add a line that is not checked, and is printed as an axiom. relation: one of = >= <= -> ~"""
+        if relation not in set(RELATIONS) - {":="}:
+            raise ValueError(f"relation must be one of =, >=, <=, ->, ~; got {relation!r}")
         replay = {"method": "axiom", "relation": relation}
         return self._add(Step(sp.sympify(expr), reason, relation, "axiom", "", replay))
 
@@ -121,7 +113,8 @@ class Derivation:
         lines = [expr if i + 1 == number else step.expr for i, step in enumerate(self.steps)]
         new = Derivation(
             self.name, lines[0], self.title,
-            symbol=self.symbol, given=self.given, chapter=self.chapter, lecture=self.lecture,
+            symbol=self.symbol, given=self.given, using=self.using,
+            chapter=self.chapter, lecture=self.lecture,
         )  # fmt: skip
         for line, step in zip(lines[1:], self.steps[1:], strict=True):
             options = dict(step.replay)
@@ -134,7 +127,7 @@ class Derivation:
         Assumptions in `given` are put in. Raises TypeError where densities without numbers are left.
         """
         with sp.evaluate(True):
-            value = self._with_given(self.last)
+            value = self._with_facts(self.last)
             value = NormalForm({}, [value])(value) if value.has(E, KL, Normal) else value.doit()
         if value.has(Density, E, KL):
             raise TypeError(f"the last line of {self.name} holds densities without numbers: {value}")
@@ -150,6 +143,11 @@ class Derivation:
             }  # sympy's code printers know no subclasses
             names = [plain[s] for s in symbols or free]
             return sp.lambdify(names, value.xreplace(plain), modules=modules)  # type: ignore[no-any-return]
+
+    def statement(self) -> str:
+        """LaTeX of what is derived, without the way to it: its name or first line, and the last."""
+        named = self.symbol if self.symbol is not None else self.first
+        return f"{latex(named)} {RELATIONS[self.relation]} {latex(self.last)}"
 
     def latex(self, compact: bool | None = None, given: bool = True) -> str:
         """An aligned environment with the reasons at the right; compact puts them below their line.
@@ -170,64 +168,8 @@ class Derivation:
             heads = list(new.values())
         return [(a, b) for a, b in self.given.items() if a in used]
 
-    def _bound(self, relation: str, expr: Any, reason: str, because: Any, at: Facts | None) -> Derivation:
-        right = sp.sympify(expr)
-        sign = 1 if relation == ">=" else -1
-        differs = self._contradiction(right, lambda a, b: sign * (a - b) >= -1e-6 * (1 + abs(a) + abs(b)))
-        with sp.evaluate(True):
-            gap = sign * self._difference(self.last, right)
-            shown = never_negative(gap if because is None else because)
-            if because is not None and not self._is_instance(gap, right, because, at or {}):
-                shown = ""
-        if differs or not shown:
-            self._refuse(relation, right, reason, differs)
-        replay = {"method": "at_least" if sign == 1 else "at_most", "because": because, "at": at}
-        return self._add(Step(right, reason, relation, "calculus", shown, replay))
-
-    def _is_instance(self, gap: Any, right: Any, because: Any, at: Facts) -> bool:
-        """Whether gap is `because` at the given place, or an expectation of that."""
-        if any(symbol.is_positive and not is_positive(value) for symbol, value in at.items()):
-            return False
-        instance = because.subs(at)
-        measures = {node.args[0] for line in (self.last, right) for node in line.atoms(E, KL)}
-        candidates = [instance, *(E(measure, instance) for measure in measures)]
-        return any(is_zero(gap - self._normal(c, self.last, right)) for c in candidates)
-
-    def _normal(self, expr: Any, *others: Any) -> Any:
-        return NormalForm(self.given, [expr, *others])(expr)
-
-    def _normal_forms(self, left: Any, right: Any) -> tuple[Any, Any]:
-        form = NormalForm(self.given, [left, right])
-        return form(left), form(right)
-
-    def _difference(self, left: Any, right: Any) -> Any:
-        a, b = self._normal_forms(left, right)
-        with sp.evaluate(True):
-            return a - b
-
-    def _with_given(self, expr: Any) -> Any:
-        while expr != (replaced := expr.xreplace(self.given)):
-            expr = replaced
-        return expr
-
-    def _contradiction(self, right: Any, holds: Callable[[Any, Any], Any]) -> Model | None:
-        """A random model in which the last line's relation to `right` fails; None when none was found."""
-        for seed in range(3):
-            model = Model([self.last, right], self.given, seed)
-            a, b = model.value(self.last), model.value(right)
-            if abs(a.imag) + abs(b.imag) < 1e-9 and not holds(a.real, b.real):
-                return model
-        return None
-
-    def _refuse(self, relation: str, right: Any, reason: str, differs: Model | None) -> None:
-        lines = (self.last, right)
-        with sp.evaluate(True):
-            residual = self._difference(*lines)
-            residual = sp.simplify(residual) if residual.count_ops() < 150 else residual
-        raise explain(self.name, len(self.steps) + 1, relation, lines, reason, residual, differs)
-
     def _add(self, step: Step) -> Derivation:
-        if step.relation != "=" and self.relation not in ("=", step.relation):
+        if step.relation not in ("=", ":=") and self.relation not in ("=", ":=", step.relation):
             raise ValueError(
                 f"{self.name} holds '{self.relation}' already; a line with '{step.relation}' breaks it"
             )

@@ -15,6 +15,7 @@ _WORDS = {
     ">=": "greater than or equal to",
     "<=": "less than or equal to",
     "->": "tending to",
+    "~": "equal to leading order to",
 }
 Lines = tuple[Any, Any]
 
@@ -38,6 +39,10 @@ class StepError(ValueError):
         super().__init__(message)
         self.number, self.residual, self.point = number, residual, point
         self.left, self.right = values
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the message, and not the engine's insides."""
+        return [f"StepError: {self}"]
 
 
 def explain(

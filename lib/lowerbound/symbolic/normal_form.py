@@ -1,7 +1,8 @@
 """One form for all ways of writing the same thing: what decides whether a step of a derivation holds.
 
-Used are: the product rule, the sum rule, linearity of E and Σ, the logarithm's laws (its
-arguments are taken to be positive), E_a[E_b[f]] = E_ab[f], Gaussian integrals done by sympy, and algebra.
+Used are: the product rule, the sum rule, linearity of E, ∫ and Σ, the logarithm's laws (its
+arguments are taken to be positive), E_a[E_b[f]] = E_ab[f], a shift of Σ's index, Gaussian integrals done
+by sympy, and algebra.
 """
 
 from __future__ import annotations
@@ -54,11 +55,10 @@ class NormalForm:
             return _linear(integrand, measure.variables, lambda f: _expectation(measure, f))
         if isinstance(expr, sp.Sum) and len(expr.limits) == 1:
             index, low, high = (self._reduce(a) for a in expr.limits[0])
-            return _linear(
-                self._reduce(expr.function),
-                (index,),
-                lambda f: high - low + 1 if f == 1 else sp.Sum(f, (index, low, high)).doit(),
-            )
+            return _linear(self._reduce(expr.function), (index,), lambda f: _sum(f, index, low, high))
+        if isinstance(expr, sp.Integral) and len(expr.limits[0]) == 1:
+            variables = tuple(limit[0] for limit in expr.limits)
+            return _linear(self._reduce(expr.function), variables, lambda f: _marginal(variables, f))
         if isinstance(expr, sp.Integral):
             if [tuple(limit)[1:] for limit in expr.limits] == [(-sp.oo, sp.oo)]:
                 return integral(self._reduce(expr.function), expr.limits[0][0])
@@ -101,7 +101,7 @@ def _expectation(measure: Any, f: Any) -> Any:
     """E_measure[f] of one term: over the variables in f alone, nested expectations merged."""
     if f == 1:
         return f
-    summed = _sum_rule(measure, f)
+    summed = _sum_rule(measure.variables, measure * f)
     if summed is not None:
         return summed
     variables = [v for v in measure.variables if v in f.free_symbols]
@@ -114,16 +114,37 @@ def _expectation(measure: Any, f: Any) -> Any:
     return E(Density(measure.family, *(sp.Tuple(*names) for names in by_name)), f)
 
 
-def _sum_rule(measure: Any, f: Any) -> Any:
-    """∫ q(z | x) f dz where q(z | x) f is again a density: ∫ p(x, z) dz = p(x), ∫ p(z) dz = 1. Else None."""
+def _sum(f: Any, index: Any, low: Any, high: Any) -> Any:
+    """Σ f of one term; its index is shifted so that the highest one in f is the index itself."""
+    if f == 1:
+        return high - low + 1
+    offsets = {sp.simplify(i - index) for node in f.atoms(sp.Indexed) for i in node.indices if i.has(index)}
+    shift = max(offsets) if offsets and all(k.is_Integer for k in offsets) else sp.Integer(0)
+    f = f.subs(index, index - shift)
+    total = sp.Sum(f, (index, low, high)).doit()
+    above = [f.subs(index, high + k) for k in range(1, int(shift) + 1)]
+    below = [f.subs(index, high - k) for k in range(int(-shift))]
+    before = [f.subs(index, low + k) for k in range(int(shift))]
+    after = [f.subs(index, low - k) for k in range(1, int(-shift) + 1)]
+    return total + sp.Add(*above, *after) - sp.Add(*below, *before)
+
+
+def _marginal(variables: tuple[Any, ...], f: Any) -> Any:
+    """∫ f over these variables, of one term: by the sum rule, else as it stands."""
+    summed = _sum_rule(variables, f)
+    return sp.Integral(f, *variables) if summed is None else summed
+
+
+def _sum_rule(integrated: Iterable[Any], f: Any) -> Any:
+    """∫ f dz where f is a density of z, up to factors: ∫ p(x, z) dz = p(x), ∫ p(z) dz = 1. Else None."""
     powers: Counter[Any] = Counter()
-    for factor in [measure, *sp.Mul.make_args(f)]:
+    for factor in sp.Mul.make_args(f):
         base, exponent = factor.as_base_exp()
         if not isinstance(base, Density):
             return None
         powers[_joint(base.family, [*base.variables, *base.given])] += exponent
         powers[_joint(base.family, base.given)] -= exponent
-    integrated = set(measure.variables)
+    integrated = set(integrated)
     touched = [d for d, k in powers.items() if k != 0 and d != 1 and integrated & set(d.variables)]
     if len(touched) != 1 or powers[touched[0]] != 1 or not integrated <= set(touched[0].variables):
         return None

@@ -107,7 +107,9 @@ class Density(sp.Expr):  # type: ignore[misc]
 
     def _sympystr(self, printer: Any) -> str:
         bar = " | " + ", ".join(map(str, self.given)) if self.given else ""
-        return f"{self.family.args[0]}({', '.join(map(str, self.variables))}{bar})"
+        name, parameters, _ = map(str, self.family.args)
+        prime = "'" * parameters.count("'")
+        return f"{name}{prime}({', '.join(map(str, self.variables))}{bar})"
 
 
 class Normal(sp.Expr):  # type: ignore[misc]

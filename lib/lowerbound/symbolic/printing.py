@@ -24,7 +24,7 @@ class BookPrinter(LatexPrinter):  # type: ignore[misc]
     def _print_Symbol(self, expr: Any, style: str = "plain") -> str:
         r"""alphabar_{t-1} → \bar{\alpha}_{t-1}."""
         head, _, sub = expr.name.partition("_")
-        head = head if "\\" in head else translate(head)
+        head = head if "\\" in head else "\\varepsilon" if head == "epsilon" else translate(head)
         sub = sub[1:-1] if sub.startswith("{") else sub
         greek = re.sub(r"\b(theta|phi|eta)\b", r"\\\1", sub)
         return f"{head}_{{{greek}}}" if sub else head
@@ -77,11 +77,21 @@ class BookPrinter(LatexPrinter):  # type: ignore[misc]
         power = f"^{{{exp}}}" if exp else ""
         return rf"\log{power} {inner}" if bare else rf"\log{power}\left({inner}\right)"
 
+    def _print_AppliedUndef(self, expr: Any) -> str:
+        return f"{expr.func.__name__}({', '.join(map(self._print, expr.args))})"
+
+    def _print_Indexed(self, expr: Any) -> str:
+        return f"{self._print(expr.base)}_{{{','.join(map(self._print, expr.indices))}}}"
+
+    def _print_IndexedBase(self, expr: Any) -> str:
+        return str(self._print(expr.label))
+
     def _print_Integral(self, expr: Any) -> str:
-        z, low, high = (self._print(a) for a in expr.limits[0])
+        z, *ends = (self._print(a) for a in expr.limits[0])
+        under = rf"_{{{ends[0]}}}^{{{ends[1]}}}" if ends else ""
         inner = self._print(expr.function)
         inner = rf"\left({inner}\right)" if expr.function.is_Add else inner
-        return rf"\int_{{{low}}}^{{{high}}} {inner} \, d{z}"
+        return rf"\int{under} {inner} \, d{z}"
 
     def _print_Add(self, expr: Any, order: Any = None) -> str:
         text = ""
@@ -184,6 +194,8 @@ def text(expr: Any) -> str:
     def flat(e: Any) -> Any:
         if not e.args:
             return e
+        if isinstance(e, sp.Pow) and e.exp == -1 and e.base.is_Integer:
+            return sp.Rational(1, e.base)
         if isinstance(e, sp.Add | sp.Mul):
             parts = [flat(part) for part in spine(e, e.func) if e.is_Add or part != 1]
             return e.func(*parts, evaluate=False) if len(parts) != 1 else parts[0]

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-RELATIONS = {"=": "=", ">=": r"\ge", "<=": r"\le", "->": r"\longrightarrow"}
+RELATIONS = {"=": "=", ">=": r"\ge", "<=": r"\le", "->": r"\longrightarrow", "~": r"\sim", ":=": ":="}
 
 
 @dataclass(frozen=True)
 class Step:
     """One line: how it relates to the line before, why, and what kind of check it passed.
 
-    relation: "=", ">=", "<=" or "->". kind: "start", "algebra", "calculus", "limit" or "axiom".
+    relation: "=", ">=", "<=", "->" (tends to), "~" (to leading order) or ":=" (is called).
+    kind: "start", "definition", "algebra", "calculus", "limit" or "axiom".
     """
 
     expr: Any
@@ -31,4 +32,10 @@ class Step:
     @property
     def arrow(self) -> str:
         """The relation in LaTeX."""
-        return rf"\xrightarrow{{{self.evidence}}}" if self.kind == "limit" else RELATIONS[self.relation]
+        if self.kind != "limit":
+            return RELATIONS[self.relation]
+        return (
+            rf"\xrightarrow{{{self.evidence}}}"
+            if self.relation == "->"
+            else rf"\overset{{{self.evidence}}}{{\sim}}"
+        )

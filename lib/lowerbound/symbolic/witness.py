@@ -13,6 +13,7 @@ from typing import Any
 
 import mpmath
 import sympy as sp
+from sympy.core.function import AppliedUndef
 from sympy.integrals.quadrature import gauss_hermite
 
 from .normal_form import Facts, measure_of
@@ -55,6 +56,11 @@ class Model:
         with sp.evaluate(True):
             return complex(self._value(expr, self.state))
 
+    def keeps_signs(self) -> bool:
+        """Whether every symbol that the facts define has the sign that it is assumed to have."""
+        signed = [s for s in self.facts if isinstance(s, sp.Symbol) and s.is_nonnegative]
+        return all(self.value(s).real >= 0 for s in signed)
+
     def points(self) -> dict[Any, Any]:
         """The value of each variable in the state at which `value` reads."""
         return {v: self.supports[v][k] for v, k in self.state.items()}
@@ -75,18 +81,30 @@ class Model:
             return self._value(expr.pdf(), state)
         if isinstance(expr, E):
             return self._expectation(measure_of(expr, self.facts), expr, state)
+        if isinstance(expr, sp.Integral) and len(expr.limits[0]) == 1:
+            cells = itertools.product((0, 1), repeat=len(expr.limits))
+            variables = [limit[0] for limit in expr.limits]
+            inner = ({**state, **dict(zip(variables, cell, strict=True))} for cell in cells)
+            return sum(self._value(expr.function, at) for at in inner)
         if isinstance(expr, sp.Integral):
             z, low, high = expr.limits[0]
             return self._integral(expr.function, z, (low, 0, high) if low == -sp.oo else (low, high), state)
         if isinstance(expr, sp.Sum):
             index, low, high = (self._value(a, state) if i else a for i, a in enumerate(expr.limits[0]))
             return sum(
-                self._value(expr.function.subs(index, k), state) for k in range(int(low), int(high) + 1)
+                self._with(index, sp.Integer(k), expr.function, state) for k in range(int(low), int(high) + 1)
             )
         if isinstance(expr, sp.Derivative):
             return self._slope(expr.expr, expr.variables[0], state)
-        if isinstance(expr, sp.Indexed):
-            return self.indexed.setdefault(expr, sp.Float(self.rng.uniform(0.3, 1.5)))
+        if isinstance(expr, sp.Indexed | AppliedUndef):
+            at = (
+                (expr.args[0] if isinstance(expr, sp.Indexed) else expr.func),
+                *(
+                    self._value(a, state)
+                    for a in (expr.indices if isinstance(expr, sp.Indexed) else expr.args)
+                ),
+            )
+            return self.indexed.setdefault(at, sp.Float(self.rng.uniform(0.3, 1.5)))
         if not expr.args:
             return sp.N(expr)
         return sp.N(expr.func(*(self._value(a, state) for a in expr.args)))

@@ -1,0 +1,80 @@
+"""Chapter 1: what lifting the bound does to log p(x). Primed letters are values after the step."""
+
+from __future__ import annotations
+
+from sympy import Integer, Rational, Symbol, log
+
+from ..symbolic import KL, Derivation, E, Family, RandomVariable, as_written
+from .registry import derivation
+
+__all__ = [
+    "em_guarantee",
+    "evidence_change",
+    "floor_of_a_step",
+    "integrand_negative",
+    "kl_positive_all_the_same",
+]
+
+half = Rational(1, 2)
+x, z = RandomVariable("x"), RandomVariable("z")
+p, q = Family("p", "theta", fixed=[z]), Family("q", "phi")
+p_new, q_new = Family("p", "theta'", fixed=[z]), Family("q", "phi'")
+bound, bound_new, gap, gap_new = (Symbol(name, real=True) for name in ("L", "L'", "K", "K'"))
+gain = Symbol("delta", nonnegative=True)
+
+with as_written():
+    BEFORE = {bound: E(q(z | x), log(p(x, z) / q(z | x))), gap: KL(q(z | x), p(z | x))}
+    AFTER = {
+        bound_new: E(q_new(z | x), log(p_new(x, z) / q_new(z | x))),
+        gap_new: KL(q_new(z | x), p_new(z | x)),
+    }
+
+
+@derivation(chapter=1, lecture="00:52–01:07")
+def integrand_negative() -> Derivation:
+    """At the first of two states, with q = (1/2, 1/2) and p = (9/10, 1/10), log q/p is negative."""
+    d = Derivation("integrand_negative", start=log(half / Rational(9, 10)))
+    d.step(log(Rational(5, 9)), "divide")
+    return d.at_most(Integer(0), "$5/9 < 1$")
+
+
+@derivation(chapter=1, lecture="00:52–01:07")
+def kl_positive_all_the_same() -> Derivation:
+    """And yet the mean over both states is positive."""
+    start = half * log(half / Rational(9, 10)) + half * log(half / Rational(1, 10))
+    d = Derivation("kl_positive_all_the_same", start=start)
+    d.step(half * log(Rational(5, 9)) + half * log(Integer(5)), "divide")
+    d.step(half * log(Rational(25, 9)), "log of a product")
+    return d.at_least(Integer(0), "$25/9 > 1$")
+
+
+@derivation(chapter=1, lecture="01:16–01:36")
+def evidence_change() -> Derivation:
+    """A step changes log p(x) by what it changes the bound and the gap."""
+    d = Derivation("evidence_change", start=log(p_new(x)) - log(p(x)), given={**BEFORE, **AFTER})
+    d.step((bound_new + gap_new) - (bound + gap), "two expectations, twice")
+    return d.step((bound_new - bound) + (gap_new - gap), "sort")
+
+
+@derivation(chapter=1, lecture="01:16–01:36")
+def floor_of_a_step() -> Derivation:
+    """A step that does not lower the bound lowers log p(x) by at most the old gap."""
+    given = {**BEFORE, **AFTER, gain: bound_new - bound}
+    d = Derivation("floor_of_a_step", start=log(p_new(x)) - log(p(x)), given=given)
+    d.step((gain + gap_new) - gap, "split the change; $\\delta \\ge 0$ is the bound's")
+    d.at_least(gain - gap, "KL is never negative", because=KL(q_new(z | x), p_new(z | x)))
+    return d.at_least(-gap, "$\\delta \\ge 0$", because=gain)
+
+
+@derivation(chapter=1, lecture="01:16–01:36")
+def em_guarantee() -> Derivation:
+    """With the exact posterior as q, a step that does not lower the bound does not lower log p(x)."""
+    lift = E(p(z | x), log(p_new(x, z))) - E(p(z | x), log(p(x, z)))
+    d = Derivation("em_guarantee", start=log(p_new(x)), given={gain: lift})
+    exact = E(p(z | x), log(p_new(x, z) / p(z | x)))
+    d.step(exact + KL(p(z | x), p_new(z | x)), "two expectations; E-step: $q$ is the posterior")
+    d.at_least(exact, "KL is never negative", because=KL(p(z | x), p_new(z | x)))
+    old = E(p(z | x), log(p(x, z) / p(z | x)))
+    d.step(old + gain, "M-step: the bound gains $\\delta \\ge 0$")
+    d.at_least(old, "$\\delta \\ge 0$", because=gain)
+    return d.step(log(p(x)), "product rule; $z$ does not occur in it")

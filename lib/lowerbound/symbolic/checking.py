@@ -1,0 +1,113 @@
+"""What makes a derivation one: each kind of line, and the check that it has to pass."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import sympy as sp
+
+from .algebra import equal, is_positive, is_zero
+from .bounds import never_negative
+from .messages import explain
+from .normal_form import Facts, NormalForm
+from .notation import KL, E
+from .printing import latex
+from .step import Step
+from .witness import Model
+
+
+class Checked:
+    """Lines, and what may be assumed in them. Makes the next line's `Step`, or raises `StepError`."""
+
+    def __init__(self, name: str, start: Any, facts: Facts) -> None:
+        self.name, self.facts = name, dict(facts)
+        self.steps: list[Step] = [Step(sp.sympify(start))]
+
+    @property
+    def first(self) -> Any:
+        """The expression of the first line."""
+        return self.steps[0].expr
+
+    @property
+    def last(self) -> Any:
+        """The expression of the last line: the result."""
+        return self.steps[-1].expr
+
+    def _equality(self, right: Any, reason: str) -> Step:
+        differs = self._contradiction(right, lambda a, b: abs(a - b) <= 1e-6 * (1 + abs(a) + abs(b)))
+        if differs or not equal(*self._normal_forms(self.last, right)):
+            self._refuse("=", right, reason, differs)
+        return Step(right, reason, "=", "algebra", "", {"method": "step"})
+
+    def _inequality(self, relation: str, right: Any, reason: str, because: Any, at: Facts) -> Step:
+        sign = 1 if relation == ">=" else -1
+        differs = self._contradiction(right, lambda a, b: sign * (a - b) >= -1e-6 * (1 + abs(a) + abs(b)))
+        with sp.evaluate(True):
+            gap = sign * self._difference(self.last, right)
+            shown = never_negative(gap if because is None else because)
+            if because is not None and not self._is_instance(gap, right, because, at):
+                shown = ""
+        if differs or not shown:
+            self._refuse(relation, right, reason, differs)
+        replay = {"method": "at_least" if sign == 1 else "at_most", "because": because, "at": at}
+        return Step(right, reason, relation, "calculus", shown, replay)
+
+    def _limit(self, relation: str, right: Any, reason: str, symbol: Any, target: Any) -> Step:
+        """Of the line itself (tends to), or of its ratio to the new line (to leading order)."""
+        left, new = self._normal_forms(self.last, right)
+        with sp.evaluate(True):
+            found = sp.limit(left if relation == "->" else sp.factor(left) / sp.factor(new), symbol, target)
+        if not equal(found, new if relation == "->" else sp.Integer(1)):
+            what = f"the limit of line {len(self.steps)}" if relation == "->" else "the limit of the ratio"
+            self._refuse(relation, right, f"{reason}; {what} is {found}", None)
+        evidence = f"{latex(symbol)} \\to {latex(sp.sympify(target))}"
+        method = "tends_to" if relation == "->" else "leading_order"
+        return Step(
+            right, reason, relation, "limit", evidence, {"method": method, "symbol": symbol, "target": target}
+        )
+
+    def _is_instance(self, gap: Any, right: Any, because: Any, at: Facts) -> bool:
+        """Whether gap is `because` at the given place, or an expectation or a sum of that."""
+        if any(symbol.is_positive and not is_positive(value) for symbol, value in at.items()):
+            return False
+        instance = because.subs(at)
+        measures = {node.args[0] for line in (self.last, right) for node in line.atoms(E, KL)}
+        ranges = {node.limits for line in (self.last, right) for node in line.atoms(sp.Sum)}
+        candidates = [instance, *(E(measure, instance) for measure in measures)]
+        candidates += [sp.Sum(instance, *limits) for limits in ranges]
+        return any(is_zero(gap - self._normal(c, self.last, right)) for c in candidates)
+
+    def _normal(self, expr: Any, *others: Any) -> Any:
+        return NormalForm(self.facts, [expr, *others])(expr)
+
+    def _normal_forms(self, left: Any, right: Any) -> tuple[Any, Any]:
+        form = NormalForm(self.facts, [left, right])
+        return form(left), form(right)
+
+    def _difference(self, left: Any, right: Any) -> Any:
+        a, b = self._normal_forms(left, right)
+        with sp.evaluate(True):
+            return a - b
+
+    def _with_facts(self, expr: Any) -> Any:
+        while expr != (replaced := expr.xreplace(self.facts)):
+            expr = replaced
+        return expr
+
+    def _contradiction(self, right: Any, holds: Callable[[Any, Any], Any]) -> Model | None:
+        """A random model in which the last line's relation to `right` fails; None when none was found."""
+        models = (Model([self.last, right], self.facts, seed) for seed in range(100))
+        for model in itertools.islice((m for m in models if m.keeps_signs()), 3):
+            a, b = model.value(self.last), model.value(right)
+            if abs(a.imag) + abs(b.imag) < 1e-9 and not holds(a.real, b.real):
+                return model
+        return None
+
+    def _refuse(self, relation: str, right: Any, reason: str, differs: Model | None) -> NoReturn:
+        lines = (self.last, right)
+        with sp.evaluate(True):
+            residual = self._difference(*lines)
+            residual = sp.simplify(residual) if residual.count_ops() < 150 else residual
+        raise explain(self.name, len(self.steps) + 1, relation, lines, reason, residual, differs)
