@@ -6,9 +6,14 @@
 >>> proofs.elbo().change(3, wrong)   # a wrong line raises StepError
 """
 
+from .chain import *  # noqa: F403
 from .elbo import *  # noqa: F403
 from .examples import *  # noqa: F403
 from .forward import *  # noqa: F403
+from .lifting import *  # noqa: F403
+from .prediction import *  # noqa: F403
+from .rate import *  # noqa: F403
 from .registry import derivations as derivations
 from .reverse import *  # noqa: F403
+from .small_step import *  # noqa: F403
 from .vae import *  # noqa: F403

@@ -59,7 +59,8 @@ class Checked:
         left, new = self._normal_forms(self.last, right)
         with sp.evaluate(True):
             found = sp.limit(left if relation == "->" else sp.factor(left) / sp.factor(new), symbol, target)
-        if not equal(found, new if relation == "->" else sp.Integer(1)):
+        wanted = new if relation == "->" else sp.Integer(1)
+        if found != wanted and not equal(found, wanted):
             what = f"the limit of line {len(self.steps)}" if relation == "->" else "the limit of the ratio"
             self._refuse(relation, right, f"{reason}; {what} is {found}", None)
         evidence = f"{latex(symbol)} \\to {latex(sp.sympify(target))}"

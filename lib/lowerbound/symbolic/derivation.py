@@ -29,7 +29,8 @@ class Derivation(Checked):
     name: under which it is found. start: the first line. title: what is derived, in words.
     symbol: what the first line is called, printed before it: symbol = start.
     given: the assumptions, as {left: right}: {alphabar_t: alpha_t * alphabar_s}. Printed, not checked.
-    using: derivations that this one rests on: the first line of each may be replaced by its last.
+    using: derivations that this one rests on: what each derives (its symbol, or else its first line) may be
+        replaced by its last line.
     chapter, lecture: where it belongs, as in chapter=1, lecture="01:36–05:16".
     """
 
@@ -52,7 +53,12 @@ class Derivation(Checked):
             if lemma.relation != "=" or lemma.axioms:
                 raise ValueError(f"{name} can only use an equation that is proved; {lemma.name} is none")
         self.chapter, self.lecture = chapter, lecture
-        super().__init__(name, start, {lemma.first: lemma.last for lemma in self.using} | self.given)
+        super().__init__(name, start, {lemma.named: lemma.last for lemma in self.using} | self.given)
+
+    @property
+    def named(self) -> Any:
+        """What is derived: the symbol of the first line, or that line."""
+        return self.first if self.symbol is None else self.symbol
 
     @property
     def relation(self) -> str:
@@ -146,8 +152,7 @@ class Derivation(Checked):
 
     def statement(self) -> str:
         """LaTeX of what is derived, without the way to it: its name or first line, and the last."""
-        named = self.symbol if self.symbol is not None else self.first
-        return f"{latex(named)} {RELATIONS[self.relation]} {latex(self.last)}"
+        return f"{latex(self.named)} {RELATIONS[self.relation]} {latex(self.last)}"
 
     def latex(self, compact: bool | None = None, given: bool = True) -> str:
         """An aligned environment with the reasons at the right; compact puts them below their line.

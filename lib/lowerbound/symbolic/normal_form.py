@@ -121,7 +121,11 @@ def _sum(f: Any, index: Any, low: Any, high: Any) -> Any:
     offsets = {sp.simplify(i - index) for node in f.atoms(sp.Indexed) for i in node.indices if i.has(index)}
     shift = max(offsets) if offsets and all(k.is_Integer for k in offsets) else sp.Integer(0)
     f = f.subs(index, index - shift)
-    total = sp.Sum(f, (index, low, high)).doit()
+    first = [f.subs(index, k) for k in range(1, int(low))] if low.is_Integer else []
+    if not first or sp.Add(*first).has(sp.zoo, sp.nan):
+        total = sp.Sum(f, (index, low, high)).doit()
+    else:  # Σ from 2 on is Σ from 1 on, less the first term
+        total = sp.Sum(f, (index, 1, high)).doit() - sp.Add(*first)
     above = [f.subs(index, high + k) for k in range(1, int(shift) + 1)]
     below = [f.subs(index, high - k) for k in range(int(-shift))]
     before = [f.subs(index, low + k) for k in range(int(shift))]

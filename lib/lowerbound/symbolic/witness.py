@@ -97,13 +97,8 @@ class Model:
         if isinstance(expr, sp.Derivative):
             return self._slope(expr.expr, expr.variables[0], state)
         if isinstance(expr, sp.Indexed | AppliedUndef):
-            at = (
-                (expr.args[0] if isinstance(expr, sp.Indexed) else expr.func),
-                *(
-                    self._value(a, state)
-                    for a in (expr.indices if isinstance(expr, sp.Indexed) else expr.args)
-                ),
-            )
+            name, *places = expr.args if isinstance(expr, sp.Indexed) else (expr.func, *expr.args)
+            at = name, *(complex(self._value(place, state)) for place in places)
             return self.indexed.setdefault(at, sp.Float(self.rng.uniform(0.3, 1.5)))
         if not expr.args:
             return sp.N(expr)
