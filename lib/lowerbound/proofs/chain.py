@@ -1,6 +1,6 @@
 """Chapters 3 to 5: whole chains of any length, by induction, and what splitting a step changes.
 
-The chain's first layers are lumped into one variable: that is what a step from t − 1 to t needs.
+The step from s = t − 1 to t lumps all layers before x_s into one variable, h.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ B, R, M, C, G, S = (IndexedBase(name, real=True) for name in "BRMCGS")
 L0 = Symbol("L_0", real=True)
 p, q, prior = Family("p", "theta"), Family("q"), Family("p")
 x0, x1, x2 = (RandomVariable(f"x_{i}") for i in range(3))
-y, now = RandomVariable("x_{t-1}"), RandomVariable("x_t")
-inner, below = RandomVariable("x_{1:t-2}"), RandomVariable("x_{0:t-2}")
+y, now, inner = RandomVariable("x_s"), RandomVariable("x_t"), RandomVariable("h")
+turned = Symbol("W", positive=True)
 
 
 @derivation(chapter=4)
@@ -61,10 +61,10 @@ def _longer(name: str, index: Any, layers: list[Any], last: Any, new: Any) -> De
         R[index]: KL(q(new | x0), prior(new)),
         M[index]: E(q(new | x0), KL(q(last | new, x0), p(last | new))),
         B[before]: E(path, -log(decoder * prior(last) / path)),
+        turned: p(last | new) * prior(new) / (q(last | new, x0) * q(new | x0)),
     }
     start = E(longer, -log(decoder * p(last | new) * prior(new) / longer))
     d = Derivation(name, start=start, symbol=B[index], given={**forward, **terms})
-    turned = p(last | new) * prior(new) / (q(last | new, x0) * q(new | x0))
     d.step(E(longer, -log(decoder / path * turned * q(last | x0))), "Bayes, given $x_0$")
     first, rest = E(path, -log(decoder * prior(last) / path)), log(q(last | x0) / prior(last))
     d.step(first - E(q(last | x0), rest) + E(longer, -log(turned)), "put a prior there, and off")
@@ -128,21 +128,21 @@ def chain_price_first() -> Derivation:
 
 @derivation(chapter=3)
 def chain_price_step() -> Derivation:
-    """What one more step changes in the KL of the chain."""
-    path, longer = q(below, y), q(below, y, now)
+    """What one more step changes in the KL of the chain; h is all that comes before x_s, x_0 included."""
+    path, longer = q(inner, y), q(inner, y, now)
     given = {
         longer: path * q(now | y),
-        C[t - 1]: E(path, log(path / (p(below | y) * prior(y)))),
+        C[t - 1]: E(path, log(path / (p(inner | y) * prior(y)))),
         G[t]: KL(q(now), prior(now)),
         G[t - 1]: KL(q(y), prior(y)),
         S[t]: E(q(now), KL(q(y | now), p(y | now))),
+        turned: q(now) * q(y | now) / (prior(now) * p(y | now)),
     }
-    start = E(longer, log(longer / (p(below | y) * p(y | now) * prior(now))))
+    start = E(longer, log(longer / (p(inner | y) * p(y | now) * prior(now))))
     d = Derivation("chain_price_step", start=start, symbol=C[t], given=given)
-    turned = log(q(now) * q(y | now) / (prior(now) * p(y | now)))
-    d.step(E(longer, log(path / (p(below | y) * q(y))) + turned), "Bayes")
-    whole = E(path, log(path / (p(below | y) * prior(y))))
-    d.step(whole - E(q(y), log(q(y) / prior(y))) + E(longer, turned), "put a prior there, and off")
+    d.step(E(longer, log(path / (p(inner | y) * q(y))) + log(turned)), "Bayes")
+    whole = E(path, log(path / (p(inner | y) * prior(y))))
+    d.step(whole - E(q(y), log(q(y) / prior(y))) + E(longer, log(turned)), "put a prior there, and off")
     return d.step(C[t - 1] + (S[t] + G[t] - G[t - 1]), "name the terms")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Integer, Symbol, log
+from sympy import Integer, Integral, Symbol, log
 
 from ..symbolic import KL, Derivation, E, Family, RandomVariable
 from .registry import derivation
@@ -12,6 +12,7 @@ from .registry import derivation
 __all__ = [
     "elbo",
     "elbo_two_terms",
+    "evidence",
     "evidence_lower_bound",
     "kl_nonnegative",
     "log_inequality",
@@ -28,6 +29,14 @@ t = Symbol("t", positive=True)
 
 def _mean(f: Any) -> Any:
     return E(q(z | x), f)
+
+
+@derivation(chapter=1, lecture="00:00–00:29")
+def evidence() -> Derivation:
+    """The evidence of x is an integral over all causes z."""
+    d = Derivation("evidence", start=log(p(x)))
+    d.step(log(Integral(p(x, z), z)), "sum rule")
+    return d.step(log(Integral(p(x | z) * p(z), z)), "product rule")
 
 
 @derivation(chapter=1, lecture="00:29–00:40")

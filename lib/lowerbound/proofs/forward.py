@@ -14,6 +14,7 @@ __all__ = [
     "forward_limit_mean",
     "forward_limit_variance",
     "forward_marginal",
+    "forward_marginal_first",
     "forward_marginal_mean",
     "forward_marginal_variance",
     "forward_two_steps",
@@ -89,6 +90,19 @@ def forward_marginal() -> Derivation:
     d.step(Normal(xt, mean, variance), "Gaussian integral")
     d.step(Normal(xt, sqrt(alphabar) * x0, 1 - alphabar), "$\\bar\\alpha_t = \\alpha_t \\bar\\alpha_{t-1}$")
     return d
+
+
+@derivation(chapter=3, lecture="13:25–13:41")
+def forward_marginal_first() -> Derivation:
+    """The closed form at t = 1, where the induction starts."""
+    x1, bar, first = RandomVariable("x_1"), Unit("alphabar_1"), Unit("beta_1")
+    d = Derivation(
+        "forward_marginal_first",
+        start=Normal(x1, sqrt(1 - first) * x0, first),
+        symbol=q(x1 | x0),
+        given={first: 1 - bar},
+    )
+    return d.step(Normal(x1, sqrt(bar) * x0, 1 - bar), "$\\bar\\alpha_1 = 1 - \\beta_1$")
 
 
 @derivation(chapter=3, lecture="13:25–13:41")

@@ -103,8 +103,9 @@ def small_step_price() -> Derivation:
     """What a small step costs in all: its skewness, averaged over where it starts."""
     third = Function("f'''")(xs)
     width = Symbol("beta_t", positive=True)
-    start = E(q(xs), (sqrt(width / (1 - width)) ** 3 * third) ** 2 / 12)
-    d = Derivation("small_step_price", start=start)
+    skewness = {gamma: s**3 * third, s: sqrt(width / (1 - width))}
+    d = Derivation("small_step_price", start=E(q(xs), gamma**2 / 12), given=skewness)
+    d.step(E(q(xs), (width / (1 - width)) ** 3 * third**2 / 12), "its skewness and its width")
     d.step((width / (1 - width)) ** 3 / 12 * E(q(xs), third**2), "$\\mathbb{E}$ is linear")
     return d.leading_order(width**3 / 12 * E(q(xs), third**2), width, Integer(0), "$1 - \\beta_t \\to 1$")
 
