@@ -1,7 +1,7 @@
 """Sphinx helpers of the book: every number, figure and proof on a page comes from where it was made.
 
 Roles       lab, result, lecture
-Directives  labfigure, derivation
+Directives  labfigure, derivation, ledger
 
 A lab is notebooks/STEM.ipynb; what it recorded with `figures.note`, `show` and `slider` is found by
 the key in an output's metadata. A key, file or proof that is missing is a warning with its place.
@@ -16,6 +16,8 @@ import importlib
 import json
 import os
 import re
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +31,9 @@ from sphinx.directives.patches import Figure, MathDirective
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
+
+sys.path.insert(0, str(Path(__file__).parent))
+import ledger
 
 logger = logging.getLogger(__name__)
 
@@ -275,10 +280,35 @@ class LabFigure(Figure):
         return [figure, *rest]
 
 
+def _link(env: BuildEnvironment, text: str, name: str) -> nodes.Node:
+    """A link to the source of a proof or of a piece of the library, where the repository has an address."""
+    file, first, last = ledger.source(name)
+    address = str(getattr(env.config, "html_theme_options", {}).get("repository_url", "")).rstrip("/")
+    code = nodes.literal("", text)
+    if not address:
+        return code
+    return nodes.reference(
+        "", "", code, refuri=f"{address}/blob/main/{file}#L{first}-L{last}", internal=False
+    )
+
+
+def _lab_link(env: BuildEnvironment, chapter: int) -> nodes.Node:
+    """A link to the place in a chapter's lab where its proofs can be changed."""
+    [stem] = [path.stem for path in Path(env.srcdir, LABS).glob(f"{chapter:02d}_*.ipynb")]
+    return addnodes.pending_xref(
+        "", nodes.Text(f"Lab {chapter}"), refdomain="std", reftype="ref", reftarget=f"proofs-{stem}",
+        refexplicit=True, refwarn=True, refdoc=env.docname,
+    )  # fmt: skip
+
+
 class DerivationDirective(MathDirective):
-    """The named proof as aligned LaTeX, printed from the expressions that were checked."""
+    """The named proof as aligned LaTeX, printed from the expressions that were checked, and what was checked.
+
+    With :result: the statement alone, for a proof that is printed elsewhere.
+    """
 
     option_spec: ClassVar[dict[str, Any]] = {
+        "result": directives.flag,
         "label": directives.unchanged_required,
         "class": directives.class_option,
     }
@@ -291,8 +321,90 @@ class DerivationDirective(MathDirective):
             proof = derivation(self.env, self.arguments[0])
         except (MissingError, ImportError, ValueError) as missing:
             return _missing(self, self.env, missing)
-        self.arguments, self.content = [], StringList(proof.latex().splitlines(), source=self.get_location())
-        return [nodes.container("", *super().run(), classes=["derivation"])]
+        name = self.arguments[0]
+        tex = proof.statement() if "result" in self.options else proof.latex()
+        self.arguments, self.content = [], StringList(tex.splitlines(), source=self.get_location())
+        printed = super().run()
+        about = nodes.paragraph("", f"{ledger.check(proof)} · ", classes=["checked"])
+        about += [_link(self.env, name, name), nodes.Text(" · "), _lab_link(self.env, proof.chapter)]
+        return [nodes.container("", *printed, about, classes=["derivation"])]
+
+
+class Ledger(Directive):
+    """Lists of what is checked: `equations`, `code`, `axioms`, `unprinted`, or numbers: `counts`."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        env = self.state.document.settings.env
+        for page in ledger.pages(Path(env.srcdir)):
+            env.note_dependency(f"{env.srcdir}/{page}.md")
+        rows = getattr(self, f"_{self.arguments[0]}")(env, list(ledger.equations(Path(env.srcdir))))
+        return rows if isinstance(rows, list) else [rows]
+
+    def _items(self, rows: list[list[nodes.Node]]) -> nodes.bullet_list:
+        items = (nodes.list_item("", nodes.paragraph("", "", *row)) for row in rows)
+        return nodes.bullet_list("", *items, classes=["ledger"])
+
+    def _number(self, env: BuildEnvironment, label: str) -> nodes.Node:
+        target = nodes.literal("", label)
+        return addnodes.pending_xref(
+            "", target, refdomain="math", reftype="eq", reftarget=label, refdoc=env.docname, refwarn=True
+        )
+
+    def _equations(self, env: BuildEnvironment, found: list[ledger.Equation]) -> list[nodes.Node]:
+        built: dict[str, list[list[nodes.Node]]] = {}
+        for equation in found:
+            proof = derivation(env, equation.proof)
+            row = [self._number(env, equation.label), nodes.Text(f" {proof.title}. ")]
+            row += [nodes.emphasis("", ledger.check(proof)), nodes.Text(" · ")]
+            row.append(_link(env, equation.proof, equation.proof))
+            built.setdefault(equation.page, []).append(row)
+        parts: list[nodes.Node] = []
+        for page, rows in built.items():
+            title = addnodes.pending_xref(
+                "", nodes.Text(page), refdomain="std", reftype="doc", reftarget=f"/{page}",
+                refexplicit=False, refwarn=True, refdoc=env.docname,
+            )  # fmt: skip
+            parts += [nodes.paragraph("", "", nodes.strong("", "", title)), self._items(rows)]
+        return parts
+
+    def _code(self, env: BuildEnvironment, found: list[ledger.Equation]) -> nodes.Node:
+        printed = {equation.proof: equation.label for equation in found}
+        rows: list[list[nodes.Node]] = []
+        for name, place in sorted(ledger.proofs().code().items(), key=lambda item: item[1]):
+            row = [_link(env, place, place), nodes.Text(" against ")]
+            row.append(self._number(env, printed[name]) if name in printed else _link(env, name, name))
+            rows.append(row)
+        return self._items(rows)
+
+    def _axioms(self, env: BuildEnvironment, found: list[ledger.Equation]) -> nodes.Node:
+        labels = {equation.proof: equation.label for equation in found}
+        rows: list[list[nodes.Node]] = []
+        for name, build in ledger.proofs().derivations().items():
+            for step in build().axioms:
+                place = [self._number(env, labels[name])] if name in labels else [_link(env, name, name)]
+                text, _ = self.state.inline_text(step.reason.replace("$", "``"), self.lineno)
+                rows.append([*place, nodes.Text(": "), *text])
+        return self._items(rows)
+
+    def _unprinted(self, env: BuildEnvironment, found: list[ledger.Equation]) -> nodes.Node:
+        printed = {equation.proof for equation in found}
+        rest = {name: b for name, b in ledger.proofs().derivations().items() if name not in printed}
+        return self._items([[_link(env, n, n), nodes.Text(f" {b().title}.")] for n, b in rest.items()])
+
+    def _counts(self, env: BuildEnvironment, found: list[ledger.Equation]) -> nodes.Node:
+        built = [build() for build in ledger.proofs().derivations().values()]
+        kinds = Counter(step.kind for proof in built for step in proof.steps[1:])
+        printed = sum(bool(equation.proof) for equation in found)
+        rows = [
+            f"Numbered equations in the book: {len(found)}. Printed from a checked object: {printed}.",
+            f"Derivations: {len(built)}, with {kinds.total()} lines after the first: {kinds['algebra']} by algebra, "
+            f"{kinds['calculus']} inequalities, {kinds['limit']} limits, {kinds['definition']} definitions, "
+            f"{kinds['axiom']} axiom.",
+            f"Derivations that the library implements, and is tested against: {len(ledger.proofs().code())}.",
+        ]
+        return self._items([[nodes.Text(row)] for row in rows])
 
 
 # Hooks
@@ -346,6 +458,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("lecture", LectureRole())
     app.add_directive("labfigure", LabFigure)
     app.add_directive("derivation", DerivationDirective)
+    app.add_directive("ledger", Ledger)
     app.connect("doctree-read", describe_lab)
     app.connect("html-page-context", drop_thebe, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

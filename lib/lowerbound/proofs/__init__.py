@@ -13,6 +13,7 @@ from .forward import *  # noqa: F403
 from .lifting import *  # noqa: F403
 from .prediction import *  # noqa: F403
 from .rate import *  # noqa: F403
+from .registry import code as code
 from .registry import derivations as derivations
 from .reverse import *  # noqa: F403
 from .small_step import *  # noqa: F403

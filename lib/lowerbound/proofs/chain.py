@@ -66,8 +66,8 @@ def _longer(name: str, index: Any, layers: list[Any], last: Any, new: Any) -> De
     start = E(longer, -log(decoder * p(last | new) * prior(new) / longer))
     d = Derivation(name, start=start, symbol=B[index], given={**forward, **terms})
     d.step(E(longer, -log(decoder / path * turned * q(last | x0))), "Bayes, given $x_0$")
-    first, rest = E(path, -log(decoder * prior(last) / path)), log(q(last | x0) / prior(last))
-    d.step(first - E(q(last | x0), rest) + E(longer, -log(turned)), "put a prior there, and off")
+    rest = E(q(last | x0), log(q(last | x0) / prior(last)))
+    d.step(B[before] - rest + E(longer, -log(turned)), "put a prior there, and off")
     return d.step(B[before] + (M[index] + R[index] - R[before]), "name the terms")
 
 
@@ -89,7 +89,7 @@ def telescoping() -> Derivation:
     return Derivation("telescoping", start=B[T]).step(B[1] + Sum(B[t] - B[t - 1], (t, 2, T)), "telescope")
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="bound.Bound.nats")
 def diffusion_bound() -> Derivation:
     """The bound of a chain of T steps, by induction from one step and from each further one."""
     L, L_T = IndexedBase("L", real=True), Symbol("L_T", real=True)
@@ -141,8 +141,8 @@ def chain_price_step() -> Derivation:
     start = E(longer, log(longer / (p(inner | y) * p(y | now) * prior(now))))
     d = Derivation("chain_price_step", start=start, symbol=C[t], given=given)
     d.step(E(longer, log(path / (p(inner | y) * q(y))) + log(turned)), "Bayes")
-    whole = E(path, log(path / (p(inner | y) * prior(y))))
-    d.step(whole - E(q(y), log(q(y) / prior(y))) + E(longer, log(turned)), "put a prior there, and off")
+    rest = E(q(y), log(q(y) / prior(y)))
+    d.step(C[t - 1] - rest + E(longer, log(turned)), "put a prior there, and off")
     return d.step(C[t - 1] + (S[t] + G[t] - G[t - 1]), "name the terms")
 
 

@@ -55,7 +55,7 @@ def forward_two_steps() -> Derivation:
     return d
 
 
-@derivation(chapter=3, lecture="13:25–13:41")
+@derivation(chapter=3, lecture="13:25–13:41", code="diffusion.Diffusion.q_sample")
 def forward_marginal_mean() -> Derivation:
     """The mean of x_t given x_0: one step more multiplies it by √α_t."""
     d = Derivation(
@@ -67,7 +67,7 @@ def forward_marginal_mean() -> Derivation:
     return d
 
 
-@derivation(chapter=3, lecture="13:25–13:41")
+@derivation(chapter=3, lecture="13:25–13:41", code="diffusion.Diffusion.q_sample")
 def forward_marginal_variance() -> Derivation:
     """The variance of x_t given x_0: old variance shrunk by α_t, new noise β_t added."""
     square = (xt - sqrt(alphabar) * x0) ** 2
@@ -81,7 +81,7 @@ def forward_marginal_variance() -> Derivation:
     return d
 
 
-@derivation(chapter=3, lecture="13:25–13:41")
+@derivation(chapter=3, lecture="13:25–13:41", code="diffusion.Diffusion.q_sample")
 def forward_marginal() -> Derivation:
     """The closed form of q(x_t | x_0), by induction: from t − 1 to t."""
     chain = Integral(q(xt | xs) * q(xs | x0), (xs, -oo, oo))
@@ -141,7 +141,7 @@ def forward_limit_variance() -> Derivation:
     return d.tends_to(Integer(1), T, oo, "since $r > 0$")
 
 
-@derivation(chapter=3, lecture="13:25–13:41")
+@derivation(chapter=3, lecture="13:25–13:41", code="diffusion.Diffusion.bound")
 def terminal_kl() -> Derivation:
     """How far x_T is from N(0, 1) at finite T, per dimension, exactly."""
     bar, xT = Unit("alphabar_T"), RandomVariable("x_T")

@@ -33,7 +33,7 @@ v, v_net, v_step = Symbol("v", real=True), Symbol("vhat", real=True), Symbol("v_
 spread = Symbol("s", nonnegative=True)
 
 
-@derivation(chapter=3, lecture="12:56–13:25")
+@derivation(chapter=3, lecture="12:56–13:25", code="diffusion.Diffusion.q_sample")
 def forward_step() -> Derivation:
     """One step of the encoder: shrink a little, add a little noise."""
     d = Derivation("forward_step", start=q(xt | xs))
@@ -55,7 +55,7 @@ def step_around() -> Derivation:
     return d.step(q(xs | xt, x0) * q(xt | x0) / q(xs | x0), "Bayes, given $x_0$")
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="diffusion.l_simple")
 def simple_loss() -> Derivation:
     """The simple loss: the terms of the bound without their weights."""
     t, T = Symbol("t", integer=True), Symbol("T", integer=True, positive=True)
@@ -72,13 +72,13 @@ def _width(of: Any, name: str, reason: str, result: Any) -> Derivation:
     return d.step(result, "$\\alpha_t + \\beta_t = 1$")
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="diffusion.fixed_small")
 def width_for_a_point() -> Derivation:
     """The variance of a step back when all data are one point (s = 0)."""
     return _width(Integer(0), "width_for_a_point", "$s = 0$", beta_post)
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="diffusion.fixed_large")
 def width_for_noise() -> Derivation:
     """The variance of a step back when the data are N(0, 1) (s = 1)."""
     return _width(Integer(1), "width_for_noise", "$s = 1$", beta)
@@ -150,7 +150,7 @@ def v_without_signal_error() -> Derivation:
     return _fading("v_without_signal_error", 1 - alphabar, Integer(1), "nothing is divided")
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="samplers.ddim")
 def ddim_step() -> Derivation:
     """One step of DDIM: a part of the noise is kept, the rest replaced."""
     fresh = Symbol("xi", real=True)

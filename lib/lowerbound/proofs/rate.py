@@ -24,7 +24,7 @@ distortion, rate = Symbol("D", real=True), Symbol("R", real=True)
 sigma, lam = symbols("sigma lambda", positive=True)
 
 
-@derivation(chapter=2, lecture="05:29–07:13")
+@derivation(chapter=2, lecture="05:29–07:13", code="bound.Bound.nats")
 def distortion_and_rate() -> Derivation:
     """The negative bound as two prices: distortion plus rate."""
     given = {distortion: E(q(z | x), -log(p(x | z))), rate: KL(q(z | x), p(z))}

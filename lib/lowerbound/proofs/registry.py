@@ -9,11 +9,13 @@ from ..symbolic import Derivation, as_written
 
 Proof = Callable[[], Derivation]
 _PROOFS: dict[str, tuple[int, Proof]] = {}
+CODE: dict[str, str] = {}
 
 
-def derivation(chapter: int, lecture: str = "") -> Callable[[Proof], Proof]:
+def derivation(chapter: int, lecture: str = "", code: str = "") -> Callable[[Proof], Proof]:
     """Register a proof under its function's name, with its chapter and the minutes of the lecture it covers.
 
+    code: what computes its last line in the library, as in "gaussian.Gaussian.kl"; a bridge test compares.
     The function runs with expressions kept as written. The first line of its docstring becomes the title.
     """
 
@@ -27,11 +29,19 @@ def derivation(chapter: int, lecture: str = "") -> Callable[[Proof], Proof]:
             return result
 
         _PROOFS[proof.__name__] = chapter, build
+        if code:
+            CODE[proof.__name__] = code
         return build
 
     return register
 
 
-def derivations() -> dict[str, Proof]:
-    """All proofs by name, chapter by chapter. Calling one builds and checks it: `derivations()["elbo"]()`."""
-    return {name: proof for name, (_, proof) in sorted(_PROOFS.items(), key=lambda item: item[1][0])}
+def derivations(chapter: int | None = None) -> dict[str, Proof]:
+    """All proofs by name, or one chapter's. Calling one builds and checks it: `derivations()["elbo"]()`."""
+    found = sorted(_PROOFS.items(), key=lambda item: item[1][0])
+    return {name: proof for name, (place, proof) in found if chapter in (None, place)}
+
+
+def code() -> dict[str, str]:
+    """The proofs that the library implements, and where: {"gaussian_kl": "gaussian.Gaussian.kl", …}."""
+    return dict(CODE)

@@ -45,7 +45,7 @@ with as_written():
     MEAN = {mean_post: _mean(x0)}
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="schedule.Schedule.posterior_variance")
 def posterior_variance() -> Derivation:
     """The variance of q(x_{t−1} | x_t, x_0): precisions add."""
     d = Derivation(
@@ -62,7 +62,7 @@ def posterior_variance() -> Derivation:
     return d
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="diffusion.Diffusion.q_posterior")
 def posterior_mean() -> Derivation:
     """The mean of q(x_{t−1} | x_t, x_0): the two Gaussians' means, weighted by their precisions."""
     weighted = sqrt(alpha) / beta * xt + sqrt(alphabar_s) / (1 - alphabar_s) * x0
@@ -105,7 +105,7 @@ def eps_from_x0() -> Derivation:
     return d
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="diffusion.Diffusion.q_posterior")
 def posterior_mean_eps() -> Derivation:
     """The posterior mean, written with the noise."""
     image = (xt - sqrt(1 - alphabar) * eps) / sqrt(alphabar)
@@ -148,7 +148,7 @@ def telescoped_bound() -> Derivation:
     return d.step(L[3] + L[2] + L[1] + L[0], "name the terms")
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="gaussian.Gaussian.kl")
 def reverse_kl() -> Derivation:
     """Two Gaussians of the same variance: their KL is a squared distance of means."""
     a, b = Normal(xs, mean_post, sigma**2), Normal(xs, mean_net, sigma**2)
@@ -163,7 +163,7 @@ def _mean_of(noise: Any) -> Any:
     return (xt - beta / sqrt(1 - alphabar) * noise) / sqrt(alpha)
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="diffusion.l_bound")
 def reverse_kl_eps() -> Derivation:
     """A term L_{t−1} of the bound as a weighted error of the predicted noise."""
     given = {**SCHEDULE, mean_post: _mean_of(eps), mean_net: _mean_of(eps_net)}
@@ -181,7 +181,7 @@ def reverse_kl_eps() -> Derivation:
     return d
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="gaussian.Gaussian.kl")
 def reverse_kl_snr() -> Derivation:
     """The same term as half the drop in signal-to-noise ratio times the error of the predicted image."""
     given = {**SCHEDULE, **VARIANCE, **MEAN, mean_net: _mean(x0_net)}
@@ -200,7 +200,7 @@ def _ddim_variance() -> Any:
     return eta**2 * ((1 - alphabar_s) / (1 - alphabar) * (1 - alphabar / alphabar_s))
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="samplers.ddim")
 def ddim_ancestral_variance() -> Derivation:
     """DDIM with η = 1 adds noise of the posterior's variance."""
     d = Derivation(
@@ -223,7 +223,7 @@ def ddim_marginal() -> Derivation:
     return d.step(1 - alphabar_s, "cancel")
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="samplers.ddim")
 def ddim_deterministic() -> Derivation:
     """DDIM with η = 0: the predicted image, carried to the next noise level by the predicted noise."""
     image = (xt - sqrt(1 - alphabar) * eps_net) / sqrt(alphabar)

@@ -30,7 +30,7 @@ sigma, s = sp.symbols("sigma s", positive=True)
 z, eps = Symbol("z", real=True), Symbol("epsilon", real=True)
 
 
-@derivation(chapter=2, lecture="09:01–09:58")
+@derivation(chapter=2, lecture="09:01–09:58", code="gaussian.Gaussian.kl")
 def gaussian_kl_standard() -> Derivation:
     """The KL divergence from a Gaussian to N(0, 1), by its integral."""
     encoder, prior = Normal(z, mu, sigma**2), Normal(z, 0, 1)
@@ -46,7 +46,7 @@ def gaussian_kl_standard() -> Derivation:
     return d
 
 
-@derivation(chapter=2, lecture="09:01–09:58")
+@derivation(chapter=2, lecture="09:01–09:58", code="gaussian.Gaussian.kl")
 def gaussian_kl() -> Derivation:
     """The KL divergence between two Gaussians on the line, by its integral."""
     a, b = Normal(z, mu, sigma**2), Normal(z, m, s**2)
@@ -59,7 +59,7 @@ def gaussian_kl() -> Derivation:
     return d
 
 
-@derivation(chapter=2, lecture="09:01–09:58")
+@derivation(chapter=2, lecture="09:01–09:58", code="gaussian.Gaussian.kl")
 def independent_kl() -> Derivation:
     """KL adds up over independent parts, so for a diagonal Gaussian it is a sum over its dimensions."""
     x, rest, last = RandomVariable("x"), RandomVariable("z_{1:d}"), RandomVariable("z_{d+1}")
@@ -78,7 +78,7 @@ def independent_kl() -> Derivation:
     return d
 
 
-@derivation(chapter=2, lecture="05:29–07:13")
+@derivation(chapter=2, lecture="05:29–07:13", code="likelihood.GaussianLikelihood.log_prob")
 def gaussian_nll() -> Derivation:
     """A Gaussian likelihood is squared error, weighted by σ, plus a constant."""
     x, mean = Symbol("x", real=True), Symbol("xhat", real=True)
@@ -88,7 +88,7 @@ def gaussian_nll() -> Derivation:
     return d
 
 
-@derivation(chapter=2, lecture="05:29–07:13")
+@derivation(chapter=2, lecture="05:29–07:13", code="likelihood.GaussianLikelihood.log_prob")
 def gaussian_nll_sum() -> Derivation:
     """Over D independent pixels the constant is counted D times."""
     i, size = Symbol("i", integer=True), Symbol("D", integer=True, positive=True)
@@ -127,7 +127,7 @@ def unit_noise_bits() -> Derivation:
     return d
 
 
-@derivation(chapter=2)
+@derivation(chapter=2, code="bound.Bound.bits_per_dim")
 def bits_per_dim() -> Derivation:
     """From nats to bits per dimension: L nats over D dimensions."""
     nats, size, prob = sp.symbols("L D P", positive=True)
@@ -147,7 +147,7 @@ def _slope(at: Any) -> Any:
     return 3 * a * at**2 + 2 * b * at + c
 
 
-@derivation(chapter=2, lecture="08:07–09:01")
+@derivation(chapter=2, lecture="08:07–09:01", code="gaussian.Gaussian.sample")
 def reparameterised_gradient_mean() -> Derivation:
     """The gradient in the mean, moved inside the expectation by z = μ + σε, for a cubic."""
     a, b, c = sp.symbols("a b c", real=True)
@@ -162,7 +162,7 @@ def reparameterised_gradient_mean() -> Derivation:
     return d
 
 
-@derivation(chapter=2, lecture="08:07–09:01")
+@derivation(chapter=2, lecture="08:07–09:01", code="gaussian.Gaussian.sample")
 def reparameterised_gradient_scale() -> Derivation:
     """The gradient in the standard deviation, moved inside the same way."""
     a, b, _ = sp.symbols("a b c", real=True)

@@ -77,8 +77,9 @@ class BookPrinter(LatexPrinter):  # type: ignore[misc]
         power = f"^{{{exp}}}" if exp else ""
         return rf"\log{power} {inner}" if bare else rf"\log{power}\left({inner}\right)"
 
-    def _print_AppliedUndef(self, expr: Any) -> str:
-        return f"{expr.func.__name__}({', '.join(map(self._print, expr.args))})"
+    def _print_AppliedUndef(self, expr: Any, exp: str | None = None) -> str:
+        value = f"{expr.func.__name__}({', '.join(map(self._print, expr.args))})"
+        return f"{value}^{{{exp}}}" if exp else value
 
     def _print_Indexed(self, expr: Any) -> str:
         return f"{self._print(expr.base)}_{{{','.join(map(self._print, expr.indices))}}}"

@@ -1,0 +1,82 @@
+"""The ledger: every numbered equation of the book, and what stands behind it. Read from the pages."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PRINTED = re.compile(r"^`{3,}\{derivation\} (\w+)\n((?::[\w-]+:.*\n)*)", re.M)
+TYPED = re.compile(
+    r"^\$\$ \((?P<dollar>[\w-]+)\)|^`{3,}\{math\}\n(?::[\w-]+:.*\n)*?:label: (?P<math>\S+)", re.M
+)
+WORDS = {"algebra": "algebra", "calculus": "inequality", "limit": "limit", "axiom": "axiom"}
+
+
+@dataclass(frozen=True)
+class Equation:
+    """A numbered equation: its label, its page (book/01_elbo), and the proof that prints it, "" if typed."""
+
+    label: str
+    page: str
+    proof: str
+
+
+def pages(root: Path) -> list[str]:
+    """The pages of the book in the order of the contents."""
+    contents = (root / "_toc.yml").read_text(encoding="utf-8")
+    names = re.findall(r"^\s*(?:- file|root): (book/\S+)", contents, re.M)
+    return [name for name in names if (root / f"{name}.md").is_file()]
+
+
+def equations(root: Path) -> Iterator[Equation]:
+    """All numbered equations below root, in the order of the book."""
+    for page in pages(root):
+        text = (root / f"{page}.md").read_text(encoding="utf-8")
+        for match in PRINTED.finditer(text):
+            label = re.search(r"^:label: (\S+)", match[2], re.M)
+            yield Equation(label[1] if label else "", page, match[1])
+        for match in TYPED.finditer(text):
+            yield Equation(match["dollar"] or match["math"], page, "")
+
+
+def proofs() -> Any:
+    """The package of the proofs."""
+    return importlib.import_module("lowerbound.proofs")
+
+
+def check(proof: Any) -> str:
+    """What was checked, in words: "4 steps: algebra, limit"."""
+    kinds = Counter(step.kind for step in proof.steps[1:])
+    if proof.relation == ":=":
+        return "definition"
+    steps = kinds.total() - kinds["axiom"] - kinds["definition"]
+    words = ", ".join(word for kind, word in WORDS.items() if kinds[kind] and kind != "axiom")
+    axioms = f", and {kinds['axiom']} axiom" if kinds["axiom"] else ""
+    return f"{steps} step{'s' * (steps > 1)}: {words}{axioms}"
+
+
+def source(name: str) -> tuple[str, int, int]:
+    """The file below the root that holds a proof or, as module.Class.method, a piece of the library; its lines."""
+    if "." in name:
+        module, *path = name.split(".")
+        files = [Path("lib/lowerbound", f"{module}.py")]
+    else:
+        folder = Path(proofs().__file__).parent
+        files, path = (
+            [Path("lib/lowerbound/proofs", file.name) for file in sorted(folder.glob("*.py"))],
+            [name],
+        )
+    for file in files:
+        tree: Any = ast.parse(Path(proofs().__file__).parents[3].joinpath(file).read_text(encoding="utf-8"))
+        for part in path:
+            tree = next((n for n in tree.body if getattr(n, "name", "") == part), None) if tree else None
+        if tree:
+            first = min([tree.lineno, *(d.lineno for d in tree.decorator_list)])
+            return str(file), first, tree.end_lineno
+    raise LookupError(f"{name} is defined nowhere in lib/lowerbound")
