@@ -62,7 +62,7 @@ def check(proof: Any) -> str:
 
 
 def source(name: str) -> tuple[str, int, int]:
-    """The file below the root that holds a proof or, as module.Class.method, a piece of the library; its lines."""
+    """File, first and last line of a proof or, as in bound.Bound.nats, of a piece of the library."""
     if "." in name:
         module, *path = name.split(".")
         files = [Path("lib/lowerbound", f"{module}.py")]

@@ -16,11 +16,11 @@ import importlib
 import json
 import os
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
+import ledger
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from docutils.statemachine import StringList
@@ -31,9 +31,6 @@ from sphinx.directives.patches import Figure, MathDirective
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
-
-sys.path.insert(0, str(Path(__file__).parent))
-import ledger
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +135,10 @@ def derivation(env: BuildEnvironment, name: str) -> Any:
         raise MissingError(
             f"lowerbound.proofs has no derivation {name!r}; it has: {', '.join(sorted(known))}"
         )
-    return known[name]()
+    return _built(known[name])
+
+
+_built = functools.cache(lambda build: build())
 
 
 # Roles
@@ -382,25 +382,28 @@ class Ledger(Directive):
         labels = {equation.proof: equation.label for equation in found}
         rows: list[list[nodes.Node]] = []
         for name, build in ledger.proofs().derivations().items():
-            for step in build().axioms:
+            for step in _built(build).axioms:
                 place = [self._number(env, labels[name])] if name in labels else [_link(env, name, name)]
-                text, _ = self.state.inline_text(step.reason.replace("$", "``"), self.lineno)
-                rows.append([*place, nodes.Text(": "), *text])
+                words = [
+                    nodes.math(part, part) if i % 2 else nodes.Text(part)
+                    for i, part in enumerate(step.reason.split("$"))
+                ]
+                rows.append([*place, nodes.Text(": "), *words])
         return self._items(rows)
 
     def _unprinted(self, env: BuildEnvironment, found: list[ledger.Equation]) -> nodes.Node:
         printed = {equation.proof for equation in found}
         rest = {name: b for name, b in ledger.proofs().derivations().items() if name not in printed}
-        return self._items([[_link(env, n, n), nodes.Text(f" {b().title}.")] for n, b in rest.items()])
+        return self._items([[_link(env, n, n), nodes.Text(f" {_built(b).title}.")] for n, b in rest.items()])
 
     def _counts(self, env: BuildEnvironment, found: list[ledger.Equation]) -> nodes.Node:
-        built = [build() for build in ledger.proofs().derivations().values()]
+        built = [_built(build) for build in ledger.proofs().derivations().values()]
         kinds = Counter(step.kind for proof in built for step in proof.steps[1:])
         printed = sum(bool(equation.proof) for equation in found)
         rows = [
             f"Numbered equations in the book: {len(found)}. Printed from a checked object: {printed}.",
-            f"Derivations: {len(built)}, with {kinds.total()} lines after the first: {kinds['algebra']} by algebra, "
-            f"{kinds['calculus']} inequalities, {kinds['limit']} limits, {kinds['definition']} definitions, "
+            f"Derivations: {len(built)}, with {kinds.total()} lines after the first: {kinds['algebra']} "
+            f"equalities, {kinds['calculus']} inequalities, {kinds['limit']} limits, {kinds['definition']} definitions, "
             f"{kinds['axiom']} axiom.",
             f"Derivations that the library implements, and is tested against: {len(ledger.proofs().code())}.",
         ]

@@ -28,7 +28,7 @@ __all__ = [
 
 half = Rational(1, 2)
 t, T = Symbol("t", integer=True), Symbol("T", integer=True, positive=True)
-B, R, M, C, G, S = (IndexedBase(name, real=True) for name in "BRMCGS")
+B, R, M, C, G, D = (IndexedBase(name, real=True) for name in "BRMCGD")
 L0 = Symbol("L_0", real=True)
 p, q, prior = Family("p", "theta"), Family("q"), Family("p")
 x0, x1, x2 = (RandomVariable(f"x_{i}") for i in range(3))
@@ -119,11 +119,11 @@ def chain_price_whole() -> Derivation:
 def chain_price_first() -> Derivation:
     """The KL of a chain of one step."""
     pair = q(x0, x1)
-    given = {G[1]: KL(q(x1), prior(x1)), S[1]: E(q(x1), KL(q(x0 | x1), p(x0 | x1)))}
+    given = {G[1]: KL(q(x1), prior(x1)), D[1]: E(q(x1), KL(q(x0 | x1), p(x0 | x1)))}
     start = E(pair, log(pair / (p(x0 | x1) * prior(x1))))
     d = Derivation("chain_price_first", start=start, symbol=C[1], given=given)
     d.step(E(pair, log(q(x1) / prior(x1)) + log(q(x0 | x1) / p(x0 | x1))), "read the chain backwards")
-    return d.step(G[1] + S[1], "name the terms")
+    return d.step(G[1] + D[1], "name the terms")
 
 
 @derivation(chapter=3)
@@ -135,7 +135,7 @@ def chain_price_step() -> Derivation:
         C[t - 1]: E(path, log(path / (p(inner | y) * prior(y)))),
         G[t]: KL(q(now), prior(now)),
         G[t - 1]: KL(q(y), prior(y)),
-        S[t]: E(q(now), KL(q(y | now), p(y | now))),
+        D[t]: E(q(now), KL(q(y | now), p(y | now))),
         turned: q(now) * q(y | now) / (prior(now) * p(y | now)),
     }
     start = E(longer, log(longer / (p(inner | y) * p(y | now) * prior(now))))
@@ -143,7 +143,7 @@ def chain_price_step() -> Derivation:
     d.step(E(longer, log(path / (p(inner | y) * q(y))) + log(turned)), "Bayes")
     rest = E(q(y), log(q(y) / prior(y)))
     d.step(C[t - 1] - rest + E(longer, log(turned)), "put a prior there, and off")
-    return d.step(C[t - 1] + (S[t] + G[t] - G[t - 1]), "name the terms")
+    return d.step(C[t - 1] + (D[t] + G[t] - G[t - 1]), "name the terms")
 
 
 @derivation(chapter=3)
@@ -163,8 +163,8 @@ def chain_price() -> Derivation:
         using=[chain_price_telescoping(), chain_price_first(), chain_price_step()],
     )
     d.step(C[1] + Sum(C[t] - C[t - 1], (t, 2, T)), "telescope")
-    d.step(G[1] + S[1] + Sum(S[t] + G[t] - G[t - 1], (t, 2, T)), "the first step, and each further one")
-    return d.step(G[T] + Sum(S[t], (t, 1, T)), "all $G_t$ but the last cancel")
+    d.step(G[1] + D[1] + Sum(D[t] + G[t] - G[t - 1], (t, 2, T)), "the first step, and each further one")
+    return d.step(G[T] + Sum(D[t], (t, 1, T)), "all $G_t$ but the last cancel")
 
 
 @derivation(chapter=5)
