@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 LABS = "notebooks"
 RESULTS = "results"
 LECTURE_MAP = "/book/lecture_map"
+PROOFS = "Change a proof"  # the section of each lab to which a derivation links
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 IMAGES = {"image/svg+xml": ".svg", "image/png": ".png"}
@@ -402,9 +403,9 @@ class Ledger(Directive):
         printed = sum(bool(equation.proof) for equation in found)
         rows = [
             f"Numbered equations in the book: {len(found)}. Printed from a checked object: {printed}.",
-            f"Derivations: {len(built)}, with {kinds.total()} lines after the first: {kinds['algebra']} "
-            f"equalities, {kinds['calculus']} inequalities, {kinds['limit']} limits, {kinds['definition']} definitions, "
-            f"{kinds['axiom']} axiom.",
+            f"Derivations: {len(built)}. Lines after the first: {kinds.total()}, of them {kinds['algebra']} "
+            f"equalities, {kinds['calculus']} inequalities, {kinds['limit']} limits, "
+            f"{kinds['definition']} definitions and {kinds['axiom']} axiom.",
             f"Derivations that the library implements, and is tested against: {len(ledger.proofs().code())}.",
         ]
         return self._items([[nodes.Text(row)] for row in rows])
@@ -439,6 +440,9 @@ def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
             place[key] = nodes.container("", raw.deepcopy())
             raw.replace_self(place[key])
     labels = app.env.get_domain("std")
+    for section in doctree.findall(nodes.section):
+        if section[0].astext() == PROOFS:
+            labels.note_hyperlink_target(f"proofs-{stem}", docname, section["ids"][0], PROOFS)  # type: ignore[attr-defined]
     for key, node in place.items():
         label = f"lab-{stem}-{key}"
         node["ids"].append(label.replace("_", "-"))

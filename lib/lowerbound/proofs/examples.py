@@ -1,4 +1,4 @@
-"""Chapter 1, worked in full: two states, the linear-Gaussian model, and what lifting the bound does."""
+"""Chapters 1 and 2, worked in full: two states, the linear Gaussian, and what lifting the bound does."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def raise_bound_lowers_evidence() -> Derivation:
     return d
 
 
-@derivation(chapter=1, lecture="07:13–08:07")
+@derivation(chapter=2, lecture="07:13–08:07")
 def mean_prefers_sharp() -> Derivation:
     """Two equally likely z: f = (0.9, 0.1) has the larger mean than f = (0.45, 0.45)."""
     d = Derivation("mean_prefers_sharp", start=half * Rational(9, 10) + half * Rational(1, 10))
@@ -150,7 +150,7 @@ def mean_prefers_sharp() -> Derivation:
     return d
 
 
-@derivation(chapter=1, lecture="07:13–08:07")
+@derivation(chapter=2, lecture="07:13–08:07")
 def log_prefers_flat() -> Derivation:
     """And yet the smaller mean of the log: the maximiser changes with the log."""
     d = Derivation("log_prefers_flat", start=half * log(Rational(9, 10)) + half * log(Rational(1, 10)))

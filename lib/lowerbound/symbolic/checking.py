@@ -12,7 +12,7 @@ from .algebra import equal, is_positive, is_zero
 from .bounds import never_negative
 from .messages import explain
 from .normal_form import Facts, NormalForm
-from .notation import KL, E
+from .notation import KL, E, Normal
 from .printing import latex
 from .step import Step
 from .witness import Model
@@ -106,9 +106,16 @@ class Checked:
                 return model
         return None
 
+    def _left_over(self, left: Any, right: Any) -> Any:
+        with sp.evaluate(True):
+            rest = self._difference(left, right)
+            return sp.simplify(rest) if rest.count_ops() < 150 else rest
+
     def _refuse(self, relation: str, right: Any, reason: str, differs: Model | None) -> NoReturn:
         lines = (self.last, right)
-        with sp.evaluate(True):
-            residual = self._difference(*lines)
-            residual = sp.simplify(residual) if residual.count_ops() < 150 else residual
+        if all(isinstance(line, Normal) for line in lines) and self.last.variables == right.variables:
+            pairs = zip(("mean", "variance"), self.last.args[1:], right.args[1:], strict=True)
+            residual: Any = {of: self._left_over(a, b) for of, a, b in pairs}
+        else:
+            residual = self._left_over(*lines)
         raise explain(self.name, len(self.steps) + 1, relation, lines, reason, residual, differs)

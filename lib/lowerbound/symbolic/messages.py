@@ -48,16 +48,18 @@ class StepError(ValueError):
 def explain(
     name: str, number: int, relation: str, lines: Lines, reason: str, residual: Any, found: Any
 ) -> StepError:
-    """The error for line `number`; found: a Model in which the lines differ, or None."""
+    """The error for line `number`; found: a Model in which the lines differ, or None.
+
+    residual: what is left over; for two Gaussians {"mean": …, "variance": …}, with what is left over in each.
+    """
     left, right = lines
-    left_over = text(residual)
-    if len(left_over) > 400:
-        left_over = left_over[:400] + " ..."
+    parts = residual if isinstance(residual, dict) else {"": residual}
+    left_over = ", ".join(f"{of} {_cut(text(rest))}".strip() for of, rest in parts.items() if rest != 0)
     says = [
         f"line {number} of '{name}' does not follow from line {number - 1} ({reason}).",
         f"  line {number - 1}:  {text(left)}",
         f"  line {number}:  {text(right)}",
-        f"  left over (line {number - 1} - line {number}):  {left_over}",
+        f"  left over (line {number - 1} - line {number}):  {left_over or 0}",
     ]
     if found is None:
         says.append(
@@ -70,13 +72,18 @@ def explain(
     shown = ", ".join(
         f"{s} = {float(v):.3g}" for s, v in point.items() if s in left.free_symbols | right.free_symbols
     )
-    where = "in a random model with two states for each variable" if found.tables else f"at {shown}"
+    states = left.has(Density) or right.has(Density)
+    where = "in a random model with two states for each variable" if states else f"at {shown}"
     says.append(f"  {where}:  line {number - 1} = {_short(values[0])},  line {number} = {_short(values[1])}")
     says.append(
         f"  so line {number - 1} is not {_WORDS[relation]} line {number}."
         + _hint(left, right, found, relation)
     )
     return StepError("\n".join(says), number, residual, point, values)
+
+
+def _cut(words: str) -> str:
+    return words if len(words) <= 400 else f"{words[:400]} ..."
 
 
 def _short(value: complex) -> str:

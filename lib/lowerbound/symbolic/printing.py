@@ -199,6 +199,8 @@ def text(expr: Any) -> str:
             return sp.Rational(1, e.base)
         if isinstance(e, sp.Add | sp.Mul):
             parts = [flat(part) for part in spine(e, e.func) if e.is_Add or part != 1]
+            if e.is_Mul:
+                parts.sort(key=lambda part: part.is_Integer or not part.is_Rational)  # a*(1/2) is a/2
             return e.func(*parts, evaluate=False) if len(parts) != 1 else parts[0]
         return e.func(*map(flat, e.args))
 
