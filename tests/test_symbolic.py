@@ -279,6 +279,269 @@ def test_axiom_is_not_checked_and_says_so():
         d.axiom(a, "unknown", relation=":=")
 
 
+# Definitions, lemmas, sums
+
+
+i, N = sp.Symbol("i", integer=True), sp.Symbol("N", integer=True, positive=True)
+B, R = sp.IndexedBase("B", real=True), sp.IndexedBase("R", positive=True)
+S = sp.Symbol("S", real=True)
+
+
+def square():
+    """S = (a + b)², multiplied out: a lemma for the tests."""
+    return Derivation("square", (a + b) ** 2, symbol=S).step(a**2 + 2 * a * b + b**2, "multiply out")
+
+
+def test_a_definition_says_what_a_name_stands_for():
+    d = Derivation("encoder", q(z | x)).define(Normal(z, a, t))
+    assert (d.relation, d.steps[1].kind) == (":=", "definition")
+    assert d.statement() == r"q_{\phi}(z \mid x) := \mathcal{N}(z;\, a,\, t)"
+    assert d.latex(compact=False).splitlines()[1] == (
+        r"q_{\phi}(z \mid x) &:= \mathcal{N}(z;\, a,\, t) && \text{definition}"
+    )
+    assert d.change(2, Normal(z, b, t)).steps[1].kind == "definition"
+
+
+@pytest.mark.parametrize("name", [S, B[i], q(z | x), sp.Function("f")(a)], ids=str)
+def test_names_can_be_defined(name):
+    assert Derivation("name", name).define(t).last == t
+
+
+@pytest.mark.parametrize(
+    "start", [a + b, 2 * a, sp.Integer(1), log(a), mean(a), KL(q(z | x), p(z)), Normal(z, a, t)], ids=str
+)
+def test_what_is_no_name_cannot_be_defined(start):
+    with pytest.raises(ValueError, match="after a name"):
+        Derivation("no name", start).define(t)
+
+
+def test_a_definition_comes_first_and_once():
+    with pytest.raises(ValueError, match="comes first"):
+        Derivation("late", a).step(a + b - b, "add and take").define(b)
+    with pytest.raises(ValueError, match="comes first"):
+        Derivation("twice", a).define(b).define(t)
+
+
+def test_what_follows_a_definition_is_checked():
+    d = Derivation("square", a).define((t + 1) ** 2)
+    assert refuse(d, t**2 + 1).number == 3
+    assert d.step(t**2 + 2 * t + 1, "multiply out").relation == "="
+    assert d.at_least(1, "t is positive").relation == ">="
+
+
+def test_a_lemma_is_used_and_needed():
+    left, right = S - a**2, 2 * a * b + b**2
+    Derivation("rest", left, using=[square()]).step(right, "the lemma")
+    refuse(Derivation("no lemma", left), right)
+    refuse(Derivation("wrong use", left, using=[square()]), a * b + b**2)
+    with pytest.raises(StepError):
+        Derivation("kept", left, using=[square()]).step(right, "the lemma").change(2, right + a)
+
+
+def test_a_lemma_is_named_by_its_symbol_or_else_its_first_line():
+    assert square().named == S
+    assert Derivation("bare", B[N]).step(B[N] + a - a, "add and take").named == B[N]
+
+
+NO_LEMMAS = {
+    "inequality": lambda: Derivation("l", t - 1).at_least(log(t), "tangent"),
+    "limit": lambda: Derivation("l", 1 / t).tends_to(0, t, oo, "falls"),
+    "leading order": lambda: Derivation("l", t + t**2).leading_order(t, t, 0, "first"),
+    "definition": lambda: Derivation("l", a).define(b),
+    "axiom": lambda: Derivation("l", a).axiom(b, "taken on trust"),
+    "axiom, then a proof": lambda: Derivation("l", a).axiom(b, "on trust").step(b + a - a, "add and take"),
+}
+
+
+@pytest.mark.parametrize("name", NO_LEMMAS)
+def test_only_a_proved_equation_is_a_lemma(name):
+    with pytest.raises(ValueError, match="d can only use an equation that is proved; l is none"):
+        Derivation("d", a, using=[square(), NO_LEMMAS[name]()])
+
+
+def test_axioms_are_the_lines_that_were_not_checked():
+    d = Derivation("d", a).step(a + b - b, "add and take").axiom(b, "on trust").step(b + 0, "the same")
+    assert [step.expr for step in d.axioms] == [b]
+    assert square().axioms == []
+
+
+def test_a_sum_of_differences_telescopes():
+    Derivation("telescope", B[N]).step(B[1] + Sum(B[i] - B[i - 1], (i, 2, N)), "telescope")
+    Derivation("from 0", B[N]).step(B[0] + Sum(B[i] - B[i - 1], (i, 1, N)), "telescope")
+    Derivation("forward", B[N + 1]).step(B[1] + Sum(B[i + 1] - B[i], (i, 1, N)), "telescope")
+
+
+SUMS = {
+    "begun one early": (B[N], B[1] + Sum(B[i] - B[i - 1], (i, 1, N))),
+    "begun one late": (B[N], B[1] + Sum(B[i] - B[i - 1], (i, 3, N))),
+    "ended one early": (B[N], B[1] + Sum(B[i] - B[i - 1], (i, 2, N - 1))),
+    "ended one late": (B[N], B[1] + Sum(B[i] - B[i - 1], (i, 2, N + 1))),
+    "first member forgotten": (B[N], Sum(B[i] - B[i - 1], (i, 2, N))),
+    "differences turned round": (B[N], B[1] + Sum(B[i - 1] - B[i], (i, 2, N))),
+    "index not moved": (Sum(B[i - 1], (i, 2, N)), Sum(B[i], (i, 2, N))),
+    "end not moved": (Sum(B[i - 1], (i, 2, N)), Sum(B[i], (i, 1, N))),
+    "forward, end not moved": (B[N], B[1] + Sum(B[i + 1] - B[i], (i, 1, N))),
+    "square of a sum": (Sum(B[i], (i, 1, N)) ** 2, Sum(B[i] ** 2, (i, 1, N))),
+    "sum of a product": (Sum(B[i] * R[i], (i, 1, N)), Sum(B[i], (i, 1, N)) * Sum(R[i], (i, 1, N))),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_a_sum_that_is_off_is_refused_at_a_point(name):
+    left, right = SUMS[name]
+    error = refuse(Derivation(name, left), right)
+    assert abs(error.left - error.right) > 1e-6
+
+
+def test_the_evidence_is_an_integral():
+    Derivation("evidence", p(x)).step(Integral(p(x | z) * p(z), z), "sum rule")
+    Derivation("two causes", p(x)).step(Integral(p(x, y, z), y, z), "sum rule")
+    Derivation("one of two", p(x, z)).step(Integral(p(x, y, z), y), "sum rule")
+
+
+INTEGRALS = {
+    "prior forgotten": (p(x), Integral(p(x | z), z)),
+    "posterior for the likelihood": (p(x), Integral(p(z | x) * p(z), z)),
+    "over x": (p(x), Integral(p(x | z) * p(z), x)),
+    "encoder for the prior": (p(x), Integral(p(x | z) * q(z | x), z)),
+    "log moved inside": (log(p(x)), Integral(log(p(x | z) * p(z)), z)),
+    "one cause left": (p(x), Integral(p(x, y, z), y)),
+    "a square integrated": (p(x), Integral(p(x, z) ** 2, z)),
+}
+
+
+@pytest.mark.parametrize("name", INTEGRALS)
+def test_a_wrong_integral_is_refused_in_a_random_model(name):
+    left, right = INTEGRALS[name]
+    error = refuse(Derivation(name, left), right)
+    assert abs(error.left - error.right) > 1e-6
+    assert "random model with two states" in str(error)
+
+
+TANGENT = {"because": t - 1 - log(t), "at": {t: R[i]}}
+LOGS = Sum(log(R[i]), (i, 1, N))
+
+
+def test_inequality_under_a_sum():
+    d = Derivation("sum", LOGS).at_most(Sum(R[i] - 1, (i, 1, N)), "tangent", **TANGENT)
+    assert (d.relation, d.steps[-1].evidence) == ("<=", "least value 0 at t = 1")
+
+
+SUM_BOUNDS = {
+    "no reason": (Sum(R[i] - 1, (i, 1, N)), {}),
+    "another range": (Sum(R[i] - 1, (i, 2, N)), TANGENT),
+    "1 taken off once": (Sum(R[i], (i, 1, N)) - 1, TANGENT),
+    "tangent at the wrong place": (Sum(R[i] - 1, (i, 1, N)), TANGENT | {"at": {t: 1 / R[i]}}),
+    "reason that is not true": (Sum(R[i] - 2, (i, 1, N)), TANGENT | {"because": t - 2 - log(t)}),
+}
+
+
+@pytest.mark.parametrize("name", SUM_BOUNDS)
+def test_wrong_inequality_under_a_sum_is_refused(name):
+    right, reason = SUM_BOUNDS[name]
+    with pytest.raises(StepError):
+        Derivation(name, LOGS).at_most(right, "wrong", **reason)
+
+
+def test_inequality_under_a_sum_keeps_its_direction_and_its_sign():
+    with pytest.raises(StepError, match="not greater than or equal to"):
+        Derivation("direction", LOGS).at_least(Sum(R[i] - 1, (i, 1, N)), "wrong", **TANGENT)
+    with pytest.raises(StepError):  # B may be negative, where t may not
+        Derivation("sign", Sum(log(B[i]), (i, 1, N))).at_most(
+            Sum(B[i] - 1, (i, 1, N)), "wrong", because=t - 1 - log(t), at={t: B[i]}
+        )
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "holds"),
+    [
+        (log(1 - u / 2), -u, True),  # concave on (0, 1), and its chord
+        (log(1 - u), -u, False),
+        (log(1 - u), -2 * u, False),  # true up to 0.79
+        (-log(1 - u), u, True),
+        (u, u**2, True),
+        (u - u**2, Rational(1, 4), False),
+        (u * (1 - u), sp.Integer(0), True),
+    ],
+    ids=str,
+)
+def test_calculus_on_a_unit_stays_between_0_and_1(left, right, holds):
+    d = Derivation("unit", left)
+    if holds:
+        assert d.at_least(right, "calculus").relation == ">="
+    else:
+        with pytest.raises(StepError, match="not greater than or equal to"):
+            d.at_least(right, "wrong")
+    with pytest.raises(StepError):  # beyond 1 each of them fails, or is not defined
+        Derivation("positive", left.subs(u, t)).at_least(right.subs(u, t), "wrong")
+
+
+def test_leading_order_is_the_limit_of_a_ratio():
+    d = Derivation("sine", sp.sin(t) + t**2, symbol=sp.Symbol("f")).leading_order(t, t, 0, "series")
+    assert (d.relation, d.steps[-1].kind) == ("~", "limit")
+    assert d.statement() == r"f \sim t"
+    assert r"\overset{t \to 0}{\sim} t" in d.latex()
+    assert [step.kind for step in d.change(1, t).steps] == ["start", "limit"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "ratio"), [(2 * t, "1/2"), (t**2, "oo"), (sqrt(t), "0"), (-t, "-1"), (t + a, "0")], ids=str
+)
+def test_wrong_leading_order_is_refused_with_the_ratio(wrong, ratio):
+    with pytest.raises(StepError, match=rf"the limit of the ratio is {ratio}\)"):
+        Derivation("sine", sp.sin(t) + t**2).leading_order(wrong, t, 0, "wrong")
+
+
+def test_leading_order_and_limit_are_not_the_same():
+    with pytest.raises(StepError):
+        Derivation("falls", 1 / t).leading_order(0, t, oo, "it tends to 0, and no ratio to 1")
+    with pytest.raises(ValueError, match="breaks it"):
+        Derivation("falls", 1 / (1 + t)).leading_order(1 / t, t, oo, "largest").tends_to(0, t, oo, "falls")
+
+
+@pytest.mark.parametrize(
+    ("build", "tex"),
+    [
+        (square, "S = "),
+        (lambda: Derivation("d", t - 1).at_least(log(t), "tangent"), r"-1 + t \ge \log t"),
+        (lambda: Derivation("d", 1 / t).tends_to(0, t, oo, "falls"), r"\frac{1}{t} \longrightarrow 0"),
+        (
+            lambda: Derivation("d", t - 1).at_least(log(t), "tangent").step(log(t**2) / 2, "the same"),
+            r"-1 + t \ge \frac{1}{2} \log t^{2}",
+        ),
+    ],
+)
+def test_statement_is_the_name_and_the_result(build, tex):
+    assert build().statement().startswith(tex)
+    assert latex(build().last) in build().statement()
+    assert "&" not in build().statement()
+
+
+def test_the_witness_draws_no_model_in_which_a_positive_symbol_is_negative():
+    width = sp.Symbol("width", positive=True)
+    facts = {width: a - b}
+    signs = [Model([width], facts, seed).keeps_signs() for seed in range(20)]
+    values = [Model([width], facts, seed).value(width).real for seed in range(20)]
+    assert signs == [value >= 0 for value in values]
+    assert set(signs) == {True, False}
+    assert Derivation("width", width, given=facts).at_least(0, "a width", because=width).relation == ">="
+    with pytest.raises(StepError):
+        Derivation("no width", S, given={S: a - b}).at_least(0, "wrong", because=S)
+
+
+def test_a_notebook_shows_the_message_and_not_the_engine(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    from IPython.core.interactiveshell import InteractiveShell
+
+    error = refuse(Derivation("square", a**2), a)
+    shell = InteractiveShell(user_ns={"error": error})
+    shell.run_cell("raise error")
+    shown = capsys.readouterr()
+    assert (shown.out + shown.err).strip() == f"StepError: {error}"
+    shell.run_cell("raise ValueError('other')")  # any other error keeps its traceback
+    assert "Traceback" in capsys.readouterr().out
+
+
 # Changing a line
 
 

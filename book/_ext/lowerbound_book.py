@@ -372,12 +372,12 @@ class Ledger(Directive):
 
     def _code(self, env: BuildEnvironment, found: list[ledger.Equation]) -> nodes.Node:
         printed = {equation.proof: equation.label for equation in found}
-        rows: list[list[nodes.Node]] = []
+        rows: dict[str, list[nodes.Node]] = {}
         for name, place in sorted(ledger.proofs().code().items(), key=lambda item: item[1]):
-            row = [_link(env, place, place), nodes.Text(" against ")]
+            row = rows.setdefault(place, [_link(env, place, place), nodes.Text(" against ")])
+            row += [nodes.Text(", ")] * (len(row) > 2)
             row.append(self._number(env, printed[name]) if name in printed else _link(env, name, name))
-            rows.append(row)
-        return self._items(rows)
+        return self._items(list(rows.values()))
 
     def _axioms(self, env: BuildEnvironment, found: list[ledger.Equation]) -> nodes.Node:
         labels = {equation.proof: equation.label for equation in found}

@@ -46,8 +46,8 @@ def telescoped_first() -> Derivation:
         symbol=B[1],
         given=given,
     )
-    d.step(E(q(x1 | x0), -log(p(x0 | x1))) + E(q(x1 | x0), log(q(x1 | x0) / prior(x1))), "log of a product")
-    return d.step(R[1] + L0, "name the two")
+    d.step(E(q(x1 | x0), -log(p(x0 | x1))) + E(q(x1 | x0), log(q(x1 | x0) / prior(x1))), "split")
+    return d.step(R[1] + L0, "names")
 
 
 def _longer(name: str, index: Any, layers: list[Any], last: Any, new: Any) -> Derivation:
