@@ -96,6 +96,11 @@ def lab() -> dict[str, Any]:
     return {"cells": [setup, title, cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
 
 
+def proofs_lab() -> dict[str, Any]:
+    cell = {"cell_type": "markdown", "metadata": {}, "source": f"# Lab 1\n\n## {extension.PROOFS}"}
+    return {"cells": [cell], "metadata": lab()["metadata"], "nbformat": 4, "nbformat_minor": 4}
+
+
 PAGE = """# Page
 
 It is {lab}`02_lab:gap`, or {result}`r.json:vae.bits.1:.2f` bits of {result}`r.json:vae.name`.
@@ -122,6 +127,11 @@ A chain.
 :label: eq-log
 ```
 
+```{derivation} elbo_two_terms
+:label: eq-statement
+:result:
+```
+
 See {numref}`fig-two` and {eq}`eq-log`.
 """
 
@@ -146,11 +156,13 @@ class Book:
         self.root = root
         self.write("conf.py", CONF)
         self.write(
-            "index.md", "# Index\n\n```{toctree}\nbook/page\nbook/lecture_map\nnotebooks/02_lab\n```\n"
+            "index.md",
+            "# Index\n\n```{toctree}\nbook/page\nbook/lecture_map\nnotebooks/01_lab\nnotebooks/02_lab\n```\n",
         )
         self.write("book/page.md", PAGE)
         self.write("book/lecture_map.md", "# Lecture map\n")
         self.write("notebooks/02_lab.ipynb", json.dumps(lab()))
+        self.write("notebooks/01_lab.ipynb", json.dumps(proofs_lab()))
         self.write("results/r.json", json.dumps({"vae": {"bits": [3.0, 3.14159], "name": "VAE"}}))
 
     def write(self, name: str, text: str) -> None:
@@ -232,6 +244,20 @@ def test_derivation_is_printed_and_numbered(built: Book) -> None:
     block = built.html().split('id="equation-eq-log"')[1].split("</div>")[0]
     assert latex.splitlines()[1].replace("&", "&amp;") in block
     assert 'href="#equation-eq-log"' in built.html()
+
+
+def test_a_derivation_says_what_was_checked_and_links_its_lab(built: Book) -> None:
+    about = re.search(r'<p class="checked">(.*?)</p>', built.html())
+    assert about
+    assert re.sub(r"<[^>]+>", "", about[1]) == "1 step: inequality · log_inequality · Lab 1"
+    assert 'href="../notebooks/01_lab.html#change-a-proof"' in about[1]
+
+
+def test_a_statement_is_printed_without_its_proof(built: Book) -> None:
+    proofs = importlib.import_module("lowerbound.proofs")
+    block = built.html().split('id="equation-eq-statement"')[1].split("</div>")[0]
+    assert proofs.elbo_two_terms().statement().replace("&", "&amp;") in block
+    assert "aligned" not in block
 
 
 MISTAKES = {

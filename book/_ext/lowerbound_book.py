@@ -295,7 +295,9 @@ def _link(env: BuildEnvironment, text: str, name: str) -> nodes.Node:
 
 def _lab_link(env: BuildEnvironment, chapter: int) -> nodes.Node:
     """A link to the place in a chapter's lab where its proofs can be changed."""
-    [stem] = [path.stem for path in Path(env.srcdir, LABS).glob(f"{chapter:02d}_*.ipynb")]
+    stem = next((path.stem for path in Path(env.srcdir, LABS).glob(f"{chapter:02d}_*.ipynb")), "")
+    if not stem:
+        raise MissingError(f"chapter {chapter} has no lab: {LABS}/{chapter:02d}_*.ipynb does not exist")
     return addnodes.pending_xref(
         "", nodes.Text(f"Lab {chapter}"), refdomain="std", reftype="ref", reftarget=f"proofs-{stem}",
         refexplicit=True, refwarn=True, refdoc=env.docname,
@@ -318,17 +320,16 @@ class DerivationDirective(MathDirective):
     optional_arguments = 0
 
     def run(self) -> list[nodes.Node]:
+        name = self.arguments[0]
         try:
-            proof = derivation(self.env, self.arguments[0])
+            proof = derivation(self.env, name)
+            links = [_link(self.env, name, name), nodes.Text(" · "), _lab_link(self.env, proof.chapter)]
         except (MissingError, ImportError, ValueError) as missing:
             return _missing(self, self.env, missing)
-        name = self.arguments[0]
         tex = proof.statement() if "result" in self.options else proof.latex()
         self.arguments, self.content = [], StringList(tex.splitlines(), source=self.get_location())
-        printed = super().run()
-        about = nodes.paragraph("", f"{ledger.check(proof)} · ", classes=["checked"])
-        about += [_link(self.env, name, name), nodes.Text(" · "), _lab_link(self.env, proof.chapter)]
-        return [nodes.container("", *printed, about, classes=["derivation"])]
+        about = nodes.paragraph("", f"{ledger.check(proof)} · ", *links, classes=["checked"])
+        return [nodes.container("", *super().run(), about, classes=["derivation"])]
 
 
 class Ledger(Directive):
