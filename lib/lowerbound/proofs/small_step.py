@@ -73,10 +73,12 @@ def best_gaussian() -> Derivation:
 def tilted_skewness() -> Derivation:
     """The third cumulant of N(0, 1) tilted by exp(f), f a cubic, to leading order in the width s."""
     f1, f2, f3 = tilt
-    first, second, third = s * f1, s**2 * (f2 + f1**2) / 2, s**3 * (f3 / 6 + f1 * f2 / 2 + f1**3 / 6)
-    tilted = 1 + first * u + second * u**2 + third * u**3
+    w = Symbol("w", positive=True)  # e^f to third order in s
+    a, b, c = (Symbol(name, real=True) for name in "abc")
     noise = Normal(u, 0, 1)
-    given = {moment(k): E(noise, u**k * tilted) for k in range(4)}
+    given = {moment(k): E(noise, u**k * w if k else w) for k in range(4)}
+    given |= {w: 1 + a * u + b * u**2 + c * u**3, a: s * f1, b: s**2 * (f2 + f1**2) / 2}
+    given |= {c: s**3 * (f3 / 6 + f1 * f2 / 2 + f1**3 / 6)}
     one, two, three = (moment(k) / moment(0) for k in (1, 2, 3))
     d = Derivation("tilted_skewness", start=three - 3 * one * two + 2 * one**3, given=given)
     return d.leading_order(s**3 * f3, s, Integer(0), "moments of N(0, 1)")
