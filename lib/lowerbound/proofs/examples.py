@@ -61,7 +61,7 @@ def linear_gaussian_evidence() -> Derivation:
     return d
 
 
-@derivation(chapter=1)
+@derivation(chapter=1, code="vae.VAE.bound")
 def linear_gaussian_elbo() -> Derivation:
     """The bound of the linear-Gaussian model, integrated."""
     encoder = Normal(z, m, v)
