@@ -36,7 +36,7 @@ with as_written():
     }
 
 
-@derivation(chapter=3, lecture="12:56–13:41", code="schedule.Schedule.respace")
+@derivation(chapter=3, lecture="12:56–13:41", code="diffusion.Diffusion.q_sample")
 def forward_two_steps() -> Derivation:
     """Two forward steps are one longer step: their densities, composed."""
     x1, x2 = RandomVariable("x_1"), RandomVariable("x_2")
