@@ -436,16 +436,23 @@ def test_kl_adds_up_over_dimensions(rows):
     close(q.kl(p), theirs, sum(((a - b) ** 2 + s**2) / v**2 for a, s, b, v in rows))
 
 
+@cache
+def nll_of(count: int):
+    """The sum over this many pixels, as a function of σ, of the pixels and of their means."""
+    line = derivation("gaussian_nll_sum").last
+    sigma, size = (symbol_of("gaussian_nll_sum", name) for name in ("sigma", "D"))
+    line = line.xreplace({size: sp.Integer(count)}).doit()
+    pixels = [sp.IndexedBase(name, real=True)[k] for name in ("x", "xhat") for k in range(1, count + 1)]
+    plain = sp.symbols(f"v:{2 * count + 1}")
+    return sp.lambdify(plain, line.xreplace(dict(zip([sigma, *pixels], plain, strict=True))))
+
+
 @bridges("gaussian_nll_sum")
 @given(st.lists(st.tuples(points, points), min_size=1, max_size=5), scales)
 def test_negative_log_likelihood_of_several_pixels(pixels, std):
-    line = derivation("gaussian_nll_sum").last
-    sigma, size = (symbol_of("gaussian_nll_sum", name) for name in ("sigma", "D"))
-    line = line.xreplace({size: sp.Integer(len(pixels))}).doit()
-    column = {"x": 0, "xhat": 1}
-    values = {v: pixels[int(v.indices[0]) - 1][column[str(v.base)]] for v in line.atoms(sp.Indexed)}
-    theirs = filled(line, values | {sigma: std})
-    x, mean = (torch.tensor([part], dtype=torch.float64) for part in zip(*pixels, strict=True))
+    values, guesses = zip(*pixels, strict=True)
+    theirs = nll_of(len(pixels))(std, *values, *guesses)
+    x, mean = (torch.tensor([part], dtype=torch.float64) for part in (values, guesses))
     size = sum((a - b) ** 2 for a, b in pixels) / std**2
     close(-GaussianLikelihood(mean, one(std).log()).log_prob(x), theirs, size)
 

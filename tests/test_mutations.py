@@ -8,6 +8,7 @@ import math
 
 import pytest
 import test_bound
+import test_bridge
 import test_diffusion
 import test_fit
 import test_gaussian
@@ -22,7 +23,7 @@ from lowerbound.bound import Bound
 from lowerbound.data import Mixture
 from lowerbound.diffusion import Diffusion, _at
 from lowerbound.gaussian import LOG_2PI, Gaussian
-from lowerbound.likelihood import Bernoulli, DiscretisedLogistic
+from lowerbound.likelihood import Bernoulli, DiscretisedLogistic, GaussianLikelihood
 from lowerbound.schedule import Schedule
 from lowerbound.vae import VAE
 from torch.nn import functional as F  # noqa: N812
@@ -107,10 +108,80 @@ def _restore_without_noise(path, state, recipe, rng):
     return losses
 
 
+def _one_step_early(self, x0, t, eps):
+    return Q_SAMPLE(self, x0, t - 1, eps)
+
+
+def _turned_over(self):
+    a = self.alpha_bar
+    return torch.cat([torch.zeros_like(a[:2]), self.beta[2:] * (1 - a[2:]) / (1 - a[1:-1])])
+
+
+def _all_noise_kept(model, xT, eta=0.0, rng=None, **kwargs):
+    s, x = model.schedule, xT
+    yield x
+    for t in range(s.T, 0, -1):
+        x0 = model.predict_x0(x, torch.full((len(x),), t))
+        eps = (x - s.alpha_bar[t].sqrt() * x0) / (1 - s.alpha_bar[t]).sqrt()
+        fresh = torch.randn(x.shape, generator=rng, dtype=x.dtype)
+        width = eta * s.posterior_variance[t].sqrt()
+        x = s.alpha_bar[t - 1].sqrt() * x0 + (1 - s.alpha_bar[t - 1]).sqrt() * eps + width * fresh
+        yield x
+
+
+def _prior_term_dropped(self, x, rng=None, **kwargs):
+    bound = DIFFUSION_BOUND(self, x, rng, **kwargs)
+    return Bound(bound.distortion, bound.rates[:, :-1])
+
+
+def _signal_for_noise_at_the_end(self, x, rng=None, **kwargs):
+    bound, end = DIFFUSION_BOUND(self, x, rng, **kwargs), self.schedule.alpha_bar[-1]
+    last = Gaussian(end.sqrt() * x, end.log()).kl()
+    return Bound(bound.distortion, torch.cat([bound.rates[:, :-1], last[:, None]], 1))
+
+
+def _rate_rewarded(self, x, rng=None):
+    bound = VAE_BOUND(self, x, rng)
+    return Bound(bound.distortion, -bound.rates)
+
+
+def _noise_not_rooted(self, xt, t, eps):
+    a = self.schedule.alpha_bar
+    return (xt - _at(1 - a, t, xt) * eps) / _at(a.sqrt(), t, xt)
+
+
+def _width_halved_in_log(self, xt, t):
+    p = P_REVERSE(self, xt, t)
+    return Gaussian(p.mean, p.logvar / 2)
+
+
+def _half_the_gradient(self, rng=None):
+    std = (self.std + self.std.detach()) / 2
+    return self.mean + std * torch.randn(self.mean.shape, generator=rng, dtype=self.mean.dtype)
+
+
+def _variance_as_scale(self, rng=None):
+    return self.mean + self.logvar.exp() * torch.randn(self.mean.shape, generator=rng, dtype=self.mean.dtype)
+
+
+def _constant_counted_once(self, x):
+    return GAUSSIAN_LIKELIHOOD(self, x) + 0.5 * LOG_2PI * (x[0].numel() - 1)
+
+
+def _scale_for_variance(self, x):
+    return GAUSSIAN_LIKELIHOOD(GaussianLikelihood(self.mean, self.log_scale / 2), x)
+
+
+def _shares_forgotten(self, x):
+    return MIXTURE(Mixture(self.means, self.std, torch.full_like(self.weights, 1 / len(self.weights))), x)
+
+
 Q_SAMPLE, COEFFICIENTS = Diffusion.q_sample, Diffusion._posterior_coefficients
 KL, LOG_PROB, VAE_SAMPLE = Gaussian.kl, Gaussian.log_prob, VAE.sample
 ANCESTRAL, DDIM, RESTORE = samplers.ancestral, samplers.ddim, fit._restore
 IMPORTANCE = metrics.log_prob_importance
+DIFFUSION_BOUND, P_REVERSE, L_BOUND = Diffusion.bound, Diffusion.p_reverse, diffusion.l_bound
+VAE_BOUND, GAUSSIAN_LIKELIHOOD, MIXTURE = VAE.bound, GaussianLikelihood.log_prob, Mixture.log_prob
 
 CHAIN = (test_diffusion.test_q_sample_is_the_chain_step_by_step, schedule.cosine)
 UNBIASED = test_diffusion.test_l_bound_is_an_unbiased_estimate_of_the_bound_without_its_constant
@@ -248,11 +319,134 @@ MUTATIONS = {
         lambda vae, x, threshold=0.01: int((vae.posterior(x).mean.abs().mean(0) > threshold).sum()),
         (test_metrics.test_active_units_counts_the_latents_whose_mean_moves,),
     ),
+    "KL without its half": (
+        Gaussian,
+        "kl",
+        lambda q, other=None: 2 * KL(q, other),
+        (test_bridge.test_kl_between_two_gaussians,),
+    ),
+    "posterior's coefficients exchanged": (
+        Diffusion,
+        "_posterior_coefficients",
+        lambda self: COEFFICIENTS(self)[::-1],
+        (test_bridge.test_posterior_mean_and_variance,),
+    ),
+    "β read as 1 − √α": (
+        Schedule,
+        "beta",
+        property(lambda s: 1 - s.alpha.sqrt()),
+        (test_bridge.test_posterior_mean_and_variance,),
+    ),
+    "β̃ turned over": (
+        Schedule,
+        "posterior_variance",
+        property(_turned_over),
+        (test_bridge.test_posterior_mean_and_variance,),
+    ),
+    "step back as wide as √σ": (
+        Diffusion,
+        "p_reverse",
+        _width_halved_in_log,
+        (test_bridge.test_width_of_a_step_back,),
+    ),
+    "noise over signal": (
+        Schedule,
+        "snr",
+        property(lambda s: (1 - s.alpha_bar) / s.alpha_bar),
+        (test_bridge.test_what_splitting_a_step_changes,),
+    ),
+    "ᾱ one index early": (Diffusion, "q_sample", _one_step_early, (test_bridge.test_law_of_x_t,)),
+    "noise not rooted in x̂₀": (
+        Diffusion,
+        "x0_from_eps",
+        _noise_not_rooted,
+        (test_bridge.test_posterior_mean_from_the_noise,),
+    ),
+    "DDIM keeps all the noise and adds more": (
+        test_bridge,
+        "ddim",
+        _all_noise_kept,
+        (test_bridge.test_a_ddim_step_keeps_a_part_of_the_noise,),
+    ),
+    "DDIM's variance beyond the marginal": (
+        test_bridge,
+        "ddim",
+        _all_noise_kept,
+        (test_bridge.test_a_ddim_step_of_any_noise_keeps_the_variance,),
+    ),
+    "η where η² belongs": (
+        test_bridge,
+        "ddim",
+        lambda model, xT, eta, rng: DDIM(model, xT, eta**0.5, rng),
+        (test_bridge.test_a_ddim_step_keeps_a_part_of_the_noise,),
+    ),
+    "β for β² in the bound's weight": (
+        test_bridge,
+        "l_bound",
+        lambda model, n: L_BOUND(model, n) / model.schedule.beta[n.t],
+        (test_bridge.test_weight_of_the_noise_error,),
+    ),
+    "absolute error in the simple loss": (
+        test_bridge,
+        "l_simple",
+        lambda model, n: n.squared_error().sqrt(),
+        (test_bridge.test_summand_of_the_simple_loss,),
+    ),
+    "L_T dropped": (
+        Diffusion,
+        "bound",
+        _prior_term_dropped,
+        (test_bridge.test_the_bound_of_a_diffusion_model_term_by_term,),
+    ),
+    "signal's variance at the last step": (
+        Diffusion,
+        "bound",
+        _signal_for_noise_at_the_end,
+        (test_bridge.test_kl_at_the_last_step,),
+    ),
+    "rate rewarded": (
+        VAE,
+        "bound",
+        _rate_rewarded,
+        (test_bridge.test_the_bound_of_a_vae_is_distortion_plus_rate,),
+    ),
+    "rate taken off": (
+        Bound,
+        "nats",
+        lambda b: b.distortion - b.rate,
+        (test_bridge.test_the_bound_of_a_vae_is_distortion_plus_rate,),
+    ),
+    "half the gradient through σ": (
+        Gaussian,
+        "sample",
+        _half_the_gradient,
+        (test_bridge.test_gradient_through_a_sample,),
+    ),
+    "z = μ + σ²ε": (Gaussian, "sample", _variance_as_scale, (test_bridge.test_the_bound_of_a_linear_vae,)),
+    "constant counted once for all pixels": (
+        GaussianLikelihood,
+        "log_prob",
+        _constant_counted_once,
+        (test_bridge.test_negative_log_likelihood_of_several_pixels,),
+    ),
+    "σ for σ² in the likelihood": (
+        GaussianLikelihood,
+        "log_prob",
+        _scale_for_variance,
+        (test_bridge.test_gaussian_negative_log_likelihood,),
+    ),
+    "every component the same share": (
+        Mixture,
+        "log_prob",
+        _shares_forgotten,
+        (test_bridge.test_evidence_of_two_states,),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_mutation_is_caught(monkeypatch, tmp_path, name):
+def test_a_mutation_is_caught(monkeypatch, tmp_path, record_property, name):
+    record_property("mutation", "library")
     owner, attribute, mutant, (check, *arguments) = MUTATIONS[name]
     arguments = [tmp_path if a == "tmp_path" else a for a in arguments]
     monkeypatch.setattr(owner, attribute, mutant)
