@@ -204,6 +204,18 @@ MUTATIONS = {
         lambda: Normal(examples.x, 0, examples.w**2),
     ),
     "lifting the bound lifts log p": ("raise_bound_lowers_evidence", 3, lambda: half - half * log(2)),
+    "KL of chains the other way round": (
+        "chain_price_whole",
+        3,
+        lambda: KL(*reversed(line("chain_price_whole", 3).args)),
+    ),
+    "gap of the chain is the KL to its prior": (
+        "hierarchical_bound",
+        2,
+        lambda: line("hierarchical_bound", 2).replace(
+            lambda e: isinstance(e, KL), lambda e: KL(e.args[0], e.args[1].family(*e.args[1].variables))
+        ),
+    ),
     "tangent too low": ("log_inequality", 2, lambda: 2 * log(t)),
 }
 

@@ -660,3 +660,8 @@ def test_as_function_orders_its_arguments():
     assert d.as_function(a, b)(3, 1) == 2
     assert d.as_function(b, a)(3, 1) == -2
     assert d.as_function()(3, 1) == 2
+
+
+def test_a_name_is_not_defined_by_itself():
+    with pytest.raises(ValueError, match="cannot be defined by itself"):
+        Derivation("circle", a).define(a + 1)

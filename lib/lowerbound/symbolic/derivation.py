@@ -77,6 +77,8 @@ class Derivation(Checked):
             raise ValueError(
                 f"{self.name}: define() comes first, after a name such as q(z | x); step() for what follows"
             )
+        if sp.sympify(expr).has(self.first):
+            raise ValueError(f"{self.name}: {self.first} cannot be defined by itself")
         return self._add(Step(sp.sympify(expr), reason, ":=", "definition", "", {"method": "define"}))
 
     def step(self, expr: Any, reason: str) -> Derivation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import sympy as sp
@@ -99,7 +100,7 @@ def _hint(left: Any, right: Any, model: Model, relation: str) -> str:
     slips = [(f"the sign of {text(t)}", right - 2 * t) for t in new]
     slips += [("the sign of the whole line", -right)]
     slips += [(f"the order in {k}", right.xreplace({k: KL(k.args[1], k.args[0])})) for k in right.atoms(KL)]
-    slips += [(f"{a} in place of {b}", right.xreplace({a: b})) for a, b in _exchanges(left, right)]
+    slips += _exchanged(left, right)
     slips += [(f"the factor {k}", right / k) for k in (2, sp.Rational(1, 2))]
     dropped = [(f"the term {text(t)}, which may be missing", right + t) for t in old]
     for words, repaired in slips + dropped:
@@ -108,8 +109,11 @@ def _hint(left: Any, right: Any, model: Model, relation: str) -> str:
     return ""
 
 
-def _exchanges(left: Any, right: Any) -> list[tuple[Any, Any]]:
-    """Densities of the refused line, each with a density that stands in the line before only."""
+def _exchanged(left: Any, right: Any) -> list[tuple[str, Any]]:
+    """The refused line with one of its densities exchanged for one that stands in the line before only."""
     old, new = left.atoms(Density), right.atoms(Density)
-    pairs = [(a, b) for a in new - old for b in old - new]
-    return sorted(pairs, key=str)
+    found = []
+    for a, b in sorted(((a, b) for a in new - old for b in old - new), key=str):
+        with suppress(TypeError):  # a KL of different variables is none
+            found.append((f"{a} in place of {b}", right.xreplace({a: b})))
+    return found
