@@ -3,9 +3,8 @@
 Each test is marked with the derivations that it covers, by `@bridges`.
 """
 
-import importlib
 import math
-from functools import cache, reduce
+from functools import cache
 from unittest.mock import patch
 
 import numpy as np
@@ -564,9 +563,3 @@ def test_every_bridge_leads_to_a_derivation():
 
 def test_every_proof_that_the_library_implements_is_bridged():
     assert set(proofs.code()) <= BRIDGED
-
-
-@pytest.mark.parametrize("name", sorted(proofs.code()))
-def test_what_implements_a_proof_is_in_the_library(name):
-    module, *names = proofs.code()[name].split(".")
-    assert reduce(getattr, names, importlib.import_module(f"lowerbound.{module}")) is not None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sympy as sp
 from sympy import Integer, Integral, Rational, Symbol, log, oo, pi, sqrt
 
-from ..symbolic import KL, Derivation, E, Family, Normal, RandomVariable, Unit, as_written
+from ..symbolic import KL, Derivation, E, Normal, Unit, as_written
+from .elbo import p, q, x, z
 from .registry import derivation
 
 __all__ = [
@@ -22,8 +23,6 @@ __all__ = [
 ]
 
 half = Rational(1, 2)
-x, z = RandomVariable("x"), RandomVariable("z")
-p, q = Family("p", "theta", fixed=[z]), Family("q", "phi")
 w, m = sp.symbols("w m", real=True)
 s, v = sp.symbols("s v", positive=True)
 MODEL = {p(z): Normal(z, 0, 1), p(x | z): Normal(x, w * z, s**2), q(z | x): Normal(z, m, v)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sympy import Integer, Rational, Symbol, log
 
-from ..symbolic import KL, Derivation, E, Family, RandomVariable, as_written
+from ..symbolic import KL, Derivation, E, Family, as_written
+from .elbo import p, q, x, z
 from .registry import derivation
 
 __all__ = [
@@ -16,8 +17,6 @@ __all__ = [
 ]
 
 half = Rational(1, 2)
-x, z = RandomVariable("x"), RandomVariable("z")
-p, q = Family("p", "theta", fixed=[z]), Family("q", "phi")
 p_new, q_new = Family("p", "theta'", fixed=[z]), Family("q", "phi'")
 bound, bound_new, gap, gap_new = (Symbol(name, real=True) for name in ("L", "L'", "K", "K'"))
 gain = Symbol("delta", nonnegative=True)
