@@ -18,13 +18,13 @@ import test_samplers
 import test_schedule
 import test_vae
 import torch
-from lowerbound import data, diffusion, fit, likelihood, metrics, samplers, schedule
+from lowerbound import data, diffusion, fit, likelihood, metrics, objective, samplers, schedule
 from lowerbound.bound import Bound
 from lowerbound.data import Mixture
-from lowerbound.diffusion import Diffusion, _at
+from lowerbound.diffusion import Diffusion
 from lowerbound.gaussian import LOG_2PI, Gaussian
 from lowerbound.likelihood import Bernoulli, DiscretisedLogistic, GaussianLikelihood
-from lowerbound.schedule import Schedule
+from lowerbound.schedule import Schedule, at
 from lowerbound.vae import VAE
 from torch.nn import functional as F  # noqa: N812
 
@@ -32,7 +32,7 @@ from torch.nn import functional as F  # noqa: N812
 def _q_sample(noise):
     def q_sample(self, x0, t, eps):
         a = self.schedule.alpha_bar
-        return _at(a.sqrt(), t, x0) * x0 + _at(noise(self.schedule), t, x0) * eps
+        return at(a.sqrt(), t, x0) * x0 + at(noise(self.schedule), t, x0) * eps
 
     return q_sample
 
@@ -147,7 +147,7 @@ def _rate_rewarded(self, x, rng=None):
 
 def _noise_not_rooted(self, xt, t, eps):
     a = self.schedule.alpha_bar
-    return (xt - _at(1 - a, t, xt) * eps) / _at(a.sqrt(), t, xt)
+    return (xt - at(1 - a, t, xt) * eps) / at(a.sqrt(), t, xt)
 
 
 def _width_halved_in_log(self, xt, t):
@@ -180,7 +180,7 @@ Q_SAMPLE, COEFFICIENTS = Diffusion.q_sample, Diffusion._posterior_coefficients
 KL, LOG_PROB, VAE_SAMPLE = Gaussian.kl, Gaussian.log_prob, VAE.sample
 ANCESTRAL, DDIM, RESTORE = samplers.ancestral, samplers.ddim, fit._restore
 IMPORTANCE = metrics.log_prob_importance
-DIFFUSION_BOUND, P_REVERSE, L_BOUND = Diffusion.bound, Diffusion.p_reverse, diffusion.l_bound
+DIFFUSION_BOUND, P_REVERSE, L_BOUND = Diffusion.bound, Diffusion.p_reverse, objective.l_bound
 VAE_BOUND, GAUSSIAN_LIKELIHOOD, MIXTURE = VAE.bound, GaussianLikelihood.log_prob, Mixture.log_prob
 
 CHAIN = (test_diffusion.test_q_sample_is_the_chain_step_by_step, schedule.cosine)
@@ -262,7 +262,7 @@ MUTATIONS = {
     "L_simple taken for the bound": (
         test_diffusion,
         "l_bound",
-        diffusion.l_simple,
+        objective.l_simple,
         (UNBIASED, diffusion.fixed_small, 5),
     ),
     "bins closed at the ends": (

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,53 +14,12 @@ from tqdm.auto import trange
 
 from lowerbound.bound import Bound
 from lowerbound.gaussian import Gaussian
+from lowerbound.guidance import Guided
 from lowerbound.likelihood import DiscretisedLogistic, Likelihood
+from lowerbound.noise import normal, stratified, uniform
+from lowerbound.objective import Noised, l_simple
 from lowerbound.samplers import ancestral
-from lowerbound.schedule import Schedule
-
-
-@dataclass(frozen=True)
-class Noised:
-    """One noised batch and what the network made of it: what an objective is computed from.
-
-    x0, xt, eps, eps_hat: (B, ...); t: (B,) int64 in 1..T
-    """
-
-    x0: Tensor
-    t: Tensor
-    eps: Tensor
-    xt: Tensor
-    eps_hat: Tensor
-
-    def squared_error(self) -> Tensor:
-        """‖ε − ε̂‖², (B,)."""
-        return ((self.eps - self.eps_hat) ** 2).flatten(1).sum(1)
-
-
-def l_simple(model: Diffusion, noised: Noised) -> Tensor:
-    """‖ε − ε̂‖², the bound without its weights. (B,). Eq. (14)."""
-    return noised.squared_error()
-
-
-def l_bound(model: Diffusion, noised: Noised) -> Tensor:
-    """T · L_{t−1}: with t uniform, an unbiased estimate of the bound less its constant L_T. (B,) nats.
-
-    For t ≥ 2 the weighted ε-error of Eq. (12) and what the variances differ by, for t = 1 the likelihood
-    −log p(x_0 | x_1). x̂_0 is not clipped here for t ≥ 2, so with a model that clips it is an upper bound.
-    """
-    s = model.schedule
-    variance = model.variance(s)
-    weight, constant = torch.zeros_like(s.beta), torch.zeros_like(s.beta)  # none at t = 1
-    weight[2:] = s.beta[2:] ** 2 / (2 * variance[2:] * s.alpha[2:] * (1 - s.alpha_bar[2:]))
-    ratio = s.posterior_variance[2:] / variance[2:]
-    constant[2:] = 0.5 * (ratio - 1 - ratio.log()) * noised.x0[0].numel()
-    kl = _at(weight, noised.t, noised.x0).flatten() * noised.squared_error()
-    kl = kl + _at(constant, noised.t, noised.x0).flatten()
-    first = noised.t == 1
-    if bool(first.any()):
-        x0_hat = model.x0_from_eps(noised.xt[first], noised.t[first], noised.eps_hat[first])
-        kl = kl.index_put((first.nonzero()[:, 0],), -model.last_step(x0_hat).log_prob(noised.x0[first]))
-    return s.T * kl
+from lowerbound.schedule import Schedule, at
 
 
 def fixed_small(schedule: Schedule) -> Tensor:
@@ -81,21 +39,17 @@ def _check(x: Tensor, t: Tensor, low: int, high: int) -> None:
         raise ValueError(f"t must be in {low}..{high}, got {int(t.min())}..{int(t.max())}")
 
 
-def _at(values: Tensor, t: Tensor, like: Tensor) -> Tensor:
-    """values[t], shaped (B, 1, …, 1) to multiply `like`, in its dtype and on its device."""
-    return values.to(like.dtype).to(like.device)[t].view(-1, *[1] * (like.ndim - 1))
-
-
 class Diffusion(nn.Module):
     """q(x_t | x_{t−1}) from `schedule`, p(x_{t−1} | x_t) from `net`, p(x_0 | x_1) from `likelihood`.
 
-    net:        xt (B, ...), log_snr (B,) -> ε̂ (B, ...)
+    net:        xt (B, ...), log_snr (B,), and classes (B,) if it has any -> ε̂ (B, ...)
     schedule:   ᾱ_t for t = 0..T
     shape:      of one example
     likelihood: a class of `lowerbound.likelihood`, of a mean and a log_scale
     objective:  what `loss` minimises: `l_simple` or `l_bound`
     variance:   of the reverse step: `fixed_small` (β̃) or `fixed_large` (β)
     clip:       keep x̂_0 in [−1, 1], in the bound and in sampling alike; False for toys
+    drop_class: how often training hides an example's class, for `guided`
 
     `log_width`: log of the width of p(x_0 | x_1) in units of the noise on x_1, one number beside the
     network's weights; `l_bound` trains it, `fit_last_step` sets it. Log SNR as input: Kingma et al. 2021.
@@ -111,27 +65,33 @@ class Diffusion(nn.Module):
         variance: Callable[[Schedule], Tensor] = fixed_small,
         *,
         clip: bool = True,
+        drop_class: float = 0.1,
     ) -> None:
         super().__init__()
         if float(schedule.alpha_bar[-1]) == 0:
             raise ValueError("alpha_bar[T] is 0, by which eps-prediction divides; end above 0")
         self.net, self.schedule, self.shape = net, schedule, shape
         self.likelihood, self.objective, self.variance, self.clip = likelihood, objective, variance, clip
+        self.drop_class = drop_class
         self.log_width = nn.Parameter(torch.zeros(()))
 
     def respaced(self, steps: int) -> Diffusion:
         """The same network over `steps` of the T noise levels; its log_width is a copy."""
-        model = Diffusion(
-            self.net,
-            self.schedule.respace(steps),
-            self.shape,
-            self.likelihood,
-            self.objective,
-            self.variance,
-            clip=self.clip,
-        ).train(self.training)
+        return self._of(self.net, self.schedule.respace(steps))
+
+    def guided(self, y: Tensor, weight: float = 1.0) -> Diffusion:
+        """The model of x given the class y, () or (B,); with weight > 0, beyond it. For samples and bounds.
+
+        Raises ValueError for a y of another shape, and when used if the network has no such class.
+        Ho & Salimans 2022.
+        """
+        return self._of(Guided(self.net, y, weight), self.schedule)
+
+    def _of(self, net: nn.Module, schedule: Schedule) -> Diffusion:
+        parts = (self.shape, self.likelihood, self.objective, self.variance)
+        model = Diffusion(net, schedule, *parts, clip=self.clip, drop_class=self.drop_class)
         model.log_width = nn.Parameter(self.log_width.detach().clone())
-        return model
+        return model.train(self.training)
 
     def q_sample(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         """x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε. x0, eps (B, ...), t (B,) in 0..T -> (B, ...). Eq. (4).
@@ -140,7 +100,7 @@ class Diffusion(nn.Module):
         """
         _check(x0, t, 0, self.schedule.T)
         alpha_bar = self.schedule.alpha_bar
-        return _at(alpha_bar.sqrt(), t, x0) * x0 + _at((1 - alpha_bar).sqrt(), t, x0) * eps
+        return at(alpha_bar.sqrt(), t, x0) * x0 + at((1 - alpha_bar).sqrt(), t, x0) * eps
 
     def q_posterior(self, x0: Tensor, xt: Tensor, t: Tensor) -> Gaussian:
         """q(x_{t−1} | x_t, x_0). x0, xt (B, ...), t (B,) in 1..T -> Gaussian (B, ...). Eqs. (6), (7).
@@ -149,8 +109,8 @@ class Diffusion(nn.Module):
         """
         _check(x0, t, 1, self.schedule.T)
         coef_x0, coef_xt = self._posterior_coefficients()
-        mean = _at(coef_x0, t, x0) * x0 + _at(coef_xt, t, x0) * xt
-        return Gaussian(mean, _at(self.schedule.posterior_variance.log(), t, x0))
+        mean = at(coef_x0, t, x0) * x0 + at(coef_xt, t, x0) * xt
+        return Gaussian(mean, at(self.schedule.posterior_variance.log(), t, x0))
 
     def _posterior_coefficients(self) -> tuple[Tensor, Tensor]:
         s = self.schedule
@@ -158,16 +118,17 @@ class Diffusion(nn.Module):
         rest = torch.cat([s.alpha_bar[:1], 1 - s.alpha_bar[1:]])  # 1 − ᾱ_t; 1 at t = 0, which no step has
         return previous.sqrt() * s.beta / rest, s.alpha.sqrt() * (1 - previous) / rest
 
-    def predict_eps(self, xt: Tensor, t: Tensor) -> Tensor:
-        """ε̂ (B, ...) of xt (B, ...) at t (B,) in 1..T. Raises ValueError if t is not."""
+    def predict_eps(self, xt: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """ε̂ (B, ...) of xt (B, ...) at t (B,) in 1..T, given classes y (B,). ValueError for other t."""
         _check(xt, t, 1, self.schedule.T)
-        out: Tensor = self.net(xt, _at(self.schedule.log_snr, t, xt).flatten())
+        level = at(self.schedule.log_snr, t, xt).flatten()
+        out: Tensor = self.net(xt, level) if y is None else self.net(xt, level, y)
         return out
 
     def x0_from_eps(self, xt: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         """x̂_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t, clipped if the model clips. (B, ...). Eq. (15)."""
         alpha_bar = self.schedule.alpha_bar
-        x0 = (xt - _at((1 - alpha_bar).sqrt(), t, xt) * eps) / _at(alpha_bar.sqrt(), t, xt)
+        x0 = (xt - at((1 - alpha_bar).sqrt(), t, xt) * eps) / at(alpha_bar.sqrt(), t, xt)
         return x0.clamp(-1, 1) if self.clip else x0
 
     def predict_x0(self, xt: Tensor, t: Tensor) -> Tensor:
@@ -181,23 +142,24 @@ class Diffusion(nn.Module):
         """
         _check(xt, t, 2, self.schedule.T)
         mean = self.q_posterior(self.predict_x0(xt, t), xt, t).mean
-        return Gaussian(mean, _at(self.variance(self.schedule).log(), t, xt))
+        return Gaussian(mean, at(self.variance(self.schedule).log(), t, xt))
 
     def last_step(self, x0_hat: Tensor) -> Likelihood:
         """p(x_0 | x_1), given x̂_0(x_1) (B, ...): a likelihood, never a KL. Eq. (13)."""
         log_noise = -0.5 * float(self.schedule.log_snr[1])
         return self.likelihood(x0_hat, (self.log_width + log_noise).to(x0_hat.dtype))
 
-    def loss(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """The objective at one random t for each x (B, ...). Returns (B,).
+    def loss(self, x: Tensor, rng: torch.Generator | None = None, y: Tensor | None = None) -> Tensor:
+        """The objective at one random t for each x (B, ...), given its class y (B,) now and then. (B,).
 
-        t is uniform on 1..T for each example and stratified over the batch. Kingma et al. 2021, App. I.1.
+        t is uniform on 1..T for each example and stratified over the batch.
         """
-        u = torch.arange(len(x), device=x.device) / len(x) + torch.rand(1, generator=rng, device=x.device)
-        t = 1 + (u.frac() * self.schedule.T).long()
-        eps = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+        t = 1 + (stratified(x, len(x), rng) * self.schedule.T).long()
+        eps = normal(x, x.shape, rng)
+        if y is not None:
+            y = torch.where(uniform(x, len(x), rng) < self.drop_class, -1, y)
         xt = self.q_sample(x, t, eps)
-        return self.objective(self, Noised(x, t, eps, xt, self.predict_eps(xt, t)))
+        return self.objective(self, Noised(x, t, eps, xt, self.predict_eps(xt, t, y)))
 
     @torch.no_grad()
     def bound(self, x: Tensor, rng: torch.Generator | None = None, *, progress: bool = False) -> Bound:
@@ -217,7 +179,7 @@ class Diffusion(nn.Module):
         return Bound(distortion=-self.last_step(x0_hat).log_prob(x), rates=torch.stack(rates, 1))
 
     def _draw(self, x0: Tensor, t: Tensor, rng: torch.Generator | None) -> Tensor:
-        return self.q_sample(x0, t, torch.randn(x0.shape, generator=rng, dtype=x0.dtype, device=x0.device))
+        return self.q_sample(x0, t, normal(x0, x0.shape, rng))
 
     @torch.no_grad()
     def fit_last_step(self, x: Tensor, rng: torch.Generator | None = None) -> Diffusion:
@@ -245,6 +207,6 @@ class Diffusion(nn.Module):
     ) -> Tensor:
         """Draw n examples: x_T from N(0, I), then down the chain. Returns (n, *shape)."""
         like = next(self.parameters())
-        xT = torch.randn(n, *self.shape, generator=rng, device=like.device, dtype=like.dtype)
+        xT = normal(like, (n, *self.shape), rng)
         *_, x0 = deque(sampler(self, xT, rng=rng, progress=progress), maxlen=1)
         return x0

@@ -58,9 +58,9 @@ class Losses(list[float]):
 
 
 def default_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
-    """`model.loss(x, rng)` per dimension of x, so that one learning rate fits images and points."""
-    loss: Tensor = model.loss(x, rng).mean() / x[0].numel()
-    return loss
+    """`model.loss(x, rng)`, or with y, per dimension of x: one learning rate fits images and points."""
+    each: Tensor = model.loss(x, rng) if y is None else model.loss(x, rng, y)
+    return each.mean() / x[0].numel()
 
 
 def classifier_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lowerbound.noise import normal
+
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -38,8 +40,7 @@ class Gaussian:
 
     def sample(self, rng: torch.Generator | None = None) -> Tensor:
         """One draw μ + σ·ε, differentiable in μ and σ. Returns (B, ...). Kingma & Welling 2014, §2.4."""
-        eps = torch.randn(self.mean.shape, generator=rng, dtype=self.mean.dtype, device=self.mean.device)
-        return self.mean + self.std * eps
+        return self.mean + self.std * normal(self.mean, self.mean.shape, rng)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density of x (B, ...), summed over dimensions. Returns (B,) nats."""

@@ -1,7 +1,8 @@
 """The networks for 28×28 images: encoder, decoder, U-Net and classifier.
 
 Images are first folded 2×2 into channels (a patch stem), so that no convolution runs at 28×28:
-that is worth most of the speed on a CPU. Every denoiser is called as `net(xt, log_snr)`.
+that is worth most of the speed on a CPU. Every denoiser is called as `net(xt, log_snr)`, or with classes
+as `net(xt, log_snr, y)`.
 """
 
 from __future__ import annotations
@@ -92,16 +93,20 @@ class SelfAttention(nn.Module):
 
 
 class UNet(nn.Module):
-    """Predicts the noise ε in x_t, given log SNR(t).
+    """Predicts the noise ε in x_t, given log SNR(t), and given the class where it has any.
 
     xt (B, channels, 28, 28), log_snr (B,) -> (B, channels, 28, 28). Two levels after the patch stem,
     14×14 and 7×7, self-attention at the lower. H and W must be multiples of 4. Ho et al. 2020, App. B.
+
+    Its last layer says v, and ε̂ = √(1 − ᾱ) x_t + √ᾱ v̂: where little but noise is left in x_t, ε̂ is
+    x_t itself and no error is blown up. Salimans & Ho 2022, App. D.
     """
 
-    def __init__(self, channels: int = 1, width: int = 64) -> None:
+    def __init__(self, channels: int = 1, width: int = 64, classes: int = 0) -> None:
         super().__init__()
         cond, wide = 2 * width, 2 * width
         self.noise_level = NoiseLevel(cond)
+        self.label = nn.Embedding(classes + 1, cond) if classes else None  # row 0: no class
         self.stem = nn.Conv2d(4 * channels, width, 3, padding=1)
         self.down = nn.ModuleList([ResBlock(width, width, cond), ResBlock(width, width, cond)])
         self.shrink = nn.Conv2d(width, wide, 3, stride=2, padding=1)
@@ -111,9 +116,12 @@ class UNet(nn.Module):
         self.up = nn.ModuleList([ResBlock(2 * width, width, cond), ResBlock(2 * width, width, cond)])
         self.norm, self.head = _group_norm(width), _zero(nn.Conv2d(width, 4 * channels, 3, padding=1))
 
-    def forward(self, xt: Tensor, log_snr: Tensor) -> Tensor:
-        """Predict ε, float32 whatever the precision inside."""
-        cond = F.silu(self.noise_level(log_snr))
+    def forward(self, xt: Tensor, log_snr: Tensor, y: Tensor | None = None) -> Tensor:
+        """Predict ε, in the dtype of xt whatever the precision inside. y: (B,) int64, −1 for no class.
+
+        Raises ValueError for classes that the network was not built with.
+        """
+        cond = F.silu(self.noise_level(log_snr) + self._class(log_snr, y))
         h = self.stem(F.pixel_unshuffle(xt, 2))  # (B, C, 28, 28) -> (B, width, 14, 14)
         skips = []
         for block in self.down:
@@ -125,7 +133,21 @@ class UNet(nn.Module):
         h = F.interpolate(self.grow(h), scale_factor=2.0)  # -> (B, width, 14, 14)
         for block in self.up:
             h = block(torch.cat([h, skips.pop()], 1), cond)
-        return F.pixel_shuffle(self.head(F.silu(self.norm(h))), 2).to(xt.dtype)
+        v = F.pixel_shuffle(self.head(F.silu(self.norm(h))), 2).to(xt.dtype)
+        level = log_snr.to(xt.dtype)[:, None, None, None]
+        return torch.sigmoid(-level).sqrt() * xt + torch.sigmoid(level).sqrt() * v
+
+    def _class(self, log_snr: Tensor, y: Tensor | None) -> Tensor | float:
+        classes = self.label.num_embeddings - 1 if self.label is not None else 0
+        if y is not None and (int(y.min()) < -1 or int(y.max()) >= classes):
+            raise ValueError(
+                f"classes must be in -1..{classes - 1} (this network has {classes}; -1 is none), "
+                f"got {int(y.min())}..{int(y.max())}"
+            )
+        if self.label is None:
+            return 0.0
+        out: Tensor = self.label(torch.zeros_like(log_snr, dtype=torch.int64) if y is None else y + 1)
+        return out
 
 
 class Encoder(nn.Module):

@@ -121,6 +121,14 @@ def log_snr_linear(T: int = 1000, log_snr_1: float = 13.0, log_snr_T: float = -6
     return Schedule(torch.cat([torch.ones(1, dtype=torch.float64), torch.sigmoid(log_snr)]))
 
 
+def at(values: Tensor, t: Tensor, like: Tensor) -> Tensor:
+    """values[t], shaped (B, 1, …, 1) to multiply `like` (B, ...), in its dtype and on its device.
+
+    values: (T + 1,), a reading of a schedule; t: (B,) in 0..T.
+    """
+    return values.to(like.dtype).to(like.device)[t].view(-1, *[1] * (like.ndim - 1))
+
+
 def _check_T(T: int) -> None:  # noqa: N802
     if T < 1:
         raise ValueError(f"T must be at least 1, got {T}")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lowerbound.bound import Bound
 from lowerbound.gaussian import Gaussian
 from lowerbound.likelihood import DiscretisedLogistic, Likelihood
+from lowerbound.noise import normal
 
 
 class VAE(nn.Module):
@@ -63,7 +64,5 @@ class VAE(nn.Module):
         With last_noise, a draw from p(x | z) instead of its mean: a sample of the model proper.
         Returns (n, ...).
         """
-        like = next(self.parameters())
-        z = torch.randn(n, self.latents, generator=rng, device=like.device, dtype=like.dtype)
-        p = self.decode(z)
+        p = self.decode(normal(next(self.parameters()), (n, self.latents), rng))
         return p.sample(rng) if last_noise else p.mean

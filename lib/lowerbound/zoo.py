@@ -17,8 +17,9 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from lowerbound import schedule as schedules
-from lowerbound.diffusion import Diffusion, l_bound, l_simple
+from lowerbound.diffusion import Diffusion
 from lowerbound.nets import Classifier, Decoder, Encoder, UNet
+from lowerbound.objective import l_bound, l_simple
 from lowerbound.vae import VAE
 
 SCHEDULES = {
@@ -34,7 +35,7 @@ class Architecture:
     """What is needed to build a model for 28×28 images; strings here, objects in the library.
 
     model: "vae", "ddpm" or "classifier"; width: channels at 14×14
-    latents, beta: of a VAE; T, schedule, objective: of a DDPM
+    latents, beta: of a VAE; T, schedule, objective, classes: of a DDPM (classes = 0 hides them from it)
     """
 
     model: str
@@ -44,6 +45,7 @@ class Architecture:
     T: int = 1000
     schedule: str = "cosine"
     objective: str = "simple"
+    classes: int = 0
 
 
 def build(architecture: Architecture) -> nn.Module:
@@ -58,7 +60,8 @@ def build(architecture: Architecture) -> nn.Module:
     for value, known in ((a.schedule, SCHEDULES), (a.objective, OBJECTIVES)):
         if value not in known:
             raise ValueError(f"{value!r} is not one of {', '.join(known)}")
-    return Diffusion(UNet(width=a.width), SCHEDULES[a.schedule](a.T), objective=OBJECTIVES[a.objective])
+    net = UNet(width=a.width, classes=a.classes)
+    return Diffusion(net, SCHEDULES[a.schedule](a.T), objective=OBJECTIVES[a.objective])
 
 
 def parameters(model: nn.Module) -> int:

@@ -55,7 +55,7 @@ def step_around() -> Derivation:
     return d.step(q(xs | xt, x0) * q(xt | x0) / q(xs | x0), "Bayes, given $x_0$")
 
 
-@derivation(chapter=4, code="diffusion.l_simple")
+@derivation(chapter=4, code="objective.l_simple")
 def simple_loss() -> Derivation:
     """The simple loss: the terms of the bound without their weights."""
     t, T = Symbol("t", integer=True), Symbol("T", integer=True, positive=True)

@@ -163,7 +163,7 @@ def _mean_of(noise: Any) -> Any:
     return (xt - beta / sqrt(1 - alphabar) * noise) / sqrt(alpha)
 
 
-@derivation(chapter=4, code="diffusion.l_bound")
+@derivation(chapter=4, code="objective.l_bound")
 def reverse_kl_eps() -> Derivation:
     """A term L_{t−1} of the bound as a weighted error of the predicted noise."""
     given = {**SCHEDULE, mean_post: _mean_of(eps), mean_net: _mean_of(eps_net)}
