@@ -6,6 +6,23 @@ A test that plants an error records `mutation`, the side it is on; the end of a 
 import pytest
 import torch
 from hypothesis import settings
+from jaxtyping import config, install_import_hook
+
+SHAPED = (
+    "bound",
+    "dense",
+    "diffusion",
+    "gaussian",
+    "guidance",
+    "likelihood",
+    "metrics",
+    "nets",
+    "noise",
+    "objective",
+    "schedule",
+    "vae",
+)
+install_import_hook([f"lowerbound.{name}" for name in SHAPED], "beartype.beartype")
 
 torch.set_num_threads(1)
 settings.register_profile(
@@ -18,6 +35,14 @@ settings.register_profile(
 )
 settings.load_profile("lowerbound")
 SIDES = "library", "proofs"
+
+
+@pytest.fixture
+def unshaped():
+    """Shapes and dtypes in signatures unchecked, as for a user: what answers then is the library itself."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

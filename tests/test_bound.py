@@ -28,6 +28,7 @@ def test_a_uniform_guess_over_256_levels_costs_eight_bits():
     ("distortion", "rates"),
     [((), (1, 1)), ((2, 3), (2, 1)), ((2,), (2,)), ((2,), (3, 1)), ((2,), (2, 1, 1))],
 )
+@pytest.mark.usefixtures("unshaped")
 def test_other_shapes_are_refused(distortion, rates):
     with pytest.raises(ValueError, match="keep the batch"):
         Bound(torch.zeros(distortion), torch.zeros(rates))

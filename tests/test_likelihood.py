@@ -98,6 +98,7 @@ def test_log_prob_sums_over_pixels_and_broadcasts_its_scale(kind):
 
 
 @discretised
+@pytest.mark.usefixtures("unshaped")
 def test_levels_0_to_255_are_refused_with_the_remedy(kind):
     levels = torch.full((1, 1, 28, 28), 200, dtype=torch.uint8)
     p = kind(torch.zeros(1, 1, 28, 28), torch.zeros(()))

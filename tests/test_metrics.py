@@ -37,6 +37,7 @@ def test_bits_per_dim_is_a_mean_over_all_images_with_its_standard_error(images):
     assert error == pytest.approx(float(each.std()) / math.sqrt(300), rel=1e-5)
 
 
+@pytest.mark.usefixtures("unshaped")
 def test_bits_per_dim_refuses_images_already_scaled(images):
     with pytest.raises(TypeError, match="uint8"):
         metrics.bits_per_dim(Counted(), data.to_unit(images))

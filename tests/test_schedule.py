@@ -116,6 +116,7 @@ def test_what_is_no_schedule_is_refused(alpha_bar, message):
         Schedule(torch.tensor(alpha_bar, dtype=torch.float64))
 
 
+@pytest.mark.usefixtures("unshaped")
 def test_single_precision_is_refused():
     with pytest.raises(ValueError, match=r"\.double\(\)"):
         Schedule(torch.tensor([1.0, 0.5]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -19,8 +20,8 @@ class Bound:
     Raises ValueError on other shapes.
     """
 
-    distortion: Tensor
-    rates: Tensor
+    distortion: Float[Tensor, " B"]
+    rates: Float[Tensor, "B L"]
 
     def __post_init__(self) -> None:
         if self.distortion.ndim != 1 or self.rates.ndim != 2 or len(self.rates) != len(self.distortion):
@@ -30,15 +31,15 @@ class Bound:
             )
 
     @property
-    def rate(self) -> Tensor:
+    def rate(self) -> Float[Tensor, " B"]:
         """All KL terms together. (B,) nats."""
         return self.rates.sum(1)
 
-    def nats(self) -> Tensor:
+    def nats(self) -> Float[Tensor, " B"]:
         """The negative ELBO: distortion + rates. (B,) nats."""
         return self.distortion + self.rate
 
-    def bits_per_dim(self, dims: int) -> Tensor:
+    def bits_per_dim(self, dims: int) -> Float[Tensor, " B"]:
         """The negative ELBO in bits for each of `dims` dimensions of x. (B,)."""
         if dims < 1:
             raise ValueError(f"dims must be the number of dimensions of x, at least 1; got {dims}")

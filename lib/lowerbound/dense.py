@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lowerbound.nets import NoiseLevel
@@ -25,7 +26,7 @@ class DenseEncoder(nn.Module):
         super().__init__()
         self.layers = dense([dims, width, width, 2 * latents])
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Float[Tensor, "B dims"]) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
         """Encode."""
         mean, logvar = self.layers(x).chunk(2, 1)
         return mean, logvar.clamp(-10, 10)
@@ -39,7 +40,7 @@ class DenseDecoder(nn.Module):
         self.latents, self.layers = latents, dense([latents, width, width, dims])
         self.log_scale = nn.Parameter(torch.zeros(dims))
 
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Float[Tensor, "B K"]) -> tuple[Float[Tensor, "B dims"], Float[Tensor, "B dims"]]:
         """Decode."""
         mean = self.layers(z)
         return mean, self.log_scale.expand_as(mean)
@@ -52,7 +53,7 @@ class DenseDenoiser(nn.Module):
         super().__init__()
         self.noise_level, self.layers = NoiseLevel(32), dense([dims + 32, width, width, width, dims])
 
-    def forward(self, xt: Tensor, log_snr: Tensor) -> Tensor:
+    def forward(self, xt: Float[Tensor, "B dims"], log_snr: Float[Tensor, " B"]) -> Float[Tensor, "B dims"]:
         """Predict ε."""
         out: Tensor = self.layers(torch.cat([xt, self.noise_level(log_snr).to(xt.dtype)], 1))
         return out

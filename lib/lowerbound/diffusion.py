@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import trange
 
@@ -22,12 +23,12 @@ from lowerbound.samplers import ancestral
 from lowerbound.schedule import Schedule, at
 
 
-def fixed_small(schedule: Schedule) -> Tensor:
+def fixed_small(schedule: Schedule) -> Float[Tensor, " times"]:
     """σ² = β̃_t, exact when the data are a single point. (T + 1,). Ho et al. 2020, §3.2."""
     return schedule.posterior_variance
 
 
-def fixed_large(schedule: Schedule) -> Tensor:
+def fixed_large(schedule: Schedule) -> Float[Tensor, " times"]:
     """σ² = β_t, exact when the data are N(0, I). (T + 1,). Ho et al. 2020, §3.2."""
     return schedule.beta
 
@@ -79,7 +80,7 @@ class Diffusion(nn.Module):
         """The same network over `steps` of the T noise levels; its log_width is a copy."""
         return self._of(self.net, self.schedule.respace(steps))
 
-    def guided(self, y: Tensor, weight: float = 1.0) -> Diffusion:
+    def guided(self, y: Int[Tensor, "*batch"], weight: float = 1.0) -> Diffusion:
         """The model of x given the class y, () or (B,); with weight > 0, beyond it. For samples and bounds.
 
         Raises ValueError for a y of another shape, and when used if the network has no such class.
@@ -93,7 +94,9 @@ class Diffusion(nn.Module):
         model.log_width = nn.Parameter(self.log_width.detach().clone())
         return model.train(self.training)
 
-    def q_sample(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    def q_sample(
+        self, x0: Float[Tensor, "B *dims"], t: Int[Tensor, " B"], eps: Float[Tensor, "B *dims"]
+    ) -> Float[Tensor, "B *dims"]:
         """x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε. x0, eps (B, ...), t (B,) in 0..T -> (B, ...). Eq. (4).
 
         Raises ValueError if t is out of range or x0 is not float.
@@ -102,7 +105,9 @@ class Diffusion(nn.Module):
         alpha_bar = self.schedule.alpha_bar
         return at(alpha_bar.sqrt(), t, x0) * x0 + at((1 - alpha_bar).sqrt(), t, x0) * eps
 
-    def q_posterior(self, x0: Tensor, xt: Tensor, t: Tensor) -> Gaussian:
+    def q_posterior(
+        self, x0: Float[Tensor, "B *dims"], xt: Float[Tensor, "B *dims"], t: Int[Tensor, " B"]
+    ) -> Gaussian:
         """q(x_{t−1} | x_t, x_0). x0, xt (B, ...), t (B,) in 1..T -> Gaussian (B, ...). Eqs. (6), (7).
 
         At t = 1 it is x_0 itself, with variance 0. Raises ValueError if t is out of range.
@@ -118,24 +123,28 @@ class Diffusion(nn.Module):
         rest = torch.cat([s.alpha_bar[:1], 1 - s.alpha_bar[1:]])  # 1 − ᾱ_t; 1 at t = 0, which no step has
         return previous.sqrt() * s.beta / rest, s.alpha.sqrt() * (1 - previous) / rest
 
-    def predict_eps(self, xt: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+    def predict_eps(
+        self, xt: Float[Tensor, "B *dims"], t: Int[Tensor, " B"], y: Int[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B *dims"]:
         """ε̂ (B, ...) of xt (B, ...) at t (B,) in 1..T, given classes y (B,). ValueError for other t."""
         _check(xt, t, 1, self.schedule.T)
         level = at(self.schedule.log_snr, t, xt).flatten()
         out: Tensor = self.net(xt, level) if y is None else self.net(xt, level, y)
         return out
 
-    def x0_from_eps(self, xt: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+    def x0_from_eps(
+        self, xt: Float[Tensor, "B *dims"], t: Int[Tensor, " B"], eps: Float[Tensor, "B *dims"]
+    ) -> Float[Tensor, "B *dims"]:
         """x̂_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t, clipped if the model clips. (B, ...). Eq. (15)."""
         alpha_bar = self.schedule.alpha_bar
         x0 = (xt - at((1 - alpha_bar).sqrt(), t, xt) * eps) / at(alpha_bar.sqrt(), t, xt)
         return x0.clamp(-1, 1) if self.clip else x0
 
-    def predict_x0(self, xt: Tensor, t: Tensor) -> Tensor:
+    def predict_x0(self, xt: Float[Tensor, "B *dims"], t: Int[Tensor, " B"]) -> Float[Tensor, "B *dims"]:
         """x̂_0 (B, ...), the network's guess of the clean image from xt (B, ...) at t (B,)."""
         return self.x0_from_eps(xt, t, self.predict_eps(xt, t))
 
-    def p_reverse(self, xt: Tensor, t: Tensor) -> Gaussian:
+    def p_reverse(self, xt: Float[Tensor, "B *dims"], t: Int[Tensor, " B"]) -> Gaussian:
         """p(x_{t−1} | x_t): the posterior with x̂_0 in place of x_0. t (B,) in 2..T -> Gaussian (B, ...).
 
         Raises ValueError if t is out of range; at t = 1 the step is a likelihood, `last_step`.
@@ -144,12 +153,17 @@ class Diffusion(nn.Module):
         mean = self.q_posterior(self.predict_x0(xt, t), xt, t).mean
         return Gaussian(mean, at(self.variance(self.schedule).log(), t, xt))
 
-    def last_step(self, x0_hat: Tensor) -> Likelihood:
+    def last_step(self, x0_hat: Float[Tensor, "B *dims"]) -> Likelihood:
         """p(x_0 | x_1), given x̂_0(x_1) (B, ...): a likelihood, never a KL. Eq. (13)."""
         log_noise = -0.5 * float(self.schedule.log_snr[1])
         return self.likelihood(x0_hat, (self.log_width + log_noise).to(x0_hat.dtype))
 
-    def loss(self, x: Tensor, rng: torch.Generator | None = None, y: Tensor | None = None) -> Tensor:
+    def loss(
+        self,
+        x: Float[Tensor, "B *dims"],
+        rng: torch.Generator | None = None,
+        y: Int[Tensor, " B"] | None = None,
+    ) -> Float[Tensor, " B"]:
         """The objective at one random t for each x (B, ...), given its class y (B,) now and then. (B,).
 
         t is uniform on 1..T for each example and stratified over the batch.
@@ -162,7 +176,9 @@ class Diffusion(nn.Module):
         return self.objective(self, Noised(x, t, eps, xt, self.predict_eps(xt, t, y)))
 
     @torch.no_grad()
-    def bound(self, x: Tensor, rng: torch.Generator | None = None, *, progress: bool = False) -> Bound:
+    def bound(
+        self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None, *, progress: bool = False
+    ) -> Bound:
         """The negative ELBO of x (B, ...), one noise sample for each of T network calls. L = T.
 
         rates[:, t − 2] is the KL at step t = 2..T, rates[:, T − 1] the prior's L_T. Eq. (5).
@@ -178,11 +194,13 @@ class Diffusion(nn.Module):
         x0_hat = self.predict_x0(self._draw(x, ones, rng), ones)
         return Bound(distortion=-self.last_step(x0_hat).log_prob(x), rates=torch.stack(rates, 1))
 
-    def _draw(self, x0: Tensor, t: Tensor, rng: torch.Generator | None) -> Tensor:
+    def _draw(
+        self, x0: Float[Tensor, "B *dims"], t: Int[Tensor, " B"], rng: torch.Generator | None
+    ) -> Tensor:
         return self.q_sample(x0, t, normal(x0, x0.shape, rng))
 
     @torch.no_grad()
-    def fit_last_step(self, x: Tensor, rng: torch.Generator | None = None) -> Diffusion:
+    def fit_last_step(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Diffusion:
         """Set log_width to what suits training images x (B, ...) best, by a search over 141 widths.
 
         Needed after training with `l_simple` and after `respaced`; returns self.
@@ -204,7 +222,7 @@ class Diffusion(nn.Module):
         *,
         sampler: Callable[..., Iterator[Tensor]] = ancestral,
         progress: bool = False,
-    ) -> Tensor:
+    ) -> Float[Tensor, "{n} *dims"]:
         """Draw n examples: x_T from N(0, I), then down the chain. Returns (n, *shape)."""
         like = next(self.parameters())
         xT = normal(like, (n, *self.shape), rng)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from lowerbound.noise import normal
@@ -23,8 +24,8 @@ class Gaussian:
     Raises ValueError if logvar does not broadcast to the shape of mean.
     """
 
-    mean: Tensor
-    logvar: Tensor
+    mean: Float[Tensor, "B *dims"]
+    logvar: Float[Tensor, "*#shape"]
 
     def __post_init__(self) -> None:
         if not _broadcasts(self.logvar.shape, self.mean.shape):
@@ -34,20 +35,20 @@ class Gaussian:
             )
 
     @property
-    def std(self) -> Tensor:
+    def std(self) -> Float[Tensor, "*#shape"]:
         """σ, broadcastable to mean."""
         return torch.exp(0.5 * self.logvar)
 
-    def sample(self, rng: torch.Generator | None = None) -> Tensor:
+    def sample(self, rng: torch.Generator | None = None) -> Float[Tensor, "B *dims"]:
         """One draw μ + σ·ε, differentiable in μ and σ. Returns (B, ...). Kingma & Welling 2014, §2.4."""
         return self.mean + self.std * normal(self.mean, self.mean.shape, rng)
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Float[Tensor, "B *dims"]) -> Float[Tensor, " B"]:
         """Log density of x (B, ...), summed over dimensions. Returns (B,) nats."""
         squared = (x - self.mean) ** 2 * torch.exp(-self.logvar)
         return -0.5 * (squared + self.logvar + LOG_2PI).flatten(1).sum(1)
 
-    def kl(self, other: Gaussian | None = None) -> Tensor:
+    def kl(self, other: Gaussian | None = None) -> Float[Tensor, " B"]:
         """KL(self ‖ other) summed over dimensions; other defaults to N(0, I). Returns (B,) nats.
 
         Kingma & Welling 2014, App. B, and its general form.

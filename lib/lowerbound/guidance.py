@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 
@@ -17,14 +18,14 @@ class Guided(nn.Module):
 
     y: Tensor
 
-    def __init__(self, net: nn.Module, y: Tensor, weight: float) -> None:
+    def __init__(self, net: nn.Module, y: Int[Tensor, "*batch"], weight: float) -> None:
         super().__init__()
         if y.is_floating_point() or y.ndim > 1:
             raise ValueError(f"y must be int64 of shape () or (B,), got {y.dtype} {tuple(y.shape)}")
         self.net, self.weight = net, weight
         self.register_buffer("y", y, persistent=False)
 
-    def forward(self, xt: Tensor, log_snr: Tensor) -> Tensor:
+    def forward(self, xt: Float[Tensor, "B *dims"], log_snr: Float[Tensor, " B"]) -> Float[Tensor, "B *dims"]:
         """Predict ε. Raises ValueError if xt has not one row for each class in y."""
         if self.y.ndim and len(self.y) != len(xt):
             raise ValueError(f"there are {len(self.y)} classes for {len(xt)} examples; give one for each")

@@ -9,28 +9,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 HALF_BIN = 1 / 255
 
 
+@runtime_checkable
 class Likelihood(Protocol):
     """What the models ask of p(x | z₁)."""
 
     @property
-    def mean(self) -> Tensor:
+    def mean(self) -> Float[Tensor, "B *dims"]:
         """The decoder's best guess of x, shape of x."""
         ...
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Float[Tensor, "B *dims"]) -> Float[Tensor, " B"]:
         """(B,) nats."""
         ...
 
-    def sample(self, rng: torch.Generator | None = None) -> Tensor:
+    def sample(self, rng: torch.Generator | None = None) -> Float[Tensor, "B *dims"]:
         """One draw, shape of x."""
         ...
 
@@ -59,10 +61,10 @@ class DiscretisedLogistic:
     log_prob raises ValueError when x is not in [-1, 1].
     """
 
-    mean: Tensor
-    log_scale: Tensor
+    mean: Float[Tensor, "B *dims"]
+    log_scale: Float[Tensor, "*#shape"]
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Float[Tensor, "B *dims"]) -> Float[Tensor, " B"]:
         """Log probability of the bins that hold x (B, ...). Returns (B,) nats."""
         _check_levels(x)
         inv_scale = torch.exp(-self.log_scale)
@@ -79,7 +81,7 @@ class DiscretisedLogistic:
         )
         return log_p.flatten(1).sum(1)
 
-    def sample(self, rng: torch.Generator | None = None) -> Tensor:
+    def sample(self, rng: torch.Generator | None = None) -> Float[Tensor, "B *dims"]:
         """One draw, rounded to the 256 levels. Shape of mean."""
         return _to_levels(self.mean + torch.exp(self.log_scale) * torch.logit(_uniform(self.mean, rng)))
 
@@ -92,10 +94,10 @@ class DiscretisedGaussian:
     log_prob raises ValueError when x is not in [-1, 1].
     """
 
-    mean: Tensor
-    log_scale: Tensor
+    mean: Float[Tensor, "B *dims"]
+    log_scale: Float[Tensor, "*#shape"]
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Float[Tensor, "B *dims"]) -> Float[Tensor, " B"]:
         """Log probability of the bins that hold x (B, ...). Returns (B,) nats."""
         _check_levels(x)
         inv_scale = torch.exp(-self.log_scale)
@@ -111,7 +113,7 @@ class DiscretisedGaussian:
         log_p = torch.where(x > 1 - HALF_BIN, torch.special.log_ndtr(-lower), log_p)
         return log_p.flatten(1).sum(1)
 
-    def sample(self, rng: torch.Generator | None = None) -> Tensor:
+    def sample(self, rng: torch.Generator | None = None) -> Float[Tensor, "B *dims"]:
         """One draw, rounded to the 256 levels. Shape of mean."""
         eps = torch.randn(self.mean.shape, generator=rng, dtype=self.mean.dtype, device=self.mean.device)
         return _to_levels(self.mean + torch.exp(self.log_scale) * eps)
@@ -124,15 +126,15 @@ class GaussianLikelihood:
     mean, log_scale: (B, ...), log_scale = log σ broadcastable to mean.
     """
 
-    mean: Tensor
-    log_scale: Tensor
+    mean: Float[Tensor, "B *dims"]
+    log_scale: Float[Tensor, "*#shape"]
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Float[Tensor, "B *dims"]) -> Float[Tensor, " B"]:
         """Log density of x (B, ...). Returns (B,) nats."""
         squared = (x - self.mean) ** 2 * torch.exp(-2 * self.log_scale) / 2
         return -(squared + self.log_scale + 0.5 * math.log(2 * math.pi)).flatten(1).sum(1)
 
-    def sample(self, rng: torch.Generator | None = None) -> Tensor:
+    def sample(self, rng: torch.Generator | None = None) -> Float[Tensor, "B *dims"]:
         """One draw. Shape of mean."""
         eps = torch.randn(self.mean.shape, generator=rng, dtype=self.mean.dtype, device=self.mean.device)
         return self.mean + torch.exp(self.log_scale) * eps
@@ -145,19 +147,19 @@ class Bernoulli:
     logits: (B, ...). x is −1 (off) or 1 (on); log_prob raises ValueError on any other value.
     """
 
-    logits: Tensor
+    logits: Float[Tensor, "B *dims"]
 
     @property
-    def mean(self) -> Tensor:
+    def mean(self) -> Float[Tensor, "B *dims"]:
         """E[x] = 2·P(x = 1) − 1 = tanh(logit / 2), shape of logits."""
         return torch.tanh(self.logits / 2)
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Float[Tensor, "B *dims"]) -> Float[Tensor, " B"]:
         """Log probability of x (B, ...). Returns (B,) nats."""
         if not bool((x.abs() == 1).all()):
             raise ValueError("Bernoulli needs x of -1 and 1 alone; binarise it: torch.where(x > 0, 1., -1.)")
         return F.logsigmoid(x * self.logits).flatten(1).sum(1)
 
-    def sample(self, rng: torch.Generator | None = None) -> Tensor:
+    def sample(self, rng: torch.Generator | None = None) -> Float[Tensor, "B *dims"]:
         """One draw of −1 and 1. Shape of logits."""
         return torch.where(_uniform(self.logits, rng) < torch.sigmoid(self.logits), 1.0, -1.0)

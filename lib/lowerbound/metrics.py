@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from lowerbound import data
@@ -15,7 +16,7 @@ from lowerbound.vae import VAE
 
 @torch.no_grad()
 def bits_per_dim(
-    model: Any, x: Tensor, rng: torch.Generator | None = None, batch: int = 100
+    model: Any, x: UInt8[Tensor, "N 1 H W"], rng: torch.Generator | None = None, batch: int = 100
 ) -> tuple[float, float]:
     """The negative ELBO of uint8 images x (N, 1, H, W) in bits/dim: mean and its standard error.
 
@@ -33,7 +34,9 @@ def bits_per_dim(
 
 
 @torch.no_grad()
-def log_prob_importance(vae: VAE, x: Tensor, k: int, rng: torch.Generator | None = None) -> Tensor:
+def log_prob_importance(
+    vae: VAE, x: Float[Tensor, "B *dims"], k: int, rng: torch.Generator | None = None
+) -> Float[Tensor, " B"]:
     """Log p(x) bounded by k importance samples: log 1/k Σ p(x, z_i)/q(z_i | x). Returns (B,) nats.
 
     x: (B, ...) in [−1, 1]. Equal to the ELBO in the mean at k = 1, and not falling in k.
@@ -49,7 +52,7 @@ def log_prob_importance(vae: VAE, x: Tensor, k: int, rng: torch.Generator | None
 
 
 @torch.no_grad()
-def active_units(vae: VAE, x: Tensor, threshold: float = 0.01) -> int:
+def active_units(vae: VAE, x: Float[Tensor, "B *dims"], threshold: float = 0.01) -> int:
     """How many latents the posterior's mean moves: Var_x E_q[z_j] > threshold. Burda et al. 2016, §5.2.
 
     x: (N, ...) in [−1, 1].
@@ -81,7 +84,11 @@ class _Features(nn.Module):
 
 
 def distances(
-    classifier: nn.Module, real: Tensor, fake: Tensor, batch: int = 500, seed: int = 0
+    classifier: nn.Module,
+    real: UInt8[Tensor, "N 1 H W"],
+    fake: UInt8[Tensor, "M 1 H W"],
+    batch: int = 500,
+    seed: int = 0,
 ) -> dict[str, float]:
     """Fréchet and kernel distance between uint8 images real (N, 1, H, W) and fake (M, 1, H, W).
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -42,7 +43,7 @@ class NoiseLevel(nn.Module):
         self.register_buffer("frequencies", torch.logspace(-1.5, 0.7, width // 4), persistent=False)
         self.layers = nn.Sequential(nn.Linear(width // 2, width), nn.SiLU(), nn.Linear(width, width))
 
-    def forward(self, log_snr: Tensor) -> Tensor:
+    def forward(self, log_snr: Float[Tensor, " B"]) -> Float[Tensor, "B width"]:
         """(B,) -> (B, width)."""
         angle = log_snr.clamp(-LOG_SNR_RANGE, LOG_SNR_RANGE).float()[:, None] * self.frequencies
         out: Tensor = self.layers(torch.cat([angle.sin(), angle.cos()], 1))
@@ -62,7 +63,9 @@ class ResBlock(nn.Module):
         self.film = nn.Linear(cond, 2 * c_out) if cond else None
         self.shortcut = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
-    def forward(self, x: Tensor, cond: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "B c_in H W"], cond: Float[Tensor, "B cond"] | None = None
+    ) -> Float[Tensor, "B c_out H W"]:
         """Apply the block."""
         h = self.norm2(self.conv1(F.silu(self.norm1(x))))
         if self.film is not None and cond is not None:
@@ -80,7 +83,7 @@ class SelfAttention(nn.Module):
         self.heads, self.norm = heads, _group_norm(channels)
         self.qkv, self.out = nn.Linear(channels, 3 * channels), _zero(nn.Linear(channels, channels))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """Apply the layer."""
         B, C, H, W = x.shape
         h = self.norm(x).flatten(2).transpose(1, 2)  # (B, C, H, W) -> (B, H·W, C)
@@ -116,7 +119,9 @@ class UNet(nn.Module):
         self.up = nn.ModuleList([ResBlock(2 * width, width, cond), ResBlock(2 * width, width, cond)])
         self.norm, self.head = _group_norm(width), _zero(nn.Conv2d(width, 4 * channels, 3, padding=1))
 
-    def forward(self, xt: Tensor, log_snr: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(
+        self, xt: Float[Tensor, "B C H W"], log_snr: Float[Tensor, " B"], y: Int[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B C H W"]:
         """Predict ε, in the dtype of xt whatever the precision inside. y: (B,) int64, −1 for no class.
 
         Raises ValueError for classes that the network was not built with.
@@ -169,7 +174,7 @@ class Encoder(nn.Module):
             nn.Linear(16 * 7 * 7, 2 * latents),
         )
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Float[Tensor, "B C H W"]) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
         """Encode; logvar is kept within ±10 so that no exp overflows."""
         mean, logvar = self.layers(x).to(x.dtype).chunk(2, 1)
         return mean, logvar.clamp(-10, 10)
@@ -197,7 +202,7 @@ class Decoder(nn.Module):
         )
         self.head = nn.Conv2d(width, 8, 3, padding=1)
 
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Float[Tensor, "B K"]) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "B C H W"]]:
         """Decode; log_scale stays above −7, a fifth of a grey level."""
         h = self.layers(z)
         with torch.autocast(z.device.type, enabled=False):  # bfloat16 is coarser than a grey level near ±1
@@ -229,16 +234,16 @@ class Classifier(nn.Module):
         )
         self.head = nn.Linear(num_features, 10)
 
-    def features(self, x: Tensor) -> Tensor:
+    def features(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
         """(B, num_features), the last layer before the logits."""
         out: Tensor = self.body(x).to(x.dtype)
         return out
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 10) logits."""
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 10"]:
+        """Logits of the ten classes."""
         out: Tensor = self.head(F.silu(self.features(x)))
         return out
 
-    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+    def loss(self, x: Float[Tensor, "B C H W"], y: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
         """Cross-entropy against labels y (B,). Returns (B,) nats."""
         return F.cross_entropy(self(x), y, reduction="none", label_smoothing=0.05)

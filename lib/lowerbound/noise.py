@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -30,7 +31,9 @@ def _place(rng: torch.Generator | None) -> tuple[int, int]:
     return (rng.rank, rng.processes) if isinstance(rng, Shard) else (0, 1)
 
 
-def normal(like: Tensor, shape: tuple[int, ...], rng: torch.Generator | None) -> Tensor:
+def normal(
+    like: Float[Tensor, "..."], shape: tuple[int, ...], rng: torch.Generator | None
+) -> Float[Tensor, "B *dims"]:
     """Draws from N(0, 1) of shape (B, ...), with the dtype and the device of `like`."""
     rank, processes = _place(rng)
     whole = (processes * shape[0], *shape[1:])
@@ -38,13 +41,13 @@ def normal(like: Tensor, shape: tuple[int, ...], rng: torch.Generator | None) ->
     return drawn[rank * shape[0] : (rank + 1) * shape[0]]
 
 
-def uniform(like: Tensor, n: int, rng: torch.Generator | None) -> Tensor:
+def uniform(like: Float[Tensor, "..."], n: int, rng: torch.Generator | None) -> Float[Tensor, " {n}"]:
     """Draws from U[0, 1) of shape (n,), float32, on the device of `like`."""
     rank, processes = _place(rng)
     return torch.rand(processes * n, generator=rng, device=like.device)[rank * n : (rank + 1) * n]
 
 
-def stratified(like: Tensor, n: int, rng: torch.Generator | None) -> Tensor:
+def stratified(like: Float[Tensor, "..."], n: int, rng: torch.Generator | None) -> Float[Tensor, " {n}"]:
     """Points in [0, 1), n of them, each uniform, equal steps from one draw. (n,) float32.
 
     On the device of `like`. Kingma et al. 2021, App. I.1.

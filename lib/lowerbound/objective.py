@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from jaxtyping import Float, Int
 from torch import Tensor, zeros_like
 
 from lowerbound.likelihood import Likelihood
 from lowerbound.schedule import Schedule, at
 
 
+@runtime_checkable
 class _Model(Protocol):
     """What an objective asks of a diffusion model."""
 
     schedule: Schedule
     variance: Callable[[Schedule], Tensor]
 
-    def x0_from_eps(self, xt: Tensor, t: Tensor, eps: Tensor) -> Tensor: ...
-    def last_step(self, x0_hat: Tensor) -> Likelihood: ...
+    def x0_from_eps(
+        self, xt: Float[Tensor, "B *dims"], t: Int[Tensor, " B"], eps: Float[Tensor, "B *dims"]
+    ) -> Float[Tensor, "B *dims"]: ...
+    def last_step(self, x0_hat: Float[Tensor, "B *dims"]) -> Likelihood: ...
 
 
 @dataclass(frozen=True)
@@ -32,23 +36,23 @@ class Noised:
     x0, xt, eps, eps_hat: (B, ...); t: (B,) int64 in 1..T
     """
 
-    x0: Tensor
-    t: Tensor
-    eps: Tensor
-    xt: Tensor
-    eps_hat: Tensor
+    x0: Float[Tensor, "B *dims"]
+    t: Int[Tensor, " B"]
+    eps: Float[Tensor, "B *dims"]
+    xt: Float[Tensor, "B *dims"]
+    eps_hat: Float[Tensor, "B *dims"]
 
-    def squared_error(self) -> Tensor:
+    def squared_error(self) -> Float[Tensor, " B"]:
         """‖ε − ε̂‖², (B,)."""
         return ((self.eps - self.eps_hat) ** 2).flatten(1).sum(1)
 
 
-def l_simple(model: _Model, noised: Noised) -> Tensor:
+def l_simple(model: _Model, noised: Noised) -> Float[Tensor, " B"]:
     """‖ε − ε̂‖², the bound without its weights. (B,). Eq. (14)."""
     return noised.squared_error()
 
 
-def l_bound(model: _Model, noised: Noised) -> Tensor:
+def l_bound(model: _Model, noised: Noised) -> Float[Tensor, " B"]:
     """T · L_{t−1}: with t uniform, an unbiased estimate of the bound less its constant L_T. (B,) nats.
 
     For t ≥ 2 the weighted ε-error of Eq. (12) and what the variances differ by, for t = 1 the likelihood

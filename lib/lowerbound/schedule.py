@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 
@@ -21,7 +22,7 @@ class Schedule:
     Raises ValueError if it does not start at 1, rises anywhere, or leaves [0, 1].
     """
 
-    alpha_bar: Tensor
+    alpha_bar: Float64[Tensor, " times"]
 
     def __post_init__(self) -> None:
         a = self.alpha_bar
@@ -38,27 +39,27 @@ class Schedule:
         return len(self.alpha_bar) - 1
 
     @property
-    def alpha(self) -> Tensor:
+    def alpha(self) -> Float64[Tensor, " times"]:
         """α_t = ᾱ_t / ᾱ_{t−1}; α_0 = 1. (T + 1,)."""
         return torch.cat([self.alpha_bar[:1], self.alpha_bar[1:] / self.alpha_bar[:-1]])
 
     @property
-    def beta(self) -> Tensor:
+    def beta(self) -> Float64[Tensor, " times"]:
         """β_t = 1 − α_t, the noise variance added at step t; β_0 = 0. (T + 1,)."""
         return 1 - self.alpha
 
     @property
-    def snr(self) -> Tensor:
+    def snr(self) -> Float64[Tensor, " times"]:
         """Signal-to-noise ratio ᾱ_t / (1 − ᾱ_t); infinite at t = 0. (T + 1,). Kingma et al. 2021, Eq. (3)."""
         return self.alpha_bar / (1 - self.alpha_bar)
 
     @property
-    def log_snr(self) -> Tensor:
+    def log_snr(self) -> Float64[Tensor, " times"]:
         """Log SNR(t), what the network is told. (T + 1,)."""
         return torch.log(self.alpha_bar) - torch.log1p(-self.alpha_bar)
 
     @property
-    def posterior_variance(self) -> Tensor:
+    def posterior_variance(self) -> Float64[Tensor, " times"]:
         """β̃_t = β_t (1 − ᾱ_{t−1}) / (1 − ᾱ_t), the variance of q(x_{t−1} | x_t, x_0). (T + 1,).
 
         Zero at t = 1 (x_0 is known exactly) and, by convention, at t = 0. Ho et al. 2020, Eq. (7).
@@ -121,7 +122,9 @@ def log_snr_linear(T: int = 1000, log_snr_1: float = 13.0, log_snr_T: float = -6
     return Schedule(torch.cat([torch.ones(1, dtype=torch.float64), torch.sigmoid(log_snr)]))
 
 
-def at(values: Tensor, t: Tensor, like: Tensor) -> Tensor:
+def at(
+    values: Float[Tensor, " times"], t: Int[Tensor, " B"], like: Float[Tensor, "B *dims"]
+) -> Float[Tensor, "B *ones"]:
     """values[t], shaped (B, 1, …, 1) to multiply `like` (B, ...), in its dtype and on its device.
 
     values: (T + 1,), a reading of a schedule; t: (B,) in 0..T.

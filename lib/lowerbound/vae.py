@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lowerbound.bound import Bound
@@ -37,28 +38,30 @@ class VAE(nn.Module):
         self.encoder, self.decoder, self.likelihood, self.beta = encoder, decoder, likelihood, beta
         self.latents: int = decoder.latents  # type: ignore[assignment]
 
-    def posterior(self, x: Tensor) -> Gaussian:
+    def posterior(self, x: Float[Tensor, "B *dims"]) -> Gaussian:
         """q(z | x): x (B, ...) -> Gaussian over (B, K). Raises ValueError if x is not float."""
         if not x.is_floating_point():
             raise ValueError(f"x must be float in [-1, 1], got {x.dtype}; scale it with data.to_unit(x)")
         return Gaussian(*self.encoder(x))
 
-    def decode(self, z: Tensor) -> Likelihood:
+    def decode(self, z: Float[Tensor, "B K"]) -> Likelihood:
         """p(x | z): z (B, K) -> a likelihood over (B, ...)."""
         return self.likelihood(*self.decoder(z))
 
-    def bound(self, x: Tensor, rng: torch.Generator | None = None) -> Bound:
+    def bound(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Bound:
         """The negative ELBO of x (B, ...), from one sample of z. L = 1. Kingma & Welling 2014, Eq. (3)."""
         q = self.posterior(x)
         return Bound(distortion=-self.decode(q.sample(rng)).log_prob(x), rates=q.kl()[:, None])
 
-    def loss(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
+    def loss(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Float[Tensor, " B"]:
         """Distortion + beta · rate. Returns (B,) nats."""
         bound = self.bound(x, rng)
         return bound.distortion + self.beta * bound.rate
 
     @torch.no_grad()
-    def sample(self, n: int, rng: torch.Generator | None = None, *, last_noise: bool = False) -> Tensor:
+    def sample(
+        self, n: int, rng: torch.Generator | None = None, *, last_noise: bool = False
+    ) -> Float[Tensor, "{n} *dims"]:
         """Draw n images in one pass: z from the prior, then the decoder's mean.
 
         With last_noise, a draw from p(x | z) instead of its mean: a sample of the model proper.
