@@ -67,7 +67,8 @@ def run(
         model: Any = zoo.build(architecture).to(device)
     labelled = architecture.model == "classifier"
     made_with, checkpoint = environment(), out / f"{name}.checkpoint"
-    labels, loss = (train.y, classifier_loss) if labelled else (None, default_loss)
+    labels = train.y if labelled or architecture.classes else None
+    loss = classifier_loss if labelled else default_loss
     try:
         settings = asdict(architecture)
         losses = fit(model, train.x, recipe, labels, loss, checkpoint=checkpoint, settings=settings)
