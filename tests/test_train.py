@@ -1,22 +1,28 @@
 """The command line, end to end on the bundled subset."""
 
 import csv
+import os
+import signal
 
 import pytest
 import torch
-from lowerbound import data, train, zoo
+from lowerbound import checkpoint, data, train, zoo
 from lowerbound.fit import Recipe, fit
+from lowerbound.monitor import Monitor, Step
 from lowerbound.zoo import Architecture
+from matplotlib.image import imread as image
 
 SMALL = {
     "vae-smoke": ["--width", "8"],
     "ddpm-smoke": ["--width", "8", "--T", "4"],
     "classifier-smoke": ["--width", "8"],
+    "ddpm-classes-smoke": ["--width", "8", "--T", "4"],
 }
+COLUMNS = ["step", "loss", "lr", "gradient_norm", "images_per_second", "seconds"]
 
 
 def _train(folder, preset, *more):
-    few = ["--subset", "--steps", "3", "--batch", "16", "--threads", "1", "--device", "cpu"]
+    few = ["--subset", "--steps", "3", "--batch", "16", "--threads", "1", "--device", "cpu", "--grid", "2"]
     train.main([preset, "--out", str(folder), *few, *SMALL[preset], *more])
 
 
@@ -35,10 +41,98 @@ def test_a_preset_trains_exports_and_measures(tmp_path, preset):
     else:
         assert card["metrics"]["bits_per_dim"] > 0
         assert card["metrics"]["test_images"] == (1000 if preset == "vae-smoke" else 100)
-    with (tmp_path / f"{preset}.csv").open() as file:
-        rows = list(csv.reader(file))
-    assert rows[0] == ["step", "loss"]
-    assert [int(step) for step, _ in rows[1:]] == [1, 2, 3]
+    assert card["recipe"]["precision"] == "float32"
+    assert card["architecture"]["classes"] == (10 if "classes" in preset else 0)
+    rows = _rows(tmp_path, preset)
+    assert list(rows[0]) == COLUMNS
+    assert [row["step"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[0]["lr"]) == pytest.approx(1e-3 / 5)
+    assert all(float(row[name]) > 0 for row in rows for name in COLUMNS)
+    grids = [path.name for path in tmp_path.glob(f"{preset}-samples/*")]
+    assert grids == ([] if preset == "classifier-smoke" else ["000002.png"])
+    if grids:
+        grid = image(tmp_path / f"{preset}-samples" / grids[0])
+        assert grid.shape == (10 * 30 + 2 if "classes" in preset else 8 * 30 + 2, 8 * 30 + 2, 3)
+        assert grid.std() > 0.01
+
+
+def _rows(folder, name):
+    with (folder / f"{name}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def _stop_at(monkeypatch, step, number=signal.SIGINT):
+    """Send this process a signal in one step of the training."""
+    original, steps = train.default_loss, []
+
+    def loss(*arguments):
+        steps.append(1)
+        if len(steps) == step:
+            os.kill(os.getpid(), number)
+        return original(*arguments)
+
+    monkeypatch.setattr(train, "default_loss", loss)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_names_the_command_that_goes_on_to_the_same_files(tmp_path, monkeypatch, capsys, number):
+    _train(tmp_path / "straight", "ddpm-classes-smoke", "--every", "1")
+    _stop_at(monkeypatch, 2, number)
+    with pytest.raises(SystemExit) as end:
+        _train(tmp_path / "stopped", "ddpm-classes-smoke", "--every", "1")
+    assert end.value.code == 130
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("stopped; go on with: python -m lowerbound.train ddpm-classes-smoke --out ")
+    assert said.endswith(" --resume")
+    train.main(said.split("lowerbound.train ")[1].split())
+    folders = [tmp_path / "straight", tmp_path / "stopped"]
+    rows = [
+        [(r["step"], r["loss"], r["lr"], r["gradient_norm"]) for r in _rows(f, "ddpm-classes-smoke")]
+        for f in folders
+    ]
+    assert len(rows[0]) == 3
+    assert rows[0] == rows[1]
+    for end in (".safetensors", "-samples/000002.png"):
+        first, second = ((f / f"ddpm-classes-smoke{end}").read_bytes() for f in folders)
+        assert first == second
+
+
+def test_rows_after_the_checkpoint_are_dropped_and_missing_ones_written_again(tmp_path):
+    monitor = Monitor(tmp_path, "run")
+    monitor.begin([])
+    for step in range(1, 6):
+        monitor.step(Step(step, step / 3, 0.1, 1.0, 10.0, 1.0), None)
+    monitor.close()
+    lines = (tmp_path / "run.csv").read_text().splitlines()
+    (tmp_path / "run.csv").write_text("\n".join([*lines[:2], *lines[3:], "6,0."]))
+    monitor.begin([1 / 3, 2 / 3, 3 / 3, 4 / 3])
+    monitor.close()
+    assert (tmp_path / "run.csv").read_text().splitlines() == [*lines[:2], f"2,{2 / 3},,,,", *lines[3:5]]
+
+
+def test_resume_without_a_checkpoint_starts_and_says_so(tmp_path, capsys):
+    _train(tmp_path, "classifier-smoke", "--resume")
+    assert "classifier-smoke.checkpoint to go on from; starting at step 0" in capsys.readouterr().out
+    _train(tmp_path, "classifier-smoke", "--resume")
+    assert len(checkpoint.read(tmp_path / "classifier-smoke.checkpoint")["losses"]) == 3
+
+
+def test_tensorboard_gets_the_losses(tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    _train(tmp_path, "vae-smoke", "--tensorboard")
+    read = events.EventAccumulator(str(tmp_path / "vae-smoke-events")).Reload()
+    losses = [float(row["loss"]) for row in _rows(tmp_path, "vae-smoke")]
+    assert [event.value for event in read.Scalars("loss")] == pytest.approx(losses)
+    assert [event.step for event in read.Scalars("gradient_norm")] == [1, 2, 3]
+
+
+def test_the_bar_shows_loss_and_speed_and_quiet_shows_none(tmp_path, capsys):
+    _train(tmp_path / "bar", "vae-smoke", "--progress")
+    assert "3/3" in (bar := capsys.readouterr().err)
+    assert "loss=" in bar
+    assert "images/s=" in bar
+    _train(tmp_path / "quiet", "vae-smoke", "--quiet")
+    assert capsys.readouterr().err == ""
 
 
 def test_the_same_command_twice_writes_the_same_weights(tmp_path):
@@ -48,13 +142,14 @@ def test_the_same_command_twice_writes_the_same_weights(tmp_path):
     assert first == second
 
 
-def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, capsys):
     images = data.load("fashion-mnist", "train").x
     model = zoo.build(Architecture("ddpm", width=8, T=4, schedule="cosine"))
     recipe = Recipe(steps=3, batch=16, warmup=5)
     fit(model, images, recipe, checkpoint=tmp_path / "ddpm-smoke.checkpoint", every=3, progress=False)
-    with pytest.raises(ValueError, match="other settings"):
-        _train(tmp_path, "ddpm-smoke", "--schedule", "linear")
+    with pytest.raises(SystemExit):
+        _train(tmp_path, "ddpm-smoke", "--schedule", "linear", "--resume")
+    assert "belongs to a run with other settings (" in capsys.readouterr().err
 
 
 def test_an_unknown_preset_lists_the_presets(capsys):

@@ -40,7 +40,7 @@ class Bound:
         return self.distortion + self.rate
 
     def bits_per_dim(self, dims: int) -> Float[Tensor, " B"]:
-        """The negative ELBO in bits for each of `dims` dimensions of x. (B,)."""
+        """The negative ELBO in bits for each of `dims` dimensions of x. (B,). ValueError if dims < 1."""
         if dims < 1:
             raise ValueError(f"dims must be the number of dimensions of x, at least 1; got {dims}")
         return self.nats() / (dims * math.log(2))

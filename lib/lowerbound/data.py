@@ -6,6 +6,7 @@ Images are uint8; models take float in [−1, 1], the centres of the 256 bins (`
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
@@ -39,6 +40,11 @@ SHA256 = {
     ("subset", "train"): "cd8aac4335479288f7a283594bca26d63b294779bf9ec520e65b389c69e4abf0",
     ("subset", "test"): "557876127aaf141a638a6a7b29468259a2b6ccb4da45b4b92cfc3587832313fa",
 }
+DISK_ERRORS = {
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EFBIG", "ENOTDIR", "EEXIST")
+    if hasattr(errno, name)
+}
 
 
 class Images(NamedTuple):
@@ -49,20 +55,45 @@ class Images(NamedTuple):
 
 
 def to_unit(x: Tensor) -> Tensor:
-    """uint8 levels 0..255 -> float32 bin centres in [−1, 1]. Raises TypeError on another dtype."""
+    """uint8 levels 0..255, of any shape -> float32 bin centres in [−1, 1]. TypeError on another dtype."""
     if x.dtype != torch.uint8:
         raise TypeError(f"x must be uint8, got {x.dtype}; images already in [-1, 1] need no scaling")
     return x.float() / 127.5 - 1
 
 
 def to_uint8(x: Tensor) -> Tensor:
-    """Float in [−1, 1] -> the nearest of the 256 levels, uint8; values outside are clipped.
+    """Float in [−1, 1], of any shape -> the nearest of the 256 levels, uint8; values outside are clipped.
 
     Raises TypeError if x is not float.
     """
     if not x.is_floating_point():
         raise TypeError(f"x must be float in [-1, 1], got {x.dtype}; levels need no rounding")
     return ((x.detach().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def check(x: Tensor, y: Tensor | None = None) -> None:
+    """Refuse what cannot be trained on: x must be uint8 images or float points (N, ...), y int64 (N,).
+
+    Raises ValueError, with the remedy, for other dtypes or shapes and for values out of range.
+    """
+    if not (x.dtype == torch.uint8 or x.is_floating_point()):
+        raise ValueError(
+            f"x must be uint8 images or float points, got {x.dtype}; x.to(torch.uint8) if 0..255"
+        )
+    if x.ndim in (0, 1, 3) or len(x) == 0:
+        raise ValueError(f"x must be (N, 1, 28, 28) or points (N, D), got {tuple(x.shape)}; try x[:, None]")
+    if x.is_floating_point():
+        if bad := int((~torch.isfinite(x)).sum()):
+            raise ValueError(f"x holds {bad} values that are NaN or infinite; drop their rows")
+        low, high = float(x.min()), float(x.max())
+        if x.ndim == 4 and max(-low, high) > 1:
+            raise ValueError(f"x must be in [-1, 1], got {low:g}..{high:g}; give uint8 images or to_unit(x)")
+    if y is not None and y.dtype != torch.int64:
+        raise ValueError(f"y must be int64 class numbers, got {y.dtype}; y.long() if they are whole")
+    if y is not None and y.shape != x.shape[:1]:
+        raise ValueError(
+            f"y must be ({len(x)},), one class for each image, got {tuple(y.shape)}; take both from one split"
+        )
 
 
 def cache_folder() -> Path:
@@ -81,7 +112,7 @@ def load(
 
     Every path is checked against a SHA-256 of the pixels and labels.
     Raises ValueError for an unknown name or split or damaged data, ConnectionError when the full set
-    is neither cached nor reachable.
+    is neither cached nor reachable, another OSError when root cannot be written.
     """
     if name != "fashion-mnist":
         raise ValueError(f"unknown data set {name!r}; there is 'fashion-mnist'")
@@ -92,7 +123,7 @@ def load(
     folder = Path(root) if root is not None else cache_folder()
     try:
         return _verified(_full(split, folder), "full", split)
-    except ConnectionError as error:
+    except OSError as error:
         if not fallback:
             raise
         print(f"{error} Using the bundled subset instead.")
@@ -114,8 +145,13 @@ def _full(split: str, folder: Path) -> Images:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files = FashionMNIST(str(folder), train=split == "train", download=True)
-    except (OSError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "download" not in str(error).lower():
+    except (OSError, RuntimeError, ValueError, AssertionError, KeyError) as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise OSError(
+                error.errno,
+                f"{folder} cannot be written ({error.strerror}); set LOWERBOUND_DATA to a folder that can",
+            ) from error
+        if not isinstance(error, OSError) and "download" not in str(error).lower():
             raise _damaged("full", split) from error  # torchvision found the files and could not read them
         raise ConnectionError(
             f"Fashion-MNIST is not in {folder} and could not be fetched ({' '.join(str(error).split())}). "
@@ -138,7 +174,8 @@ def _verified(images: Images, kind: str, split: str) -> Images:
 
 
 def _damaged(kind: str, split: str) -> ValueError:
-    remedy = "delete its FashionMNIST folder" if kind == "full" else "reinstall the package"
+    again = f"delete its FashionMNIST folder (in {cache_folder()} unless you chose another) to fetch it again"
+    remedy = again if kind == "full" else "reinstall the package"
     return ValueError(f"the {kind} {split} set of Fashion-MNIST is damaged; {remedy}")
 
 

@@ -33,9 +33,15 @@ def fixed_large(schedule: Schedule) -> Float[Tensor, " times"]:
     return schedule.beta
 
 
-def _check(x: Tensor, t: Tensor, low: int, high: int) -> None:
+def _check_x(x: Tensor, bounded: bool = False) -> None:
     if not x.is_floating_point():
         raise ValueError(f"x must be float in [-1, 1], got {x.dtype}; scale it with data.to_unit(x)")
+    if bounded and float(x.detach().abs().max()) > 1 + 1e-4:
+        raise ValueError("x must be in [-1, 1], as data.to_unit(x) makes it; other data need clip=False")
+
+
+def _check(x: Tensor, t: Tensor, low: int, high: int) -> None:
+    _check_x(x)
     if int(t.min()) < low or int(t.max()) > high:
         raise ValueError(f"t must be in {low}..{high}, got {int(t.min())}..{int(t.max())}")
 
@@ -44,7 +50,7 @@ class Diffusion(nn.Module):
     """q(x_t | x_{t−1}) from `schedule`, p(x_{t−1} | x_t) from `net`, p(x_0 | x_1) from `likelihood`.
 
     net:        xt (B, ...), log_snr (B,), and classes (B,) if it has any -> ε̂ (B, ...)
-    schedule:   ᾱ_t for t = 0..T
+    schedule:   ᾱ_t for t = 0..T; raises ValueError if ᾱ_T is 0
     shape:      of one example
     likelihood: a class of `lowerbound.likelihood`, of a mean and a log_scale
     objective:  what `loss` minimises: `l_simple` or `l_bound`
@@ -166,8 +172,10 @@ class Diffusion(nn.Module):
     ) -> Float[Tensor, " B"]:
         """The objective at one random t for each x (B, ...), given its class y (B,) now and then. (B,).
 
-        t is uniform on 1..T for each example and stratified over the batch.
+        t is uniform on 1..T for each example and stratified over the batch. Raises ValueError unless x is
+        float, and in [−1, 1] where the model clips.
         """
+        _check_x(x, self.clip)
         t = 1 + (stratified(x, len(x), rng) * self.schedule.T).long()
         eps = normal(x, x.shape, rng)
         if y is not None:
@@ -182,7 +190,9 @@ class Diffusion(nn.Module):
         """The negative ELBO of x (B, ...), one noise sample for each of T network calls. L = T.
 
         rates[:, t − 2] is the KL at step t = 2..T, rates[:, T − 1] the prior's L_T. Eq. (5).
+        Raises ValueError unless x is float, and in [−1, 1] where the model clips.
         """
+        _check_x(x, self.clip)
         alpha_bar, T = self.schedule.alpha_bar, self.schedule.T
         ones = torch.ones(len(x), dtype=torch.int64, device=x.device)
         rates = []

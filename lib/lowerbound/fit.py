@@ -1,20 +1,19 @@
 """One training loop for every model, with averaged weights and checkpoints.
 
 A run that is killed goes on from its last checkpoint to the same weights: the order of the data is a
-function of seed and step, and the checkpoint holds the state of the noise generator.
+function of seed and step, and the checkpoint holds the state of the noise generator. Several processes
+share each batch and see the same data and noise as one, so they follow its loss curve.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import pickle
+import math
 import signal
 import threading
 import time
-from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,28 +22,13 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from lowerbound import checkpoint as checkpoints
 from lowerbound import data
+from lowerbound.monitor import Monitor, Step
+from lowerbound.parallel import ALONE, Loss, Processes
+from lowerbound.recipe import Recipe, resolve
 
-Loss = Callable[[nn.Module, Tensor, Tensor | None, torch.Generator], Tensor]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: everything but the model and the data.
-
-    batch: images a step; lr: peak learning rate of Adam, after `warmup` steps, decaying to 0 by a cosine
-    ema: decay of the averaged weights that are kept; clip: largest gradient norm; seed: of order and noise
-    precision: "float32" or "bfloat16" (autocast, where the processor has it)
-    """
-
-    steps: int = 2000
-    batch: int = 64
-    lr: float = 1e-3
-    warmup: int = 200
-    ema: float = 0.999
-    clip: float = 1.0
-    seed: int = 0
-    precision: str = "float32"
+__all__ = ["Losses", "Recipe", "classifier_loss", "default_loss", "fit"]
 
 
 class Losses(list[float]):
@@ -64,7 +48,7 @@ def default_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) 
 
 
 def classifier_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
-    """Cross-entropy, on images shifted by up to two pixels and mirrored at random."""
+    """Cross-entropy in nats of images x (B, 1, 28, 28), moved by two pixels at most or mirrored; y (B,)."""
     if torch.rand((), generator=rng, device=x.device) < 0.5:
         x = x.flip(3)
     dy, dx = torch.randint(-2, 3, (2,), generator=rng, device=x.device).tolist()
@@ -83,72 +67,119 @@ def fit(
     settings: dict[str, Any] | None = None,
     every: int = 500,
     progress: bool = True,
+    monitor: Monitor | None = None,
+    processes: Processes = ALONE,
 ) -> Losses:
     """Train model in place on x and leave the averaged weights in it. Returns the loss of every step.
 
     x: (N, ...) uint8 images, scaled batch by batch, or float points; y: (N,) labels if `loss` wants them
-    checkpoint: a file written every `every` steps and on Ctrl-C; if it exists the run goes on from it
+    checkpoint: a file written every `every` steps, at the end, on Ctrl-C and on SIGTERM; if it exists the
+        run goes on from it. Of several processes the first reads and writes it, whatever their number then.
     settings: what else names the run, such as the architecture: a checkpoint of other settings is refused
+    monitor: told of every step; processes: those that share each batch, each calling `fit` alike
 
-    Raises FloatingPointError when the loss is not finite, ValueError for a checkpoint of another run.
+    Raises ValueError for data that do not fit and for the checkpoint of another run, FloatingPointError
+    when loss or gradient is not finite, OSError when a file cannot be written, KeyboardInterrupt on Ctrl-C.
     """
+    data.check(x, y)
+    processes.part(torch.arange(recipe.batch))  # refuses a batch that cannot be shared
+    if every < 1:
+        raise ValueError(f"every, the steps between checkpoints, must be at least 1; got {every}")
     device = next(model.parameters()).device
-    rng = torch.Generator(device).manual_seed(recipe.seed)
+    recipe = replace(recipe, precision=resolve(recipe.precision, device))
+    half, low = recipe.precision == "float16", recipe.precision != "float32"
+    rng = processes.generator(recipe.seed, device)
     average, losses = deepcopy(model).requires_grad_(False), Losses()
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr, betas=(0.9, 0.99))
-    plan = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, recipe))
-    state = {"model": model, "average": average, "optimizer": optimizer, "plan": plan}
-    identity = {"recipe": asdict(recipe), "settings": settings or {}, "data": _fingerprint(x)}
-    if checkpoint is not None and checkpoint.exists():
-        losses = _restore(checkpoint, state, identity, rng)
+    # Fused steps are faster, but not the same bits as the plain ones that stored float32 results come from.
+    fused = True if low and device.type in ("cpu", "cuda") else None
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr, betas=(0.9, 0.99), fused=fused)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, recipe.lr_factor)
+    scaler = torch.amp.GradScaler(device.type, enabled=half)
+    state = {
+        "model": model,
+        "average": average,
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+        "scaler": scaler,
+    }
+    run = {**asdict(recipe), **(settings or {}), "data": _fingerprint(x, y), "device": device.type}
+    saved = None
+    if checkpoint is not None and processes.chief and checkpoint.exists():
+        saved = {**checkpoints.read(checkpoint), "path": str(checkpoint)}
+    if (saved := processes.broadcast(saved)) is not None:
+        losses = _restore(saved, state, run, rng)
+    watch = monitor if processes.chief else None
+    if watch is not None:
+        watch.begin(losses)
+    shared = processes.shared(model, loss)
     bar = tqdm(
-        range(len(losses), recipe.steps), disable=not progress, initial=len(losses), total=recipe.steps
+        range(len(losses), recipe.steps),
+        disable=not (progress and processes.chief),
+        initial=len(losses),
+        total=recipe.steps,
     )
     began = time.monotonic() - losses.seconds, time.process_time() - losses.cpu_seconds
-    with _Interrupt() as interrupt:
+    with _Signals() as signals:
         for step in bar:
-            rows = _rows(len(x), step, recipe)
+            start = time.monotonic()
+            rows = processes.part(_rows(len(x), step, recipe))
             batch = (data.to_unit(x[rows]) if x.dtype == torch.uint8 else x[rows]).to(device)
             labels = None if y is None else y[rows].to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-                value = loss(model, batch, labels, rng)
-            losses.append(value.item())
-            if not torch.isfinite(value):
-                raise FloatingPointError(
-                    f"the loss is {losses[-1]} at step {step}; lower lr (now {recipe.lr}) or use float32"
-                )
+            with torch.autocast(device.type, torch.float16 if half else torch.bfloat16, enabled=low):
+                value = shared(batch, labels, rng)
             optimizer.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-            optimizer.step()
-            plan.step()
+            scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+            scaler.unscale_(optimizer)
+            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+            mean, size, asked = processes.agree(value.detach(), norm, signals.asked)
+            _check_step(mean, size, step, recipe, scaler)
+            scaler.step(optimizer)  # which passes over a step whose float16 gradient has overflowed
+            scaler.update()
+            rate = float(scheduler.get_last_lr()[0])
+            if math.isfinite(size):
+                scheduler.step()
             decay = min(recipe.ema, (1 + step) / (10 + step))  # short memory while the weights move fast
             with torch.no_grad():
                 torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+            losses.append(mean)
+            now = time.monotonic()
+            losses.seconds, losses.cpu_seconds = now - began[0], time.process_time() - began[1]
+            speed = recipe.batch / max(now - start, 1e-9)
             if step % 20 == 0:
-                bar.set_postfix(loss=f"{sum(losses[-200:]) / len(losses[-200:]):.4f}", refresh=False)
-            losses.seconds, losses.cpu_seconds = time.monotonic() - began[0], time.process_time() - began[1]
-            if checkpoint is not None and ((step + 1) % every == 0 or interrupt.asked):
-                _write(checkpoint, state, identity, rng, losses)
-            if interrupt.asked:
+                recent = sum(losses[-200:]) / len(losses[-200:])
+                bar.set_postfix({"loss": f"{recent:.4f}", "images/s": f"{speed:.0f}"}, refresh=False)
+            if watch is not None:
+                watch.step(
+                    Step(step + 1, mean, rate, size, round(speed, 1), round(losses.seconds, 3)), average
+                )
+            due = asked or (step + 1) % every == 0 or step + 1 == recipe.steps
+            if checkpoint is not None and processes.chief and due:
+                if watch is not None:
+                    watch.sync()
+                _write(checkpoint, state, run, rng, losses)
+            if asked:
                 raise KeyboardInterrupt
     model.load_state_dict(average.state_dict())
     return losses
 
 
-class _Interrupt:
-    """Holds Ctrl-C back until the step is complete, so that what is saved is a whole state."""
+class _Signals:
+    """Holds Ctrl-C and SIGTERM back until the step is complete, so that what is saved is a whole state."""
 
-    def __enter__(self) -> _Interrupt:
+    def __enter__(self) -> _Signals:
         self.asked = False
-        self.main = threading.current_thread() is threading.main_thread()
-        if self.main:
-            self.previous = signal.signal(signal.SIGINT, lambda *_: setattr(self, "asked", True))
+        held = [signal.SIGINT, signal.SIGTERM]
+        if threading.current_thread() is not threading.main_thread():
+            held = []  # only the main thread may handle signals
+        self.previous = {number: signal.signal(number, self._ask) for number in held}
         return self
 
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
     def __exit__(self, *_: object) -> None:
-        if self.main:
-            signal.signal(signal.SIGINT, self.previous)
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
 
 
 @lru_cache(maxsize=2)
@@ -164,46 +195,52 @@ def _rows(n: int, step: int, recipe: Recipe) -> Tensor:
     return torch.cat([_order(n, recipe.seed, e)[rows[epochs == e] % n] for e in seen])
 
 
-def _lr_factor(step: int, recipe: Recipe) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
-    warm = min(1.0, (step + 1) / max(recipe.warmup, 1))
-    cosine = 0.5 * (1 + torch.cos(torch.tensor(min(step / recipe.steps, 1.0)) * torch.pi).item())
-    return warm * cosine
+def _check_step(loss: float, norm: float, step: int, recipe: Recipe, scaler: torch.amp.GradScaler) -> None:
+    remedy = f"at step {step}; lower lr (now {recipe.lr}) or use float32"
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss} {remedy}")
+    if not math.isfinite(norm) and not (scaler.is_enabled() and scaler.get_scale() > 1):
+        raise FloatingPointError(f"the gradient's norm is {norm} {remedy}")
 
 
-def _fingerprint(x: Tensor) -> str:
-    return hashlib.sha256(x.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+def _fingerprint(*arrays: Tensor | None) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        if array is not None:
+            digest.update(array.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _write(
-    path: Path, state: dict[str, Any], identity: dict[str, Any], rng: torch.Generator, losses: Losses
+    path: Path, state: dict[str, Any], run: dict[str, Any], rng: torch.Generator, losses: Losses
 ) -> None:
-    """Write the checkpoint beside its final name, then rename: never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     whole = {name: part.state_dict() for name, part in state.items()}
     times = {"seconds": losses.seconds, "cpu_seconds": losses.cpu_seconds}
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {**whole, "identity": identity, "rng": rng.get_state(), "losses": list(losses), **times}, partial
-    )
-    os.replace(partial, path)
+    checkpoints.write(path, {**whole, "run": run, "rng": rng.get_state(), "losses": list(losses), **times})
 
 
-def _restore(path: Path, state: dict[str, Any], identity: dict[str, Any], rng: torch.Generator) -> Losses:
-    remedy = f"delete {path}, or choose another folder, to start afresh"
-    try:
-        saved = torch.load(path, weights_only=True, map_location="cpu")
-        identity_then, losses = saved["identity"], Losses(saved["losses"])
-        losses.seconds, losses.cpu_seconds = saved["seconds"], saved["cpu_seconds"]
-    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} cannot be read as a checkpoint; {remedy}") from error
-    if identity_then != identity:
-        other = ", ".join(key for key in identity if identity_then.get(key) != identity[key])
-        raise ValueError(f"{path} belongs to a run with other settings ({other}); {remedy}")
+def _restore(
+    saved: dict[str, Any], state: dict[str, Any], run: dict[str, Any], rng: torch.Generator
+) -> Losses:
+    """Put a saved state into the parts of `state` and the generator. Raises ValueError for another run's."""
+    path, then = Path(saved["path"]), saved.get("run")
+    if not isinstance(then, dict):
+        raise ValueError(f"{path} is no checkpoint of this library; {checkpoints.start_afresh(path)}")
+    other = [key for key in run if then.get(key) != run[key]]
+    if other:
+        changed = ", ".join(f"{key}: {_short(then.get(key))} then, {_short(run[key])} now" for key in other)
+        remedy = f"take those again, or {checkpoints.start_afresh(path)}"
+        raise ValueError(f"{path} belongs to a run with other settings ({changed}); {remedy}")
     try:
         for name, part in state.items():
             part.load_state_dict(saved[name])
+        losses = Losses(saved["losses"])
+        losses.seconds, losses.cpu_seconds = saved["seconds"], saved["cpu_seconds"]
+        rng.set_state(saved["rng"])
     except (RuntimeError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} belongs to another model; {remedy}") from error
-    rng.set_state(saved["rng"])
+        raise ValueError(f"{path} belongs to another model; {checkpoints.start_afresh(path)}") from error
     return losses
+
+
+def _short(value: object) -> str:
+    return str(value)[:12]

@@ -22,7 +22,7 @@ class VAE(nn.Module):
     likelihood: a class of `lowerbound.likelihood`
     beta:       weight on the KL in `loss` alone; 1 is the ELBO. `bound` never uses it.
 
-    Kingma & Welling 2014; beta: Higgins et al. 2017.
+    Kingma & Welling 2014; beta: Higgins et al. 2017. Raises ValueError if beta < 0.
     """
 
     def __init__(

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from lowerbound import schedule as schedules
+from lowerbound.checkpoint import atomically
 from lowerbound.diffusion import Diffusion
 from lowerbound.nets import Classifier, Decoder, Encoder, UNet
 from lowerbound.objective import l_bound, l_simple
@@ -28,6 +29,7 @@ SCHEDULES = {
     "log-snr-linear": schedules.log_snr_linear,
 }
 OBJECTIVES = {"simple": l_simple, "bound": l_bound}
+REPLACE = "reinstall the package or train it again"
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,18 @@ def names(folder: Path | None = None) -> list[str]:
 def card(name: str, folder: Path | None = None) -> dict[str, Any]:
     """What a trained model is: architecture, preset, data, seed, steps, commit, hardware, time, metrics.
 
-    folder: where it was saved, the package's own by default. Raises FileNotFoundError for an unknown name.
+    folder: where it was saved, the package's own by default. Raises FileNotFoundError for an unknown name,
+    ValueError for a damaged card.
     """
     path = (folder or _assets()) / f"{name}.json"
     if not path.is_file():
         raise FileNotFoundError(
             f"no trained model {name!r} in {path.parent}; there is: {', '.join(names(folder)) or 'none'}"
         )
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged; {REPLACE}") from error
     return loaded
 
 
@@ -95,10 +101,8 @@ def load(name: str, folder: Path | None = None, device: str | torch.device = "cp
     """
     about = card(name, folder)
     path = (folder or _assets()) / f"{name}.safetensors"
-    if hashlib.sha256(path.read_bytes()).hexdigest() != about["weights"]["sha256"]:
-        raise ValueError(
-            f"{path} is not the file its card describes; reinstall the package or train it again"
-        )
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != about["weights"]["sha256"]:
+        raise ValueError(f"{path} is not the file its card describes; {REPLACE}")
     model = build(Architecture(**about["architecture"]))
     model.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return model.to(device).eval()
@@ -109,12 +113,10 @@ def export(
 ) -> Path:
     """Write NAME.safetensors (float16) and its card NAME.json; `about` is merged into the card.
 
-    Returns the path of the weights.
+    Returns the path of the weights. Raises OSError if they cannot be written; what was there is then kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
     weights = save({k: v.detach().cpu().half().contiguous() for k, v in model.state_dict().items()})
-    path.write_bytes(weights)
     described = {
         "name": name,
         "architecture": asdict(architecture),
@@ -125,7 +127,9 @@ def export(
         },
         **about,
     }
-    (folder / f"{name}.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    for end, content in (("safetensors", weights), ("json", f"{json.dumps(described, indent=2)}\n".encode())):
+        with atomically(folder / f"{name}.{end}") as file:
+            file.write(content)
     return path
 
 
