@@ -18,12 +18,14 @@ from lowerbound.bound import Bound
 from lowerbound.data import Mixture
 from lowerbound.diffusion import Diffusion, fixed_large, fixed_small
 from lowerbound.gaussian import Gaussian
+from lowerbound.guidance import Guided
 from lowerbound.likelihood import GaussianLikelihood
 from lowerbound.metrics import log_prob_importance
+from lowerbound.nets import UNet
 from lowerbound.objective import Noised, l_bound, l_simple
-from lowerbound.proofs import chain, examples, rate, reverse, small_step, vae
+from lowerbound.proofs import chain, examples, prediction, rate, reverse, sampling, small_step, vae
 from lowerbound.proofs.forward import alpha, alphabar, alphabar_s, beta, x0, xs, xt
-from lowerbound.samplers import ddim
+from lowerbound.samplers import ddim, dpm_solver, heun
 from lowerbound.symbolic import KL, Derivation, E
 from lowerbound.vae import VAE
 from oracles import AnyDenoiser, ExactDenoiser, full, generator, standard_normal, toy_diffusion
@@ -313,6 +315,31 @@ def test_step_back_of_standard_normal_data(s, t, now):
     close(p.mean, part("reverse_of_gaussian", 1, *values)(*values.values()), 1000 * scale)
 
 
+# The network
+
+
+@cache
+def unet() -> tuple[UNet, list]:
+    """A U-Net that says something, and the list to which each call of it adds its v̂."""
+    torch.manual_seed(0)
+    net, said = UNet(width=8).double(), []
+    nn.init.normal_(net.head.weight, std=0.1)
+    net.head.register_forward_hook(lambda module, args, out: said.append(nn.functional.pixel_shuffle(out, 2)))
+    return net, said
+
+
+@bridges("v_to_eps")
+@given(schedules, steps, seeds)
+def test_the_noise_that_follows_from_v(s, t, seed):
+    net, said = unet()
+    now = torch.randn(1, 1, 28, 28, dtype=torch.float64, generator=generator(seed))
+    with torch.no_grad():
+        noise = net(now, s.log_snr[t : t + 1])
+    for at in ((0, 0, 3, 5), (0, 0, 14, 20)):
+        values = {alphabar: float(s.alpha_bar[t]), xt: float(now[at]), prediction.v: float(said[-1][at])}
+        close(noise[at], filled(derivation("v_to_eps").last, values), sum(map(abs, values.values())))
+
+
 # DDIM
 
 
@@ -362,6 +389,92 @@ def test_a_ddim_step_of_any_noise_keeps_the_variance(s, t, eta, seed):
     kept, added = (ends[0] - ends[1]) / 2, (ends[0] + ends[1]) / 2 / fresh
     theirs = proof("ddim_marginal", alphabar_s)(float(s.alpha_bar[t - 1]))
     close(kept**2 + added**2, theirs, 1000 / float(s.alpha_bar[t].sqrt()))
+
+
+# The probability flow, and guidance
+
+
+def first_steps(sampler, s: schedule.Schedule, t: int, now: float, count: int) -> tuple[Diffusion, list]:
+    """A model whose last level is t of this schedule, and the states of its first steps from x_t = now."""
+    model = model_of(schedule.Schedule(s.alpha_bar[: t + 1]), net=ExactDenoiser(standard_normal()))
+    walk = sampler(model, one(now))
+    return model, [float(next(walk)) for _ in range(count + 1)]
+
+
+def rounding(s: schedule.Schedule, t: int, now: float) -> float:
+    return 1000 * (1 + abs(now)) / float(s.alpha_bar[t].sqrt())
+
+
+@bridges("flow_euler")
+@given(schedules, steps, points)
+def test_eulers_step_along_the_flow(s, t, now):
+    model, (_, after) = first_steps(ddim, s, t, now, 1)
+    noise = float(model.predict_eps(one(now), full(1, t)))
+    theirs = proof("flow_euler", alphabar, alphabar_s, xt, reverse.eps_net)
+    expected = theirs(float(s.alpha_bar[t]), float(s.alpha_bar[t - 1]), now, noise)
+    close(after, expected, rounding(s, t, now))
+
+
+@bridges("heun_step")
+@given(schedules, steps, points)
+def test_heuns_step(s, t, now):
+    model, (_, after) = first_steps(heun, s, t, now, 1)
+    root, level = s.alpha_bar.sqrt().tolist(), s.snr.rsqrt().tolist()
+    slope = float(model.predict_eps(one(now), full(1, t)))
+    trial = now / root[t] + (level[t - 1] - level[t]) * slope
+    slope_there = float(model.predict_eps(one(root[t - 1] * trial), full(1, t - 1)))
+    names = sampling.state, sampling.noise_s, sampling.noise, sampling.here, sampling.there
+    theirs = proof("heun_step", *names)(now / root[t], level[t - 1], level[t], slope, slope_there)
+    close(after / root[t - 1], theirs, 1000 * (1 + abs(now)) * (1 + level[t]) / root[t])
+
+
+@bridges("dpm_first_order")
+@given(schedules, steps, points)
+def test_the_first_step_of_dpm_solver(s, t, now):
+    model, (_, after) = first_steps(dpm_solver, s, t, now, 1)
+    theirs = proof("dpm_first_order", alphabar, alphabar_s, xt, reverse.x0_net)
+    guess = float(model.predict_x0(one(now), full(1, t)))
+    expected = theirs(float(s.alpha_bar[t]), float(s.alpha_bar[t - 1]), now, guess)
+    close(after, expected, rounding(s, t, now))
+
+
+@bridges("dpm_second_order")
+@given(schedules, st.integers(3, T), points)
+def test_the_second_step_of_dpm_solver(s, t, now):
+    model, (_, middle, after) = first_steps(dpm_solver, s, t, now, 2)
+    old, new = (float(model.predict_x0(one(v), full(1, k))) for v, k in ((now, t), (middle, t - 1)))
+    half_log = (s.log_snr / 2).tolist()
+    h, h_before = half_log[t - 2] - half_log[t - 1], half_log[t - 1] - half_log[t]
+    names = sampling.h, sampling.r, reverse.x0_net, sampling.before
+    added = proof("dpm_second_order", *names)(h, h_before / h, new, old)
+    fade = float(((1 - s.alpha_bar[t - 2]) / (1 - s.alpha_bar[t - 1])).sqrt())
+    close(
+        after,
+        fade * middle + float(s.alpha_bar[t - 2].sqrt()) * added,
+        rounding(s, t, now) * (1 + h / h_before),
+    )
+
+
+class TwoAnswers(nn.Module):
+    """ε̂ = with_class where there is one, else without."""
+
+    def __init__(self, with_class: float, without: float) -> None:
+        super().__init__()
+        self.with_class, self.without = with_class, without
+
+    def forward(self, now, log_snr, y):
+        return torch.where(y[:, None] < 0, one(self.without), one(self.with_class))
+
+
+@bridges("guided_noise")
+@given(points, points, st.floats(-2, 8))
+def test_the_guided_noise(with_class, without, weight):
+    net = Guided(TwoAnswers(with_class, without), torch.tensor(3), weight)
+    ours = net(one(0.5), torch.zeros(1, dtype=torch.float64))
+    theirs = proof("guided_noise", sampling.eps_class, reverse.eps_net, sampling.w)(
+        with_class, without, weight
+    )
+    close(ours, theirs, abs(weight) * (abs(with_class) + abs(without)))
 
 
 # Whole bounds

@@ -5,24 +5,29 @@ which passes on the library as it is (pytest runs it) and must fail on the mutan
 """
 
 import math
+from types import SimpleNamespace
 
 import pytest
+import test_against_diffusers
 import test_bound
 import test_bridge
 import test_diffusion
 import test_fit
 import test_gaussian
+import test_guidance
+import test_identities
 import test_likelihood
 import test_metrics
 import test_samplers
 import test_schedule
 import test_vae
 import torch
-from lowerbound import data, diffusion, fit, likelihood, metrics, objective, samplers, schedule
+from lowerbound import data, diffusion, fit, likelihood, metrics, noise, objective, samplers
 from lowerbound.bound import Bound
 from lowerbound.data import Mixture
 from lowerbound.diffusion import Diffusion
 from lowerbound.gaussian import LOG_2PI, Gaussian
+from lowerbound.guidance import Guided
 from lowerbound.likelihood import Bernoulli, DiscretisedLogistic, GaussianLikelihood
 from lowerbound.schedule import Schedule, at
 from lowerbound.vae import VAE
@@ -176,16 +181,86 @@ def _shares_forgotten(self, x):
     return MIXTURE(Mixture(self.means, self.std, torch.full_like(self.weights, 1 / len(self.weights))), x)
 
 
+def _of(model, **readings):
+    """The model with other readings of its schedule; its network is told the right noise levels still."""
+    names = "T", "alpha_bar", "log_snr", "snr", "posterior_variance"
+    right = {name: getattr(model.schedule, name) for name in names}
+    return SimpleNamespace(
+        schedule=SimpleNamespace(**right | readings), predict_x0=model.predict_x0, p_reverse=model.p_reverse
+    )
+
+
+def _first_order(model, xT, rng=None, **kwargs):
+    yield from DDIM(model, xT)
+
+
+def _whole_log_snr(model, xT, rng=None, **kwargs):
+    yield from DPM_SOLVER(_of(model, log_snr=2 * model.schedule.log_snr), xT)
+
+
+def _log_signal(model, xT, rng=None, **kwargs):
+    yield from DPM_SOLVER(_of(model, log_snr=model.schedule.alpha_bar.log()), xT)
+
+
+def _second_order_by_time(model, xT, rng=None, **kwargs):
+    """r = 1, as if the steps were equal in λ."""
+    s, x, before = model.schedule, xT, xT
+    yield x
+    for t in range(s.T, 0, -1):
+        x0 = model.predict_x0(x, torch.full((len(x),), t))
+        ahead = x0 if t in (1, s.T) else x0 + (x0 - before) / 2
+        fade = ((1 - s.alpha_bar[t - 1]) / (1 - s.alpha_bar[t])).sqrt()
+        x = fade * x + (s.alpha_bar[t - 1].sqrt() - fade * s.alpha_bar[t].sqrt()) * ahead
+        before = x0
+        yield x
+
+
+def _one_level_early(model, xT, rng=None, **kwargs):
+    snr = model.schedule.snr
+    yield from HEUN(_of(model, snr=torch.cat([snr[:1], snr[:1], snr[1:-1]]).clamp(max=1e8)), xT)
+
+
+def _far_slope_alone(model, xT, rng=None, **kwargs):
+    s = model.schedule
+    root, level = s.alpha_bar.sqrt(), s.snr.rsqrt()
+
+    def slope(x, t):
+        return (x - model.predict_x0(root[t] * x, torch.full((len(x),), t))) / level[t]
+
+    x = xT / root[-1]
+    yield xT
+    for t in range(s.T, 0, -1):
+        step, here = level[t - 1] - level[t], slope(x, t)
+        x = x + step * (slope(x + step * here, t - 1) if t > 1 else here)
+        yield root[t - 1] * x
+
+
+def _guided_by(formula):
+    def forward(self, xt, log_snr):
+        y = self.y.expand(len(xt))
+        return formula(self.net(xt, log_snr, y), self.net(xt, log_snr, torch.full_like(y, -1)), self.weight)
+
+    return forward
+
+
+def _classes_never_hidden(self, x, rng=None, y=None):
+    kept, self.drop_class = self.drop_class, 0.0
+    loss = LOSS(self, x, rng, y)
+    self.drop_class = kept
+    return loss
+
+
 Q_SAMPLE, COEFFICIENTS = Diffusion.q_sample, Diffusion._posterior_coefficients
 KL, LOG_PROB, VAE_SAMPLE = Gaussian.kl, Gaussian.log_prob, VAE.sample
 ANCESTRAL, DDIM, RESTORE = samplers.ancestral, samplers.ddim, fit._restore
+DPM_SOLVER, HEUN, LOSS = samplers.dpm_solver, samplers.heun, Diffusion.loss
 IMPORTANCE = metrics.log_prob_importance
 DIFFUSION_BOUND, P_REVERSE, L_BOUND = Diffusion.bound, Diffusion.p_reverse, objective.l_bound
 VAE_BOUND, GAUSSIAN_LIKELIHOOD, MIXTURE = VAE.bound, GaussianLikelihood.log_prob, Mixture.log_prob
 
-CHAIN = (test_diffusion.test_q_sample_is_the_chain_step_by_step, schedule.cosine)
+CHAIN = (test_identities.test_q_sample_is_the_chain_step_by_step,)
 UNBIASED = test_diffusion.test_l_bound_is_an_unbiased_estimate_of_the_bound_without_its_constant
-BAYES = (test_diffusion.test_q_posterior_completes_the_square,)
+BAYES = (test_identities.test_q_posterior_is_bayes,)
 MUTATIONS = {
     "variance √(1 − ᾱ)": (Diffusion, "q_sample", _q_sample(lambda s: (1 - s.alpha_bar) ** 0.25), CHAIN),
     "std 1 − ᾱ": (Diffusion, "q_sample", _q_sample(lambda s: 1 - s.alpha_bar), CHAIN),
@@ -296,10 +371,10 @@ MUTATIONS = {
         (test_vae.test_importance_weights_of_the_exact_posterior_are_constant,),
     ),
     "too much noise in DDIM": (
-        test_samplers,
+        test_identities,
         "ddim",
         _noisier_ddim,
-        (test_samplers.test_ddim_with_eta_1_is_ancestral_with_the_small_variance,),
+        (test_identities.test_ddim_with_eta_1_is_ancestral_with_the_small_variance,),
     ),
     "standard deviations added": (
         data.Mixture,
@@ -440,6 +515,116 @@ MUTATIONS = {
         "log_prob",
         _shares_forgotten,
         (test_bridge.test_evidence_of_two_states,),
+    ),
+    "DPM-Solver without its second order": (
+        test_against_diffusers,
+        "dpm_solver",
+        _first_order,
+        (test_against_diffusers.test_dpm_solver_is_its_multistep_solver, "linear", 12),
+    ),
+    "λ not halved": (
+        test_against_diffusers,
+        "dpm_solver",
+        _whole_log_snr,
+        (test_against_diffusers.test_dpm_solver_is_its_multistep_solver, "linear", 12),
+    ),
+    "λ the log of the signal alone": (
+        test_against_diffusers,
+        "dpm_solver",
+        _log_signal,
+        (test_against_diffusers.test_dpm_solver_is_its_multistep_solver, "linear", 12),
+    ),
+    "r = 1 in DPM-Solver": (
+        test_against_diffusers,
+        "dpm_solver",
+        _second_order_by_time,
+        (test_against_diffusers.test_dpm_solver_is_its_multistep_solver, "cosine", 60),
+    ),
+    "r = 1 where it shows in a proof": (
+        test_bridge,
+        "dpm_solver",
+        _second_order_by_time,
+        (test_bridge.test_the_second_step_of_dpm_solver,),
+    ),
+    "DPM-Solver of first order": (
+        samplers,
+        "dpm_solver",
+        _first_order,
+        (test_samplers.test_the_order_of_convergence, _first_order, 2),
+    ),
+    "Euler for Heun": (
+        test_against_diffusers,
+        "heun",
+        _first_order,
+        (test_against_diffusers.test_heun_is_its_heun, "linear", 12, False),
+    ),
+    "the far slope alone": (
+        test_against_diffusers,
+        "heun",
+        _far_slope_alone,
+        (test_against_diffusers.test_heun_is_its_heun, "linear", 12, False),
+    ),
+    "σ one index early": (
+        test_against_diffusers,
+        "heun",
+        _one_level_early,
+        (test_against_diffusers.test_heun_is_its_heun, "linear", 12, False),
+    ),
+    "noise at the last step of DDPM": (
+        test_against_diffusers,
+        "ancestral",
+        _noise_at_the_last_step,
+        (test_against_diffusers.test_ancestral_is_its_ddpm, "linear", 60, False, diffusion.fixed_small),
+    ),
+    "DDIM with too much noise": (
+        test_against_diffusers,
+        "ddim",
+        _all_noise_kept,
+        (test_against_diffusers.test_ddim_is_its_ddim, "linear", 12, False, 0.5),
+    ),
+    "w with the other sign": (
+        Guided,
+        "forward",
+        _guided_by(lambda given, alone, w: given - w * (given - alone)),
+        (test_guidance.test_guided_noise_is_that_of_the_leaned_density, 4),
+    ),
+    "w for 1 + w": (
+        Guided,
+        "forward",
+        _guided_by(lambda given, alone, w: alone + w * (given - alone)),
+        (test_guidance.test_guided_noise_is_that_of_the_leaned_density, 4),
+    ),
+    "no class for the class": (
+        Guided,
+        "forward",
+        _guided_by(lambda given, alone, w: alone + w * (alone - given)),
+        (test_bridge.test_the_guided_noise,),
+    ),
+    "classes never hidden": (
+        Diffusion,
+        "loss",
+        _classes_never_hidden,
+        (test_guidance.test_the_loss_hides_a_class_as_often_as_it_is_told, 0.6),
+    ),
+    "every process draws the same part": (
+        noise,
+        "_place",
+        lambda rng: (0, 1),
+        (test_identities.test_the_parts_of_a_draw_are_the_whole_draw,),
+    ),
+    "a level of its own when respaced": (
+        Schedule,
+        "respace",
+        lambda s, steps: (
+            Schedule(s.alpha_bar[torch.linspace(0, s.T - 1, steps + 1).round().long()]) if steps < s.T else s
+        ),
+        (test_identities.test_a_respaced_model_has_the_same_noise_levels,),
+    ),
+    "the KL's log left out of the bound": (
+        Gaussian,
+        "kl",
+        lambda q, other=None: KL(q, other) - 0.5 * (other.logvar - q.logvar).sum(1) if other else KL(q),
+        (test_identities.test_the_bound_touches_where_the_model_reverses_the_chain,),
     ),
 }
 

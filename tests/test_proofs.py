@@ -8,7 +8,18 @@ from itertools import pairwise
 import pytest
 import sympy as sp
 from lowerbound import proofs
-from lowerbound.proofs import chain, examples, forward, lifting, prediction, rate, reverse, small_step, vae
+from lowerbound.proofs import (
+    chain,
+    examples,
+    forward,
+    lifting,
+    prediction,
+    rate,
+    reverse,
+    sampling,
+    small_step,
+    vae,
+)
 from lowerbound.proofs.elbo import p, q, t, x, z
 from lowerbound.symbolic import KL, E, Family, Normal, RandomVariable, StepError, Unit, latex
 from lowerbound.symbolic.layout import PAGE, width
@@ -389,6 +400,45 @@ MUTATIONS |= {
     "sign of v at the end": ("v_without_signal", 2, lambda: x0),
     "a finite error of the image": ("eps_without_signal_error", 2, lambda: sp.Integer(1)),
     "no error of the image": ("v_without_signal_error", 2, lambda: sp.Integer(0)),
+    "slope not rooted": (
+        "flow_slope",
+        2,
+        lambda: (xt - sqrt(bar) * reverse.x0_net) / (1 - bar),
+    ),
+    "flow with the other sign": ("flow_of_gaussian", 4, lambda: -line("flow_of_gaussian", 4)),
+    "Euler's step from the image without its noise": ("flow_euler", 3, lambda: sqrt(bar_s) * reverse.x0_net),
+    "the near slope alone": (
+        "heun_line",
+        3,
+        lambda: line("heun_line", 3).xreplace({sampling.there: sampling.here}),
+    ),
+    "λ without its root": (
+        "dpm_first_order",
+        2,
+        lambda: line("dpm_first_order", 2).xreplace({sqrt(bar_s): bar_s}),
+    ),
+    "integral without the slope": (
+        "dpm_line",
+        2,
+        lambda: line("dpm_line", 2).xreplace({sampling.k: sp.Integer(0)}),
+    ),
+    "slope over the longer way": (
+        "dpm_second_order",
+        2,
+        lambda: line("dpm_second_order", 2).xreplace({sampling.r: 1 / sampling.r}),
+    ),
+    "first order that misses h³": (
+        "dpm_first_order_error",
+        3,
+        lambda: sampling.k * sampling.h**3 / 6,
+    ),
+    "second order that misses h²": (
+        "dpm_second_order_error",
+        3,
+        lambda: sampling.k * sampling.h**2 / 12,
+    ),
+    "guidance by w alone": ("guided_density", 4, lambda: line("guided_density", 4) - log(_p_given_class())),
+    "sign of w": ("guided_noise", 2, lambda: line("guided_noise", 2).xreplace({sampling.w: -sampling.w})),
     "splitting costs": ("split_step", 3, lambda: -line("split_step", 3)),
 }
 
@@ -396,6 +446,10 @@ MUTATIONS |= {
 def _changes(sign):
     names = lifting.bound_new, lifting.bound, lifting.gap_new, lifting.gap
     return (names[0] - names[1]) + sign * (names[2] - names[3])
+
+
+def _p_given_class():
+    return sampling.p(xt | sampling.y)
 
 
 def _off():

@@ -21,11 +21,15 @@ from tqdm.auto import tqdm
 from lowerbound import data, metrics, zoo
 from lowerbound.bound import Bound
 from lowerbound.diffusion import Diffusion
-from lowerbound.samplers import ancestral, ddim
+from lowerbound.samplers import ancestral, ddim, dpm_solver
 from lowerbound.train import environment
 from lowerbound.vae import VAE
 
-SAMPLERS: dict[str, Callable[..., Iterator[Tensor]]] = {"DDIM": ddim, "ancestral": ancestral}
+SAMPLERS: dict[str, Callable[..., Iterator[Tensor]]] = {
+    "DDIM": ddim,
+    "ancestral": ancestral,
+    "DPM-Solver++": dpm_solver,
+}
 
 
 def described(bound: Bound, dims: int) -> dict[str, float]:
@@ -132,7 +136,7 @@ def main(argv: list[str] | None = None) -> None:
             "images": 10_000,
             "bound_images": 128,
             "samples": 2000,
-            "steps": {"DDIM": [1, 2, 5, 10, 20, 50], "ancestral": [20, 50, 100]},
+            "steps": {"DDIM": [1, 2, 5, 10, 20, 50], "ancestral": [20, 50, 100], "DPM-Solver++": [5, 10, 20]},
             "sweep": [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
         }
     )

@@ -16,5 +16,6 @@ from .rate import *  # noqa: F403
 from .registry import code as code
 from .registry import derivations as derivations
 from .reverse import *  # noqa: F403
+from .sampling import *  # noqa: F403
 from .small_step import *  # noqa: F403
 from .vae import *  # noqa: F403

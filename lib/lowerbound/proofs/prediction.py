@@ -97,7 +97,7 @@ def v_to_x0() -> Derivation:
     return d.step(sqrt(alphabar) * xt - sqrt(1 - alphabar) * v, "the noise cancels")
 
 
-@derivation(chapter=4)
+@derivation(chapter=4, code="nets.UNet.forward")
 def v_to_eps() -> Derivation:
     """The noise from x_t and v, without a division."""
     d = Derivation("v_to_eps", start=eps, given={**NOISED, **TURNED})
