@@ -1,0 +1,108 @@
+"""Docstrings in plain text become reStructuredText.
+
+A docstring holds paragraphs, code, and lines such as "mean, logvar: (B, ...)" on what is passed. Only the
+name of an argument or of a field starts such a line. A name in `backticks` is a link where there is an entry.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+PACKAGE = "lowerbound"
+CODE = re.compile(r"(?<!\})`([^`]+)`")  # {role}`text` stays as it is
+SPECIAL = re.compile(r"([\\*_|`])")
+STARTS_A_LIST = re.compile(r"^(?=(\(?\w{1,4}[.)]|[-+•‣⁃]) )")
+
+
+def entry(thing: Any) -> str:
+    """The name under which the page lists a thing; "" if it is private, or not the library's."""
+    if isinstance(thing, ModuleType):
+        return thing.__name__ if thing.__name__.startswith(f"{PACKAGE}.") else ""
+    thing = getattr(thing, "fget", None) or thing
+    home, name = str(getattr(thing, "__module__", "")), getattr(thing, "__qualname__", "_")
+    if not home.startswith(f"{PACKAGE}.") or any(part.startswith(("_", "<")) for part in name.split(".")):
+        return ""
+    return ".".join([*home.split(".")[:2], name])  # a sub-package lists what its files define
+
+
+def find(name: str, *scopes: Any) -> Any:
+    """What a dotted name stands for in the first scope (a class or module) that has it, else a module."""
+    for scope in scopes:
+        for part in name.split("."):
+            scope = getattr(scope, part, None)
+        if scope is not None:
+            return scope
+    return sys.modules.get(name)
+
+
+def scopes(thing: Any) -> list[Any]:
+    """Where the docstring of a thing looks names up: itself, its class, its module, the package."""
+    if isinstance(thing, ModuleType):
+        return [thing, sys.modules[PACKAGE]]
+    thing = inspect.unwrap(getattr(thing, "fget", None) or thing)
+    module = sys.modules[thing.__module__]
+    owner = find(thing.__qualname__.rpartition(".")[0] or "-", module)
+    return [scope for scope in (thing, owner, module, sys.modules[PACKAGE]) if scope is not None]
+
+
+def inline(text: str, thing: Any, names: set[str]) -> str:
+    """Text with its characters escaped, `code` as a link to its entry or as a literal."""
+    parts = CODE.split(text)
+    for i, part in enumerate(parts):
+        target = entry(find(part, *scopes(thing))) if i % 2 and part not in names else ""
+        linked = target and target != entry(thing)
+        code = rf"\ :py:obj:`{part} <{target}>`\ " if linked else rf"\ ``{part}``\ "
+        parts[i] = code if i % 2 else SPECIAL.sub(r"\\\1", part)
+    return STARTS_A_LIST.sub(r"\\", "".join(parts))
+
+
+def sentences(block: str) -> Iterator[str]:
+    """The lines of a paragraph, joined where one goes on: indented, or in the middle of a sentence."""
+    whole = ""
+    for line in block.splitlines():
+        begins = whole.endswith((".", ";")) or re.match(r"[A-Z]|[\w=, ]+: ", line)
+        if whole and begins and not line.startswith(" "):
+            yield whole
+            whole = ""
+        whole = f"{whole} {line.strip()}".strip()
+    yield whole
+
+
+def is_code(block: str) -> bool:
+    """Whether a paragraph is Python: a session, or several lines that make a program."""
+    try:
+        return block.startswith(">>> ") or ("\n" in block and bool(ast.parse(block).body))
+    except SyntaxError:
+        return False
+
+
+def to_rst(text: str, thing: Any, names: set[str]) -> list[str]:
+    """A docstring as lines of reStructuredText; names: those that a line may be about."""
+    name = "|".join(rf"{re.escape(n)}(?:=\w+)?" for n in sorted(names)) or r"(?!)"
+    starts = rf"((?:{name})(?:, (?:{name}))*): +"
+    among = re.compile(rf"(?:^|(?<=[.;] )){starts}|(?<=\. )(?=Returns |Raises )")
+    after = re.compile(rf"(?<=\. ){starts}")  # after a sentence; "Ho 2020; beta: Higgins 2017" is none
+    out: list[str] = []
+    for block in re.split(r"\n\s*\n", inspect.cleandoc(text)):
+        if is_code(block):
+            out += ["::", "", *(f"   {line}" for line in block.splitlines()), ""]
+            continue
+        prose: list[str] = []
+        for line in sentences(block):
+            first, *rest = (among if re.match(starts, line) else after).split(line)
+            for about, told in [(None, first), *zip(rest[::2], rest[1::2], strict=True)]:
+                if about:
+                    out += [inline(" ".join(filter(None, prose)), thing, names), ""]
+                    out += [", ".join(f"``{n}``" for n in about.split(", "))]
+                    out += [f"   {inline(told.strip().rstrip(';'), thing, names)}", ""]
+                    prose = []
+                else:
+                    prose.append(told.strip())
+        out += [inline(" ".join(filter(None, prose)), thing, names), ""]
+    return out
