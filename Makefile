@@ -2,10 +2,12 @@
 # PYTHON=…     the Python that makes the environment (3.11 or newer; found by itself)
 # VENV=…       where the environment lies (.venv)
 # JOBS=…       test processes at once (2)
+# BENCH=…      where the environment of `make bench` lies (.venv-bench); PART=… ARGS=… go to `python -m bench`
 
 VENV ?= .venv
 JOBS ?= 2
 PRESET ?= ddpm-cpu
+BENCH ?= .venv-bench
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3 python,\
@@ -28,23 +30,31 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test lint unit labs pages browse execute train clean distclean
+.PHONY: help book test lint unit labs pages browse execute train bench clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-$(READY): requirements.txt pyproject.toml
-ifeq ($(strip $(PYTHON)),)
-	@echo "No Python 3.11 or newer found. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1
-else
+# $(call environment,folder,requirements file): make a folder with its packages
+define environment
+	@test -n "$(strip $(PYTHON))" || { \
+		echo "No Python 3.11 or newer found. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "$(PYTHON) is no Python 3.11 or newer. Name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "── environment in $(VENV), from requirements.txt (downloads packages the first time)"
+	@echo "── environment in $(1), from $(2) (downloads packages the first time)"
 	@$(PYTHON) -c 'import venv' 2>/dev/null || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.txt
+	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --disable-pip-version-check --progress-bar on -r $(2)
+endef
+
+$(READY): requirements.txt pyproject.toml
+	$(call environment,$(VENV),requirements.txt)
 	@touch $@
-endif
+
+$(BENCH)/.ready: bench/requirements.txt pyproject.toml
+	$(call environment,$(BENCH),bench/requirements.txt)
+	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-deps -e .
+	@touch $@
 
 book: $(READY) ## render the book into _build/html
 	@start=$$(date +%s); $(CLEAN_BUILD) && \
@@ -74,10 +84,13 @@ execute: $(READY) ## run every lab and store its outputs
 		--ExecutePreprocessor.record_timing=False $(LABS)
 
 train: $(READY) ## train a model: make train PRESET=ddpm-cpu
-	$(BIN)/python -m lowerbound.train $(PRESET)
+	$(BIN)/python -m lowerbound.train $(PRESET) $(ARGS)
+
+bench: $(BENCH)/.ready ## speed and quality beside other libraries (hours); one part: make bench PART=speed
+	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BENCH)/bin/python -m bench $(PART) $(ARGS)
 
 clean: ## remove what was built
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis build
 
-distclean: clean ## remove the environment too
-	rm -rf $(VENV)
+distclean: clean ## remove the environments too
+	rm -rf $(VENV) $(BENCH)

@@ -1,0 +1,76 @@
+"""Long runs, each in a process of its own and kept as it ends: what was done is not done again.
+
+`python -m bench.runs PART NAME SEED SETTINGS OUT` makes one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.settings import KEPT, Settings, write_json
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: the module that makes it, which of its candidates, the seed, and a word for its size."""
+
+    part: str
+    name: str
+    seed: int
+    size: str
+
+    @property
+    def path(self) -> Path:
+        """Where its outcome is kept."""
+        return KEPT / f"{self.part}-{self.name}-{self.size}-seed{self.seed}.json"
+
+
+def _make(run: Run, settings: Settings) -> None:
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    about = [run.part, run.name, str(run.seed), json.dumps(asdict(settings)), str(run.path)]
+    print(f"{run.path.stem}: started", flush=True)
+    subprocess.run([sys.executable, "-m", "bench.runs", *about], env=one_thread, check=True)
+    print(f"{run.path.stem}: done", flush=True)
+
+
+def kept(runs: list[Run], settings: Settings, fresh: bool) -> dict[Run, dict[str, Any]]:
+    """The outcome of each run; those that are missing are made, `settings.jobs` at once."""
+    if fresh:
+        for run in runs:
+            run.path.unlink(missing_ok=True)
+    with ThreadPoolExecutor(settings.jobs) as pool:
+        list(pool.map(lambda run: _make(run, settings), [run for run in runs if not run.path.exists()]))
+    return {run: json.loads(run.path.read_text(encoding="utf-8")) for run in runs}
+
+
+def means(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    """The mean over seeds of every number; what is no number is the same for all."""
+    first = outcomes[0]
+    return {
+        key: statistics.fmean(o[key] for o in outcomes) if isinstance(value, float) else value
+        for key, value in first.items()
+    }
+
+
+def main(part: str, name: str, seed: str, settings: str, out: str) -> None:
+    """Make one run, on one thread."""
+    import torch
+
+    warnings.filterwarnings("ignore")  # of torchmetrics, about its buffers
+    torch.set_num_threads(1)
+    one = importlib.import_module(f"bench.{part}").one
+    write_json(Path(out), one(name, int(seed), Settings(**json.loads(settings))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
