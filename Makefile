@@ -84,7 +84,7 @@ execute: $(READY) ## run every lab and store its outputs
 		--ExecutePreprocessor.record_timing=False $(LABS)
 
 train: $(READY) ## train a model: make train PRESET=ddpm-cpu
-	$(BIN)/python -m lowerbound.train $(PRESET) $(ARGS)
+	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.train $(PRESET) $(ARGS)
 
 bench: $(BENCH)/.ready ## speed and quality beside other libraries (hours); one part: make bench PART=speed
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BENCH)/bin/python -m bench $(PART) $(ARGS)

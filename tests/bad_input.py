@@ -6,6 +6,7 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 from urllib.error import URLError
 
 import pytest
@@ -14,6 +15,7 @@ from lowerbound import checkpoint, data, train, zoo
 from lowerbound.dense import DenseDecoder, DenseEncoder
 from lowerbound.fit import Recipe, default_loss, fit
 from lowerbound.likelihood import GaussianLikelihood
+from lowerbound.monitor import Monitor, Step
 from lowerbound.vae import VAE
 from lowerbound.zoo import Architecture
 
@@ -82,10 +84,17 @@ def loss_is_nan(folder):
         assert len(checkpoint.read(path)["losses"]) == 2
 
 
+def log_on_a_full_disk(folder):
+    with contextlib.closing(Monitor(folder, "run")) as monitor:
+        monitor.begin([])
+        monitor.file = open("/dev/full", "w")  # noqa: SIM115
+        monitor.step(Step(1, 0.5, 1e-3, 1.0, 1.0, 1.0), None)
+
+
 def raw(folder, cut=None, flip=None):
     """Files in the format of the download, but with the bundled images in them."""
     raw = folder / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
+    raw.mkdir(parents=True, exist_ok=True)
     images = data.load("fashion-mnist", "test")
     for split in ("train", "t10k"):
         for name, array in (("images-idx3", images.x[:, 0]), ("labels-idx1", images.y.to(torch.uint8))):
@@ -97,9 +106,15 @@ def raw(folder, cut=None, flip=None):
 
 
 def download(**damage):
+    """Files that would be accepted if they were not damaged."""
+
     def call(folder):
-        raw(folder, **damage)
-        data.load("fashion-mnist", "test", full=True, root=folder)
+        images = data.load("fashion-mnist", "test")
+        with mock.patch.dict(data.SHA256, {("full", "test"): data._digest(images)}):
+            raw(folder)
+            assert torch.equal(data.load("fashion-mnist", "test", full=True, root=folder).x, images.x)
+            raw(folder, **damage)
+            data.load("fashion-mnist", "test", full=True, root=folder)
 
     return call
 

@@ -24,6 +24,7 @@ from bad_input import (
     exported,
     fitted,
     flipped,
+    log_on_a_full_disk,
     loss_is_nan,
     offline,
     other,
@@ -39,6 +40,11 @@ from lowerbound import checkpoint, data, zoo
 from lowerbound.nets import UNet
 from lowerbound.parallel import Processes
 from lowerbound.zoo import Architecture
+
+
+def _wider(card: Path) -> None:
+    card.write_text(card.read_text().replace('"width": 8', '"width": 16'))
+
 
 # what is wrong: (call with a folder, type of the error, pattern of its message)
 BAD = {
@@ -69,7 +75,7 @@ BAD = {
         "Not a directory.*choose another folder",
     ),
     "--out that cannot be written": (cli("--out", under_a_file), SystemExit, "cannot be written.*--out"),
-    "loss that becomes NaN": (loss_is_nan, FloatingPointError, "loss is nan at step 2; lower lr .* or use"),
+    "loss that becomes NaN": (loss_is_nan, FloatingPointError, "loss is nan at step 2; start afresh .* lower lr"),
     "NaN in the data": (
         lambda _: fitted(with_row(POINTS, 3, math.nan)),
         ValueError,
@@ -150,6 +156,34 @@ BAD = {
         lambda _: fitted(processes=Processes(0, 3)),
         ValueError,
         r"4 cannot be shared by 3 processes; choose a multiple of 3 \(--batch\)",
+    ),
+    "disk full when the log is written": (
+        log_on_a_full_disk,
+        OSError,
+        r"run\.csv cannot be written \(No space left.*free space in",
+    ),
+    "checkpoint: a folder": (
+        lambda f: ((f / "run.checkpoint").mkdir(), fitted(checkpoint=f / "run.checkpoint")),
+        OSError,
+        r"cannot be read \(Is a directory\); make it readable",
+    ),
+    "--classes for a VAE": (
+        cli("--classes", "10"),
+        SystemExit,
+        "classes must be 0 or more, and 0 unless the model is a ddpm, got 10",
+    ),
+    "--width 7": (cli("--width", "7"), SystemExit, "width must be even and at least 2, got 7"),
+    "--latents 0": (cli("--latents", "0"), SystemExit, "latents must be at least 1, got 0"),
+    "--beta nan": (cli("--beta", "nan"), SystemExit, "beta must be 0 or more, got nan"),
+    "card: of something else": (
+        exported(lambda f: (f / "tiny.json").write_text("{}")),
+        ValueError,
+        "its card",
+    ),
+    "card: with another width": (
+        exported(lambda f: _wider(f / "tiny.json")),
+        ValueError,
+        "is not the file its card describes; reinstall",
     ),
     "download: a byte flipped": (
         download(flip=-1),

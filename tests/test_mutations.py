@@ -106,9 +106,9 @@ def _noised_by_std(self, alpha_bar):
     return Mixture(math.sqrt(alpha_bar) * self.means, std, self.weights)
 
 
-def _restore_without_noise(path, state, recipe, rng):
+def _restore_without_noise(saved, path, state, run, rng):
     kept = rng.get_state()
-    losses = RESTORE(path, state, recipe, rng)
+    losses = RESTORE(saved, path, state, run, rng)
     rng.set_state(kept)
     return losses
 

@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -146,10 +147,14 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, capsys):
     images = data.load("fashion-mnist", "train").x
     model = zoo.build(Architecture("ddpm", width=8, T=4, schedule="cosine"))
     recipe = Recipe(steps=3, batch=16, warmup=5)
-    fit(model, images, recipe, checkpoint=tmp_path / "ddpm-smoke.checkpoint", every=3, progress=False)
+    settings = asdict(Architecture("ddpm", width=8, T=4))
+    path = tmp_path / "ddpm-smoke.checkpoint"
+    fit(model, images, recipe, checkpoint=path, settings=settings, every=3, progress=False)
     with pytest.raises(SystemExit):
         _train(tmp_path, "ddpm-smoke", "--schedule", "linear", "--resume")
-    assert "belongs to a run with other settings (" in capsys.readouterr().err
+    assert (
+        "belongs to a run with other settings (schedule: cosine then, linear now)" in capsys.readouterr().err
+    )
 
 
 def test_an_unknown_preset_lists_the_presets(capsys):
@@ -159,10 +164,18 @@ def test_an_unknown_preset_lists_the_presets(capsys):
     assert all(preset in message for preset in train.PRESETS)
 
 
-def test_every_preset_builds_and_the_pairs_share_their_budget():
+def test_every_preset_builds_and_has_steps_left_after_its_warm_up():
     for architecture, recipe in train.PRESETS.values():
         assert zoo.parameters(zoo.build(architecture)) > 1000
         assert recipe.warmup < recipe.steps
+
+
+def test_the_commit_is_that_of_the_package_or_none(tmp_path, monkeypatch):
+    assert len(train.environment()["commit"].split()[0]) == 40
+    monkeypatch.setattr(train, "__file__", str(tmp_path / "train.py"))
+    assert train.environment()["commit"] == "not a checkout"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert train.environment()["commit"] == "no git here"
 
 
 def test_the_environment_is_named():

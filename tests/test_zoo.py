@@ -88,16 +88,16 @@ def test_an_unknown_name_lists_the_names_there_are(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "message"),
+    ("words", "message"),
     [
-        (Architecture("gan"), "'vae', 'ddpm' or 'classifier'"),
-        (Architecture("ddpm", schedule="quadratic"), "linear, cosine"),
-        (Architecture("ddpm", objective="hinge"), "simple, bound"),
+        ({"model": "gan"}, "'vae', 'ddpm' or 'classifier'"),
+        ({"model": "ddpm", "schedule": "quadratic"}, "linear, cosine"),
+        ({"model": "ddpm", "objective": "hinge"}, "simple, bound"),
     ],
 )
-def test_an_unknown_word_is_refused_with_the_known_ones(architecture, message):
+def test_an_unknown_word_is_refused_with_the_known_ones(words, message):
     with pytest.raises(ValueError, match=message):
-        zoo.build(architecture)
+        Architecture(**words)
 
 
 @pytest.mark.parametrize("name", zoo.names())

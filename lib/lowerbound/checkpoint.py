@@ -48,19 +48,20 @@ def unwritable(path: Path, error: OSError) -> OSError:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the new name itself on the disk, where the system lets a folder be opened."""
+    """Put the new name itself on the disk, where the file system lets a folder be synced."""
     if hasattr(os, "O_DIRECTORY"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
-def write(path: Path, content: dict[str, Any]) -> None:
+def write(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint: tensors, numbers, strings, lists and dicts. Raises OSError as `atomically`."""
     buffer = io.BytesIO()  # torch.save on a full disk raises no OSError; a plain write does
-    torch.save(content, buffer)
+    torch.save(state, buffer)
     with atomically(path) as file:
         file.write(buffer.getbuffer())
 
@@ -68,17 +69,33 @@ def write(path: Path, content: dict[str, Any]) -> None:
 def read(path: Path) -> dict[str, Any]:
     """What `write` wrote, on the CPU.
 
-    Raises ValueError, with the remedy, for a file that is truncated, damaged or no checkpoint.
+    Raises ValueError, with the remedy, for a file that is truncated, damaged or no checkpoint, OSError for
+    one that cannot be read.
     """
+    return parse(content(path), path)
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a checkpoint. Raises OSError, with the remedy, if it cannot be read."""
     try:
-        content = path.read_bytes()
-        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        return path.read_bytes()
+    except OSError as error:
+        remedy = "make it readable, or choose another folder (--out)"
+        raise OSError(error.errno, f"{path} cannot be read ({error.strerror}); {remedy}") from error
+
+
+def parse(whole: bytes, path: Path) -> dict[str, Any]:
+    """What the bytes of the checkpoint at `path` hold. Raises ValueError as `read`."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(whole)) as parts:
             damaged = parts.testzip()  # torch.load does not look at the checksums
         if damaged is not None:
             raise ValueError(f"{damaged} fails its checksum")
-        saved = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+        saved = torch.load(io.BytesIO(whole), weights_only=True, map_location="cpu")
         if not isinstance(saved, dict):
             raise ValueError(f"it holds a {type(saved).__name__}")
+    except MemoryError:
+        raise
     except Exception as error:  # what a damaged file raises depends on where it is damaged
         reason = " ".join(str(error).split())[:80] or type(error).__name__
         raise ValueError(

@@ -156,7 +156,7 @@ def _full(split: str, folder: Path) -> Images:
         raise ConnectionError(
             f"Fashion-MNIST is not in {folder} and could not be fetched ({' '.join(str(error).split())}). "
             f"Connect once, or unpack its four files into {folder}/FashionMNIST/raw, or take the bundled "
-            "subset: load(..., full=False)."
+            "subset: load(..., full=False), or --subset."
         ) from error
     return Images(files.data[:, None], files.targets.long())
 

@@ -220,7 +220,7 @@ class Diffusion(nn.Module):
 
         def cost(width: float) -> float:
             self.log_width.fill_(width)
-            return -float(self.last_step(x0_hat).log_prob(x).double().mean())
+            return -float(self.last_step(x0_hat).log_prob(x).cpu().double().mean())
 
         self.log_width.fill_(min(torch.linspace(-5, 2, 141).tolist(), key=cost))
         return self

@@ -103,11 +103,11 @@ def fit(
         "scaler": scaler,
     }
     run = {**asdict(recipe), **(settings or {}), "data": _fingerprint(x, y), "device": device.type}
-    saved = None
-    if checkpoint is not None and processes.chief and checkpoint.exists():
-        saved = {**checkpoints.read(checkpoint), "path": str(checkpoint)}
-    if (saved := processes.broadcast(saved)) is not None:
-        losses = _restore(saved, state, run, rng)
+    if checkpoint is not None:
+        there = processes.chief and checkpoint.exists()
+        content = processes.broadcast(checkpoints.content(checkpoint) if there else None, device)
+        if content is not None:
+            losses = _restore(checkpoints.parse(content, checkpoint), checkpoint, state, run, rng)
     watch = monitor if processes.chief else None
     if watch is not None:
         watch.begin(losses)
@@ -141,6 +141,8 @@ def fit(
             decay = min(recipe.ema, (1 + step) / (10 + step))  # short memory while the weights move fast
             with torch.no_grad():
                 torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+                for kept, newest in zip(average.buffers(), model.buffers(), strict=True):
+                    kept.copy_(newest)
             losses.append(mean)
             now = time.monotonic()
             losses.seconds, losses.cpu_seconds = now - began[0], time.process_time() - began[1]
@@ -196,7 +198,7 @@ def _rows(n: int, step: int, recipe: Recipe) -> Tensor:
 
 
 def _check_step(loss: float, norm: float, step: int, recipe: Recipe, scaler: torch.amp.GradScaler) -> None:
-    remedy = f"at step {step}; lower lr (now {recipe.lr}) or use float32"
+    remedy = f"at step {step}; start afresh (--name) with a lower lr (now {recipe.lr}) or in float32"
     if not math.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss} {remedy}")
     if not math.isfinite(norm) and not (scaler.is_enabled() and scaler.get_scale() > 1):
@@ -220,10 +222,10 @@ def _write(
 
 
 def _restore(
-    saved: dict[str, Any], state: dict[str, Any], run: dict[str, Any], rng: torch.Generator
+    saved: dict[str, Any], path: Path, state: dict[str, Any], run: dict[str, Any], rng: torch.Generator
 ) -> Losses:
     """Put a saved state into the parts of `state` and the generator. Raises ValueError for another run's."""
-    path, then = Path(saved["path"]), saved.get("run")
+    then = saved.get("run")
     if not isinstance(then, dict):
         raise ValueError(f"{path} is no checkpoint of this library; {checkpoints.start_afresh(path)}")
     other = [key for key in run if then.get(key) != run[key]]

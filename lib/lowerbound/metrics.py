@@ -26,7 +26,7 @@ def bits_per_dim(
     dims = x[0].numel()
     values = torch.cat(
         [
-            model.bound(data.to_unit(part).to(device), rng).bits_per_dim(dims).double().cpu()
+            model.bound(data.to_unit(part).to(device), rng).bits_per_dim(dims).cpu().double()
             for part in torch.split(x, batch)
         ]
     )

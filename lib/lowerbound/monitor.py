@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, TextIO
@@ -67,8 +68,8 @@ class Monitor:
         header = [field.name for field in fields(Step)]
         kept: dict[str, list[str]] = {}
         if losses and self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8", errors="replace") as file:
-                kept = {row[0]: row for row in csv.reader(file) if len(row) == len(header)}
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            kept = {row[0]: row for line in lines if len(row := line.split(",")) == len(header)}
         text = io.StringIO(newline="")
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(header)
@@ -98,17 +99,22 @@ class Monitor:
 
     def sync(self) -> None:
         """Put what is written on the disk: before a checkpoint, so that no row before it is lost."""
-        if self.file is not None:
-            os.fsync(self.file.fileno())
-        if self.writer is not None:
-            self.writer.flush()
+        try:
+            if self.file is not None:
+                self.file.flush()
+                os.fsync(self.file.fileno())
+            if self.writer is not None:
+                self.writer.flush()
+        except OSError as error:
+            raise unwritable(self.path, error) from error
 
     def close(self) -> None:
-        """Close the files."""
-        for file in (self.file, self.writer):
+        """Close the files. What could not be written was said by `step` or `sync`."""
+        files, self.file, self.writer = (self.file, self.writer), None, None
+        for file in files:
             if file is not None:
-                file.close()
-        self.file = self.writer = None
+                with suppress(OSError):
+                    file.close()
 
 
 @torch.no_grad()

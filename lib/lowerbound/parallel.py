@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -83,13 +82,19 @@ class Processes:
         total, common, count = torch.cat([both[:1], norm[None], both[1:]]).tolist()
         return total / self.size, common, count > 0
 
-    def broadcast(self, value: Any) -> Any:
-        """What the chief has, for all: machines need not share a disk."""
+    def broadcast(self, content: bytes | None, device: torch.device) -> bytes | None:
+        """The bytes that the chief has, for all: machines need not share a disk. None if it has none."""
         if self.size == 1:
-            return value
-        values = [value]
-        dist.broadcast_object_list(values)
-        return values[0]
+            return content
+        length = torch.tensor([-1 if content is None else len(content)], device=device)
+        dist.broadcast(length, 0)
+        if int(length) < 0:
+            return None
+        whole = torch.empty(int(length), dtype=torch.uint8, device=device)
+        if content is not None:
+            whole.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
+        dist.broadcast(whole, 0)
+        return whole.cpu().numpy().tobytes()
 
     @contextmanager
     def chief_first(self) -> Iterator[None]:
@@ -145,9 +150,12 @@ def local_device(name: str) -> torch.device:
             device = torch.device("cuda", local)
         if (device.index or 0) >= there:
             raise ValueError(
-                f"{device} is not among the {there} CUDA devices here; start no more than {there} processes"
+                f"{device} is not among the {there} CUDA devices here; "
+                f"start no more than {there} processes, or use --device cpu"
             )
         torch.cuda.set_device(device)
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"there is no device {name!r}; use cpu, cuda or mps")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ValueError("there is no Apple GPU for 'mps'; use --device cpu")
     return device

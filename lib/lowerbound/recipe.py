@@ -59,6 +59,8 @@ def resolve(precision: str, device: torch.device) -> str:
     bfloat16 on CUDA from capability 8 (Ampere) and on a CPU with AVX512-BF16; float16 on older CUDA, whose
     tensor cores know no bfloat16; float32 elsewhere.
     """
+    if precision == "float16" and device.type == "mps":
+        raise ValueError("float16 is not trained on an Apple GPU; use --precision float32")
     if precision != "auto":
         return precision
     if device.type == "cuda":

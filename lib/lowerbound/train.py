@@ -26,6 +26,7 @@ from lowerbound.zoo import Architecture
 
 UNDERSTOOD = (ValueError, OSError, FloatingPointError, ModuleNotFoundError)  # told in a line, not a traceback
 
+CPU = torch.device("cpu")
 KNOWN = {
     "schedule": ", ".join(zoo.SCHEDULES),
     "objective": ", ".join(zoo.OBJECTIVES),
@@ -59,16 +60,29 @@ class Run:
         return self.out / f"{self.name}.checkpoint"
 
 
-def environment() -> dict[str, str]:
-    """What a number was made with: commit of the checkout, torch, processor, accelerator, threads."""
-    here = Path(__file__).parent
-    git = subprocess.run(["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True)
+def environment(device: torch.device = CPU) -> dict[str, str]:
+    """What a number was made with: commit, whether the code differs from it, torch, hardware, threads."""
     return {
-        "commit": git.stdout.strip() or "not a checkout",
+        "commit": _commit(),
         "torch": torch.__version__.split("+")[0],
-        "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        "hardware": torch.cuda.get_device_name() if device.type == "cuda" else _processor(),
         "threads": str(torch.get_num_threads()),
     }
+
+
+def _commit() -> str:
+    here = Path(__file__)
+
+    def git(*command: str) -> str:
+        call = ["git", "-C", str(here.parent), *command]
+        return subprocess.run(call, capture_output=True, text=True).stdout.strip()
+
+    try:
+        if not git("ls-files", here.name):  # installed somewhere inside another repository
+            return "not a checkout"
+        return git("rev-parse", "HEAD") + (" with changes" if git("status", "--porcelain", "--", ".") else "")
+    except OSError:
+        return "no git here"
 
 
 def _processor() -> str:
@@ -82,7 +96,7 @@ def run(
     what: Run, device: torch.device, processes: Processes = ALONE, say: Callable[[str], None] = print
 ) -> None:
     """Train one model, or go on with it, and export it with its card. KeyboardInterrupt once it is saved."""
-    architecture, made_with = what.architecture, environment()
+    architecture, made_with = what.architecture, environment(device)
     recipe = replace(what.recipe, precision=resolve(what.recipe.precision, device))
     if processes.chief:
         _refuse_or_announce(what, say)
@@ -212,7 +226,9 @@ def main(argv: list[str] | None = None) -> None:
             print(f"stopped; go on with: {_again(argv)}", file=sys.stderr)
         raise SystemExit(130) from None
     except UNDERSTOOD as error:
-        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        said = str(error)
+        if isinstance(error, OSError) and error.strerror and not error.filename:
+            said = error.strerror  # without "[Errno 28]"
         print(f"lowerbound.train: error: {' '.join(said.split())}", file=sys.stderr)
         raise SystemExit(1) from None
 

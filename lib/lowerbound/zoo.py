@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -38,6 +39,8 @@ class Architecture:
 
     model: "vae", "ddpm" or "classifier"; width: channels at 14×14
     latents, beta: of a VAE; T, schedule, objective, classes: of a DDPM (classes = 0 hides them from it)
+
+    Raises ValueError for a number out of range or a name that is not known.
     """
 
     model: str
@@ -49,19 +52,32 @@ class Architecture:
     objective: str = "simple"
     classes: int = 0
 
+    def __post_init__(self) -> None:
+        rules = {
+            "model": (self.model in ("vae", "ddpm", "classifier"), "'vae', 'ddpm' or 'classifier'"),
+            "width": (self.width >= 2 and self.width % 2 == 0, "even and at least 2"),
+            "latents": (self.latents >= 1, "at least 1"),
+            "beta": (0 <= self.beta < math.inf, "0 or more"),
+            "T": (self.T >= 1, "at least 1"),
+            "schedule": (self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
+            "objective": (self.objective in OBJECTIVES, f"one of {', '.join(OBJECTIVES)}"),
+            "classes": (
+                self.classes >= 0 and (self.model == "ddpm" or self.classes == 0),
+                "0 or more, and 0 unless the model is a ddpm",
+            ),
+        }
+        for name, (right, rule) in rules.items():
+            if not right:
+                raise ValueError(f"{name} must be {rule}, got {getattr(self, name)!r}")
+
 
 def build(architecture: Architecture) -> nn.Module:
-    """A new model with random weights. Raises ValueError for a name that is not known."""
+    """A new model with random weights."""
     a = architecture
     if a.model == "vae":
         return VAE(Encoder(a.latents, a.width), Decoder(a.latents, a.width), beta=a.beta)
     if a.model == "classifier":
         return Classifier(a.width)
-    if a.model != "ddpm":
-        raise ValueError(f"model must be 'vae', 'ddpm' or 'classifier', got {a.model!r}")
-    for value, known in ((a.schedule, SCHEDULES), (a.objective, OBJECTIVES)):
-        if value not in known:
-            raise ValueError(f"{value!r} is not one of {', '.join(known)}")
     net = UNet(width=a.width, classes=a.classes)
     return Diffusion(net, SCHEDULES[a.schedule](a.T), objective=OBJECTIVES[a.objective])
 
@@ -101,10 +117,13 @@ def load(name: str, folder: Path | None = None, device: str | torch.device = "cp
     """
     about = card(name, folder)
     path = (folder or _assets()) / f"{name}.safetensors"
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != about["weights"]["sha256"]:
-        raise ValueError(f"{path} is not the file its card describes; {REPLACE}")
-    model = build(Architecture(**about["architecture"]))
-    model.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    try:
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != about["weights"]["sha256"]:
+            raise ValueError("the checksum differs")
+        model = build(Architecture(**about["architecture"]))
+        model.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{path} is not the file its card describes; {REPLACE}") from error
     return model.to(device).eval()
 
 
