@@ -75,7 +75,11 @@ BAD = {
         "Not a directory.*choose another folder",
     ),
     "--out that cannot be written": (cli("--out", under_a_file), SystemExit, "cannot be written.*--out"),
-    "loss that becomes NaN": (loss_is_nan, FloatingPointError, "loss is nan at step 2; start afresh .* lower lr"),
+    "loss that becomes NaN": (
+        loss_is_nan,
+        FloatingPointError,
+        "loss is nan at step 2; start afresh .* lower lr",
+    ),
     "NaN in the data": (
         lambda _: fitted(with_row(POINTS, 3, math.nan)),
         ValueError,

@@ -96,7 +96,9 @@ def test_auto_is_what_the_device_is_fast_at(monkeypatch, device, capability, cpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_gradient_that_is_not_finite_stops_the_run_before_it_reaches_the_weights(precision):
     model = _model()
-    with pytest.raises(FloatingPointError, match=r"gradient's norm is .* at step 0; start afresh .* lower lr"):
+    with pytest.raises(
+        FloatingPointError, match=r"gradient's norm is .* at step 0; start afresh .* lower lr"
+    ):
         _fit(
             replace(RECIPE, precision=precision),
             model=model,
