@@ -109,7 +109,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoint(tmp_p
         calls.append(1)
         return default_loss(model, x, y, rng) + (bad if len(calls) == 9 else 0.0)
 
-    with pytest.raises(FloatingPointError, match="at step 8; start afresh .* lower lr"):
+    with pytest.raises(FloatingPointError, match=r"at step 8; start afresh .* lower lr"):
         _fit(loss=loss, checkpoint=path, every=4)
     assert len(checkpoint.read(path)["losses"]) == 8
 
