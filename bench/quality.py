@@ -65,7 +65,6 @@ class Candidate:
 CANDIDATES = {
     "diffusers_bfloat16": Candidate("diffusers", "bfloat16", lr=3e-3),
     "diffusers_bfloat16_low": Candidate("diffusers", "bfloat16", lr=1e-3),
-    "diffusers_float32": Candidate("diffusers", "float32", lr=3e-3),
     "lowerbound": Candidate("lowerbound", "bfloat16", lr=3e-3),
 }
 
