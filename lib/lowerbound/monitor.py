@@ -12,7 +12,6 @@ from typing import Any, TextIO
 
 import torch
 from torch import Tensor
-from torchvision.utils import save_image
 
 from lowerbound.checkpoint import atomically, unwritable
 from lowerbound.samplers import ddim
@@ -93,6 +92,8 @@ class Monitor:
             for name, value in zip(fields(Step)[1:5], astuple(done)[1:5], strict=True):
                 self.writer.add_scalar(name.name, value, done.step)
         if self.grid and done.step % self.grid == 0 and hasattr(average, "sample"):
+            from torchvision.utils import save_image
+
             with atomically(self.samples / f"{done.step:06d}.png") as file:
                 images = samples(average, self.classes)
                 save_image(images, file, nrow=COLUMNS, normalize=True, value_range=(-1, 1), format="png")
