@@ -22,7 +22,7 @@ from lowerbound.train import PRESETS
 from torch import Tensor, nn
 
 from bench.peers import Diffusers, T
-from bench.runs import Run, kept, means
+from bench.runs import means
 from bench.settings import Settings
 from bench.training import Plan, train
 
@@ -122,12 +122,10 @@ def one(name: str, seed: int, settings: Settings) -> dict[str, Any]:
 def measure(settings: Settings, fresh: bool) -> dict[str, Any]:
     """Every candidate with every seed, several at once, one thread each."""
     size = f"{settings.seconds:g}s-{settings.bound_images}-{settings.drawn}"
-    runs = [Run("quality", name, seed, size) for name in CANDIDATES for seed in range(settings.seeds)]
-    outcomes = kept(runs, settings, fresh)
     return {
         "seconds": settings.seconds,
         "seeds": settings.seeds,
         "test_images": settings.bound_images,
         "samples": settings.drawn,
-        "models": {name: means([outcomes[run] for run in runs if run.name == name]) for name in CANDIDATES},
+        "models": means("quality", list(CANDIDATES), size, settings, fresh),
     }

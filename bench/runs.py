@@ -53,13 +53,23 @@ def kept(runs: list[Run], settings: Settings, fresh: bool) -> dict[Run, dict[str
     return {run: json.loads(run.path.read_text(encoding="utf-8")) for run in runs}
 
 
-def means(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
-    """The mean over seeds of every number; what is no number is the same for all."""
-    first = outcomes[0]
-    return {
-        key: statistics.fmean(o[key] for o in outcomes) if isinstance(value, float) else value
-        for key, value in first.items()
-    }
+def means(
+    part: str, names: list[str], size: str, settings: Settings, fresh: bool
+) -> dict[str, dict[str, Any]]:
+    """What the candidates of a part come to: the mean over seeds of every number."""
+    runs = {name: [Run(part, name, seed, size) for seed in range(settings.seeds)] for name in names}
+    outcomes = kept([run for of_one in runs.values() for run in of_one], settings, fresh)
+    return {name: _mean([outcomes[run] for run in of_one]) for name, of_one in runs.items()}
+
+
+def _mean(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    def over(key: str, first: Any) -> Any:
+        if isinstance(first, str):
+            return first  # the same for all seeds
+        mean = statistics.fmean(outcome[key] for outcome in outcomes)
+        return round(mean) if isinstance(first, int) else mean
+
+    return {key: over(key, first) for key, first in outcomes[0].items()}
 
 
 def main(part: str, name: str, seed: str, settings: str, out: str) -> None:

@@ -19,7 +19,7 @@ from lowerbound.likelihood import DiscretisedGaussian
 from lowerbound.train import PRESETS
 from torch import Tensor, nn
 
-from bench.runs import Run, kept, means
+from bench.runs import means
 from bench.settings import Settings
 from bench.training import Plan, train
 
@@ -114,13 +114,11 @@ def one(name: str, seed: int, settings: Settings) -> dict[str, Any]:
 def measure(settings: Settings, fresh: bool) -> dict[str, Any]:
     """Every candidate with every seed, several at once, one thread each."""
     size = f"{settings.vae_seconds:g}s-{settings.test_images}"
-    runs = [Run("vae", name, seed, size) for name in CANDIDATES for seed in range(settings.seeds)]
-    outcomes = kept(runs, settings, fresh)
     return {
         "seconds": settings.vae_seconds,
         "seeds": settings.seeds,
         "test_images": settings.test_images,
         "latents": LATENTS,
         "beta": BETA,
-        "models": {name: means([outcomes[run] for run in runs if run.name == name]) for name in CANDIDATES},
+        "models": means("vae", list(CANDIDATES), size, settings, fresh),
     }
