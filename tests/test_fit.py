@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lowerbound import checkpoint, data
+from lowerbound import augment, checkpoint, data
 from lowerbound.dense import DenseDecoder, DenseEncoder
 from lowerbound.fit import Recipe, _rows, classifier_loss, default_loss, fit
 from lowerbound.likelihood import GaussianLikelihood
@@ -184,19 +184,33 @@ def test_uint8_images_are_scaled_batch_by_batch():
     assert torch.equal(y, images.y[rows])
 
 
-def test_the_classifiers_loss_moves_and_mirrors_images_but_keeps_their_content():
+def test_the_classifiers_loss_moves_and_mirrors_each_image_by_itself_and_by_two_pixels_at_most():
     torch.manual_seed(0)
     classifier = Classifier(8)
     seen = []
     classifier.loss = lambda x, y: (
         seen.append(x) or nn.functional.cross_entropy(classifier(x), y, reduction="none")
     )
-    x = data.to_unit(data.load("fashion-mnist", "test").x[:4])
-    for seed in range(6):
-        assert torch.isfinite(classifier_loss(classifier, x, torch.arange(4), generator(seed)))
-    for moved in seen:
-        assert torch.equal(moved.flatten(1).sort(1).values, x.flatten(1).sort(1).values)
-    assert len({tuple(moved[0].flatten().tolist()) for moved in seen}) > 3
+    one = torch.full((28, 28), -1.0)
+    one[4:9, 3:20] = torch.linspace(0, 1, 5 * 17).view(5, 17)  # far enough from every edge to stay whole
+    x = one.expand(64, 1, 28, 28)
+    assert torch.isfinite(classifier_loss(classifier, x, torch.zeros(64, dtype=torch.int64), generator(0)))
+    allowed = {
+        tuple(image.roll((dy, dx), (0, 1)).flatten().tolist())
+        for image in (one, one.flip(1))
+        for dy in range(-2, 3)
+        for dx in range(-2, 3)
+    }
+    moved = {tuple(image.flatten().tolist()) for image in seen[0]}
+    assert moved <= allowed and len(moved) > 20
+
+
+def test_what_an_image_is_moved_by_is_black_and_a_negative_distance_is_refused():
+    bright = augment.moved(torch.ones(32, 1, 28, 28), generator(0), by=3, mirror=False)
+    assert set(bright.unique().tolist()) == {-1.0, 1.0}
+    assert torch.equal(augment.moved(bright, by=0, mirror=False), bright)
+    with pytest.raises(ValueError, match="0 pixels or more"):
+        augment.moved(bright, by=-1)
 
 
 def test_fit_leaves_the_global_generator_alone():

@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 
 from lowerbound import checkpoint as checkpoints
 from lowerbound import data
+from lowerbound.augment import moved
 from lowerbound.monitor import Monitor, Step
 from lowerbound.parallel import ALONE, Loss, Processes
 from lowerbound.recipe import Recipe, resolve
@@ -48,11 +49,8 @@ def default_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) 
 
 
 def classifier_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
-    """Cross-entropy in nats of images x (B, 1, 28, 28), moved by two pixels at most or mirrored; y (B,)."""
-    if torch.rand((), generator=rng, device=x.device) < 0.5:
-        x = x.flip(3)
-    dy, dx = torch.randint(-2, 3, (2,), generator=rng, device=x.device).tolist()
-    loss: Tensor = model.loss(x.roll((dy, dx), (2, 3)), y).mean()
+    """Cross-entropy in nats of images x (B, 1, 28, 28) with classes y (B,), each image moved a little."""
+    loss: Tensor = model.loss(moved(x, rng), y).mean()
     return loss
 
 

@@ -10,7 +10,7 @@ from lowerbound.recipe import Recipe
 from lowerbound.zoo import Architecture
 
 SMOKE = Recipe(steps=20, warmup=5)
-VAE, DDPM, CLASSIFIER = Architecture("vae"), Architecture("ddpm"), Architecture("classifier", width=32)
+VAE, DDPM, CLASSIFIER = Architecture("vae"), Architecture("ddpm"), Architecture("classifier", width=48)
 DDPM_CLASSES = Architecture("ddpm", classes=10)
 LONG = Recipe(steps=9_000, lr=3e-3, warmup=500, precision="auto")
 LONGER = Recipe(steps=20_000, batch=256, lr=3e-3, warmup=500, ema=0.9995, precision="auto")
@@ -23,7 +23,7 @@ PRESETS: dict[str, tuple[Architecture, Recipe]] = {
     "vae-cpu": (VAE, Recipe(steps=7_000, precision="auto")),
     "ddpm-cpu": (DDPM, LONG),
     "ddpm-classes-cpu": (DDPM_CLASSES, LONG),
-    "classifier-cpu": (CLASSIFIER, Recipe(steps=7_000, precision="auto")),
+    "classifier-cpu": (CLASSIFIER, Recipe(steps=6_000, batch=128, lr=3e-3, warmup=500, precision="auto")),
     "vae-gpu": (VAE, Recipe(steps=20_000, batch=256, precision="auto")),
     "ddpm-gpu": (DDPM, LONGER),
     "ddpm-classes-gpu": (DDPM_CLASSES, LONGER),
