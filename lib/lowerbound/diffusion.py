@@ -86,6 +86,10 @@ class Diffusion(nn.Module):
         """The same network over `steps` of the T noise levels; its log_width is a copy."""
         return self._of(self.net, self.schedule.respace(steps))
 
+    def laddered(self, schedule: Schedule) -> Diffusion:
+        """The same network over other noise levels; its log_width is a copy."""
+        return self._of(self.net, schedule)
+
     def guided(self, y: Int[Tensor, "*batch"], weight: float = 1.0) -> Diffusion:
         """The model of x given the class y, () or (B,); with weight > 0, beyond it. For samples and bounds.
 
@@ -193,16 +197,19 @@ class Diffusion(nn.Module):
         Raises ValueError unless x is float, and in [−1, 1] where the model clips.
         """
         _check_x(x, self.clip)
-        alpha_bar, T = self.schedule.alpha_bar, self.schedule.T
-        ones = torch.ones(len(x), dtype=torch.int64, device=x.device)
+        T, ones = self.schedule.T, torch.ones(len(x), dtype=torch.int64, device=x.device)
         rates = []
         for t in trange(2, T + 1, desc="bound", disable=not progress, leave=False):
             xt = self._draw(x, t * ones, rng)
             rates.append(self.q_posterior(x, xt, t * ones).kl(self.p_reverse(xt, t * ones)))
-        last = Gaussian(float(alpha_bar[T].sqrt()) * x, torch.log1p(-alpha_bar[T]).to(x))
-        rates.append(last.kl())  # L_T
+        rates.append(self.prior(x).kl())  # L_T
         x0_hat = self.predict_x0(self._draw(x, ones, rng), ones)
         return Bound(distortion=-self.last_step(x0_hat).log_prob(x), rates=torch.stack(rates, 1))
+
+    def prior(self, x0: Float[Tensor, "B *dims"]) -> Gaussian:
+        """q(x_T | x_0), whose KL to N(0, I) is L_T. x0 (B, ...) -> Gaussian (B, ...)."""
+        last = self.schedule.alpha_bar[-1]
+        return Gaussian(float(last.sqrt()) * x0, torch.log1p(-last).to(x0))
 
     def _draw(
         self, x0: Float[Tensor, "B *dims"], t: Int[Tensor, " B"], rng: torch.Generator | None
@@ -216,7 +223,11 @@ class Diffusion(nn.Module):
         Needed after training with `l_simple` and after `respaced`; returns self.
         """
         ones = torch.ones(len(x), dtype=torch.int64, device=x.device)
-        x0_hat = self.predict_x0(self._draw(x, ones, rng), ones)
+        return self.fit_width(self.predict_x0(self._draw(x, ones, rng), ones), x)
+
+    @torch.no_grad()
+    def fit_width(self, x0_hat: Float[Tensor, "B *dims"], x: Float[Tensor, "B *dims"]) -> Diffusion:
+        """`fit_last_step` for guesses x̂_0(x_1) (B, ...) of x (B, ...) that are there already."""
 
         def cost(width: float) -> float:
             self.log_width.fill_(width)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -69,51 +68,82 @@ def accuracy(classifier: nn.Module, images: data.Images, batch: int = 500) -> fl
     return right / len(images.y)
 
 
-class _Features(nn.Module):
-    """Wraps a classifier the way torchmetrics wants its feature extractor: uint8 in, features out."""
+class _Given(nn.Module):
+    """Features in the place of images, the way torchmetrics wants its feature extractor."""
 
-    def __init__(self, classifier: Any) -> None:
+    def __init__(self, num_features: int) -> None:
         super().__init__()
-        self.classifier = deepcopy(classifier)  # a metric's set_dtype would change the caller's own
-        self.num_features = int(classifier.num_features)
+        self.num_features = num_features
 
     def forward(self, x: Tensor) -> Tensor:
-        dtype = next(self.classifier.parameters()).dtype
-        features: Tensor = self.classifier.features(data.to_unit(x).to(dtype))
-        return features.double()
+        return x
 
 
-def distances(
-    classifier: nn.Module,
-    real: UInt8[Tensor, "N 1 H W"],
-    fake: UInt8[Tensor, "M 1 H W"],
-    batch: int = 500,
-    seed: int = 0,
+def feature_distances(
+    real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], seed: int = 0
 ) -> dict[str, float]:
-    """Fréchet and kernel distance between uint8 images real (N, 1, H, W) and fake (M, 1, H, W).
+    """Fréchet and kernel distance between features real (N, F) and fake (M, F).
 
-    Both are computed by torchmetrics over the classifier's features: Heusel et al. 2017 (FID) and
-    Bińkowski et al. 2018 (KID), and compare only under one and the same classifier.
-    Raises ModuleNotFoundError if torchmetrics is missing.
+    Both are computed by torchmetrics: Heusel et al. 2017 (FID) and Bińkowski et al. 2018 (KID).
+    Raises ModuleNotFoundError if torchmetrics is missing, ValueError for fewer than two examples.
     """
     try:
         from torchmetrics.image.fid import FrechetInceptionDistance
         from torchmetrics.image.kid import KernelInceptionDistance
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("distances need torchmetrics: pip install 'lowerbound[metrics]'") from error
-    frechet = FrechetInceptionDistance(feature=_Features(classifier).eval())
+    if min(len(real), len(fake)) < 2:
+        raise ValueError(f"distances need 2 images of each kind or more, got {len(real)} and {len(fake)}")
+    given = _Given(real.shape[1])
+    frechet = FrechetInceptionDistance(feature=given)
     frechet.set_dtype(torch.float64)
-    kernel = KernelInceptionDistance(
-        _Features(classifier).eval(), subset_size=min(1000, len(real), len(fake))
-    )
-    for images, is_real in ((real, True), (fake, False)):
-        for part in torch.split(images, batch):
-            frechet.update(part, real=is_real)
-            kernel.update(part, real=is_real)
+    kernel = KernelInceptionDistance(given, subset_size=min(1000, len(real), len(fake)))
+    for features, is_real in ((real, True), (fake, False)):
+        frechet.update(features.double(), real=is_real)
+        kernel.update(features.double(), real=is_real)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         mean, std = kernel.compute()
     return {"frechet": float(frechet.compute()), "kernel": float(mean), "kernel_std": float(std)}
+
+
+def precision_recall(
+    real: Float[Tensor, "N F"], fake: Float[Tensor, "M F"], k: int = 5
+) -> tuple[float, float]:
+    """How much of fake lies within real, and how much of real within fake: quality, and coverage.
+
+    A point lies within a set if it is no farther from one of its members than that one's k-th neighbour
+    in the set. real (N, F), fake (M, F), best of one size. Kynkäänniemi et al. 2019, Eqs. (1) and (2).
+    Raises ValueError if either has no more than k members.
+    """
+    if min(len(real), len(fake)) <= k:
+        raise ValueError(f"need more than k = {k} images of each kind, got {len(real)} and {len(fake)}")
+
+    def share_within(points: Tensor, members: Tensor) -> float:
+        radius = torch.cdist(members, members).kthvalue(k + 1, dim=1).values  # the nearest is itself
+        return float((torch.cdist(points, members) <= radius).any(1).double().mean())
+
+    return share_within(fake, real), share_within(real, fake)
+
+
+def distances(
+    classifier: Any,
+    real: UInt8[Tensor, "N 1 H W"],
+    fake: UInt8[Tensor, "M 1 H W"],
+    batch: int = 500,
+    seed: int = 0,
+) -> dict[str, float]:
+    """`feature_distances` of uint8 images real (N, 1, H, W) and fake (M, 1, H, W), by a classifier's features.
+
+    They compare only under one and the same classifier, and with the same number of images.
+    """
+    like = next(classifier.parameters())
+    with torch.no_grad():
+        pair = [
+            torch.cat([classifier.features(data.to_unit(p).to(like)) for p in torch.split(images, batch)])
+            for images in (real, fake)
+        ]
+    return feature_distances(pair[0].cpu(), pair[1].cpu(), seed)
 
 
 def summary(model: Any, test: data.Images, rng: torch.Generator | None = None) -> dict[str, float | int]:
