@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ def stratified_bound(
     T, ones = model.schedule.T, torch.ones(len(x), dtype=torch.int64, device=x.device)
     edges = torch.linspace(2, T + 1, min(calls, T - 1) + 1).round().long().tolist()
     rates = []
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         t = low + (torch.rand(len(x), generator=rng, device=x.device) * (high - low)).long()
         t = t.clamp(max=high - 1)
         xt = model.q_sample(x, t, normal(x, x.shape, rng))
@@ -112,7 +113,7 @@ class Levels:
         return first, bound
 
     def bound(self, ladder: Int[Tensor, " T"], best_variance: bool) -> float:
-        """Nats per dimension, without L_T, of the chain whose x_1 … x_T stand at these levels, indices (T,)."""
+        """Nats per dimension, without L_T, of the chain whose x_1 … x_T stand at these indices (T,)."""
         steps = self.costs(best_variance)[ladder[:-1], ladder[1:]]
         return float(self.distortion[ladder[0]] + steps.sum())
 
@@ -124,7 +125,7 @@ def levels(
     log_snr: Float64[Tensor, " N"],
     rng: torch.Generator | None = None,
 ) -> Levels:
-    """Measure `Levels` of a model's network on images x (B, ...), at log SNR (N,), falling: N calls an image."""
+    """Measure `Levels` of a model's network on images x (B, ...), at falling log SNR (N,): N calls an image."""
     rows = []
     for level in log_snr.tolist():
         alpha_bar = torch.sigmoid(torch.tensor([torch.inf, level], dtype=torch.float64))
