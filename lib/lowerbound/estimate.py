@@ -99,18 +99,22 @@ class Levels:
         Returns its first log SNR, one of those measured, and its bound without L_T in nats per dimension;
         between levels the error is interpolated. With T = 1 there is only the last level.
         """
-        level, nats = self.log_snr.flip(0).numpy(), self.distortion.numpy()
-        log_rate = (self.log_snr + self.error.log()).flip(0).numpy()  # log of SNR · f
-        if T == 1:
-            return float(level[0]), float(nats[-1])
-        found = []
-        for first, distortion in zip(self.log_snr[:-1].tolist(), nats.tolist(), strict=False):
-            step = (first - float(level[0])) / (T - 1)
-            at = first - step * np.arange(1, T)
-            drop = np.expm1(step) * np.exp(np.interp(at, level, log_rate))
-            found.append((distortion + float((np.log1p(drop) if best_variance else drop).sum()) / 2, first))
-        bound, first = min(found)
+        last = float(self.log_snr[-1])
+        chains = [torch.linspace(first, last, T).double() for first in self.log_snr[:-1].tolist()]
+        chains = chains if T > 1 else [self.log_snr[-1:]]
+        bound, first = min((self.along(chain, best_variance), float(chain[0])) for chain in chains)
         return first, bound
+
+    def along(self, log_snr: Float64[Tensor, " T"], best_variance: bool) -> float:
+        """The bound, without L_T, of a chain with falling log SNR (T,), in nats per dimension.
+
+        Between the levels that were measured, error and distortion are interpolated; beyond them, kept.
+        """
+        here, known = log_snr.double().cpu().numpy(), self.log_snr.flip(0).numpy()
+        error = np.exp(np.interp(here, known, self.error.log().flip(0).numpy()))
+        drop = -np.diff(np.exp(here)) * error[1:]
+        steps = np.log1p(drop) if best_variance else drop
+        return float(np.interp(here[0], known, self.distortion.flip(0).numpy()) + steps.sum() / 2)
 
     def bound(self, ladder: Int[Tensor, " T"], best_variance: bool) -> float:
         """Nats per dimension, without L_T, of the chain whose x_1 … x_T stand at these indices (T,)."""
@@ -125,7 +129,7 @@ def levels(
     log_snr: Float64[Tensor, " N"],
     rng: torch.Generator | None = None,
 ) -> Levels:
-    """Measure `Levels` of a model's network on images x (B, ...), at falling log SNR (N,): N calls an image."""
+    """Measure `Levels` of a model's network on images x (B, ...), at falling log SNR (N,): N calls each."""
     rows = []
     for level in log_snr.tolist():
         alpha_bar = torch.sigmoid(torch.tensor([torch.inf, level], dtype=torch.float64))

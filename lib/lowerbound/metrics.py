@@ -133,7 +133,7 @@ def distances(
     batch: int = 500,
     seed: int = 0,
 ) -> dict[str, float]:
-    """`feature_distances` of uint8 images real (N, 1, H, W) and fake (M, 1, H, W), by a classifier's features.
+    """`feature_distances` of uint8 images real (N, 1, H, W) and fake (M, 1, H, W), by a classifier.
 
     They compare only under one and the same classifier, and with the same number of images.
     """

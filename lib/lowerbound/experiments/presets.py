@@ -1,50 +1,97 @@
 """What each experiment costs on which machine.
 
 smoke: seconds, on the bundled subset, to see that everything works; cpu: what two cores do in about an hour
-and a half, all experiments together; gpu: the real thing, an estimate of a few hours on one GPU.
+and a half, all experiments together; gpu: the real thing, hours on a GPU by an estimate from its operations.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from lowerbound.experiments.races import Races, Size
+from lowerbound.experiments.sweep import Sweep
 
 HALF_A_MILLION, ONE_AND_A_HALF = Size("0.5M", unet=40, vae=38), Size("1.4M", unet=64, vae=64)
+DOUBLINGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
-RACES = {
-    "smoke": Races(
-        sizes=(Size("tiny", unet=8, vae=8, latents=8),),
-        seeds=(0,),
-        budget=3e9,
-        batch=16,
-        lr=2e-3,
-        warmup=5,
-        bound_images=20,
-        samples=30,
-        steps=(1, 2),
-        more=(("ancestral", 3),),
+
+@dataclass(frozen=True)
+class Preset:
+    """The settings of all experiments; full: on all of Fashion-MNIST, or on the bundled subset."""
+
+    races: Races
+    shipped: Races
+    sweep: Sweep
+    full: bool = True
+
+
+SMOKE = Races(
+    sizes=(Size("tiny", unet=8, vae=8, latents=8),),
+    seeds=(0,),
+    budget=3e9,
+    batch=16,
+    lr=2e-3,
+    warmup=5,
+    bound_images=20,
+    samples=30,
+    steps=(1, 2),
+    more=(("ancestral", 3),),
+)
+CPU = Races(
+    sizes=(HALF_A_MILLION, ONE_AND_A_HALF),
+    seeds=(0, 1, 2),
+    budget=5.5e12,
+    batch=32,
+    lr=2e-3,
+    warmup=100,
+    bound_images=500,
+    samples=1000,
+    steps=(1, 2, 5, 10, 20),
+)
+GPU = Races(
+    sizes=(HALF_A_MILLION, ONE_AND_A_HALF),
+    seeds=(0, 1, 2),
+    budget=1.8e15,
+    batch=256,
+    lr=3e-3,
+    warmup=500,
+    bound_images=10_000,
+    samples=10_000,
+    steps=(1, 2, 5, 10, 20, 50),
+    more=(("ancestral", 50), ("ancestral", 1000)),
+)
+PRESETS = {
+    "smoke": Preset(
+        SMOKE,
+        replace(SMOKE, samples=10),
+        Sweep(
+            (1, 2, 4), (0,), 8, 10, 16, 2e-3, 5, grid=7, level_images=4, bound_images=20, samples=30, ladder=4
+        ),
+        full=False,
     ),
-    "cpu": Races(
-        sizes=(HALF_A_MILLION, ONE_AND_A_HALF),
-        seeds=(0, 1, 2),
-        budget=5.5e12,
-        batch=32,
-        lr=2e-3,
-        warmup=100,
-        bound_images=500,
-        samples=1000,
-        steps=(1, 2, 5, 10, 20),
-        more=(("DDIM", 50), ("ancestral", 50)),
+    "cpu": Preset(
+        CPU,
+        replace(CPU, steps=(1, 2, 5, 10, 20, 50), more=(("ancestral", 50), ("DPM-Solver++", 10))),
+        Sweep(
+            DOUBLINGS, (0,), 24, 800, 32, 2e-3, 100, grid=73, level_images=200, bound_images=500, samples=250
+        ),
     ),
-    "gpu": Races(
-        sizes=(HALF_A_MILLION, ONE_AND_A_HALF),
-        seeds=(0, 1, 2),
-        budget=1.8e15,
-        batch=256,
-        lr=3e-3,
-        warmup=500,
-        bound_images=10_000,
-        samples=10_000,
-        steps=(1, 2, 5, 10, 20, 50),
-        more=(("ancestral", 50), ("ancestral", 1000)),
+    "gpu": Preset(
+        GPU,
+        replace(GPU, more=(*GPU.more, ("ancestral", 20), ("DPM-Solver++", 10), ("DPM-Solver++", 20))),
+        Sweep(
+            DOUBLINGS,
+            (0, 1, 2),
+            64,
+            20_000,
+            256,
+            3e-3,
+            500,
+            grid=145,
+            level_images=2000,
+            bound_images=10_000,
+            samples=5000,
+            calls=32,
+        ),
     ),
 }

@@ -111,20 +111,25 @@ def best_chain(model: Diffusion, x: Tensor, rng: torch.Generator) -> tuple[Diffu
 
 
 def measure(setting: Races, kind: str, size: Size, seed: int, place: Place) -> dict[str, Any]:
-    """Everything about one run: its bound, its samples, what they cost."""
+    """Everything about one run: how it was trained, its bound, its samples, what they cost."""
     model, about = trained(training(setting, kind, size, seed), place)
+    return {"model": kind, "size": size.name, "seed": seed, **about, **judged(setting, model, seed, place)}
+
+
+def judged(setting: Races, model: Any, seed: int, place: Place) -> dict[str, Any]:
+    """The bounds of a model on the test images and its samples on the ruler.
+
+    A diffusion model has two bounds: `own_bound` on the chain that it was trained on, and `bound` on 1000
+    levels that begin where training images say is best.
+    """
     device, rng = torch.device(place.device), place.rng(1000 + seed)
     train = data.to_unit(place.images("train").x[:1000]).to(device)
     x = data.to_unit(place.images("test").x[: setting.bound_images]).to(device)
-    out: dict[str, Any] = {"model": kind, "size": size.name, "seed": seed, **about}
+    out: dict[str, Any] = {}
     if isinstance(model, VAE):
         out["bound"] = described(bound_of(model, x, rng))
-        tighter = torch.cat(
-            [
-                metrics.log_prob_importance(model, part, setting.importance, rng)
-                for part in torch.split(x, 100)
-            ]
-        )
+        weighted = partial(metrics.log_prob_importance, model, k=setting.importance, rng=rng)
+        tighter = torch.cat([weighted(part) for part in torch.split(x, 100)])
         out["importance_weighted"] = -float(tighter.double().mean()) / (x[0].numel() * math.log(2))
         out["active_units"] = metrics.active_units(model, train)
     else:

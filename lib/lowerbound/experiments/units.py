@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -96,6 +98,18 @@ def measured(unit: Unit, place: Place) -> dict[str, Any]:
     return read(path)
 
 
+def _end_with_parent() -> None:
+    """Let this process end when the one that started it is killed: it would go on with what is queued."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
 def run(units: Iterable[Unit], place: Place, jobs: int = 1, progress: bool = True) -> list[dict[str, Any]]:
     """Measure every unit, `jobs` at a time, and return what they measured, in their order.
 
@@ -109,7 +123,7 @@ def run(units: Iterable[Unit], place: Place, jobs: int = 1, progress: bool = Tru
         return [measured(unit, place) for unit in tqdm(units, disable=not progress)]
     waiting = [unit for unit in units if not (place.folder / f"{unit.name}.json").exists()]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
         futures = [pool.submit(measured, unit, place) for unit in waiting]
         try:
             for future in tqdm(as_completed(futures), total=len(futures), disable=not progress):

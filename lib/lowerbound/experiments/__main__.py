@@ -1,0 +1,105 @@
+"""`python -m lowerbound.experiments [NAME …]`: the experiments of chapter 5, into results/."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lowerbound import zoo
+from lowerbound.experiments import codes, races, reverse_step, ruler, shipped, sweep
+from lowerbound.experiments.presets import PRESETS, Preset
+from lowerbound.experiments.ruler import CLASSIFIER
+from lowerbound.experiments.units import Place, Unit, run, write
+from lowerbound.train import UNDERSTOOD
+
+Stage = list[Unit]
+APART = ("floor", "levels")  # units that are not runs
+
+
+def _floor(samples: int) -> Unit:
+    return Unit(f"floor-{samples}", partial(ruler.floor, samples))
+
+
+def _races(preset: Preset) -> list[Stage]:
+    floor = _floor(preset.races.samples)
+    return [races.trainings(preset.races), [floor, *races.measurements(preset.races)]]
+
+
+EXPERIMENTS: dict[str, Callable[[Preset], list[Stage]]] = {
+    "races": _races,
+    "shipped": lambda preset: [[_floor(preset.shipped.samples), *shipped.units(preset.shipped)]],
+    "sweep": lambda preset: [sweep.first_stage(preset.sweep), sweep.second_stage(preset.sweep)],
+    "codes": lambda preset: [[_floor(preset.races.samples), *codes.units(preset.races)]],
+    "reverse_step": lambda preset: [reverse_step.units(reverse_step.ReverseStep())],
+}
+SETTINGS: dict[str, Callable[[Preset], Any]] = {
+    "races": lambda preset: preset.races,
+    "shipped": lambda preset: preset.shipped,
+    "sweep": lambda preset: preset.sweep,
+    "codes": lambda preset: preset.races,
+    "reverse_step": lambda preset: reverse_step.ReverseStep(),
+}
+
+
+def experiment(name: str, preset: str, place: Place, jobs: int, *, progress: bool = True) -> dict[str, Any]:
+    """Run what is missing of an experiment and put it together: how, floor and levels if any, runs."""
+    setting = PRESETS[preset]
+    found: dict[str, dict[str, Any]] = {}
+    for stage in EXPERIMENTS[name](setting):
+        measured = run(stage, place, jobs, progress)
+        found.update({unit.name: what for unit, what in zip(stage, measured, strict=True)})
+    found = {key: what for key, what in found.items() if not key.startswith("trained-")}
+    hows = [what.pop("how") for what in found.values()]
+    apart = {key.split("-")[0]: found.pop(key) for key in list(found) if key.split("-")[0] in APART}
+    how = {
+        "command": f"python -m lowerbound.experiments {name} --preset {preset}",
+        "setting": asdict(SETTINGS[name](setting)),
+        "classifier": zoo.card(CLASSIFIER)["weights"]["sha256"][:12],
+        **{key: sorted({h[key] for h in hows}) for key in ("commit", "torch", "hardware", "threads")},
+        "seconds": sum(h["seconds"] for h in hows),
+        "cpu_seconds": sum(h["cpu_seconds"] for h in hows),
+    }
+    return {"how": how, **apart, "runs": list(found.values())}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line: `python -m lowerbound.experiments [NAME …] [--preset cpu|gpu|smoke] [--jobs N]`."""
+    parser = argparse.ArgumentParser(prog="python -m lowerbound.experiments", description=main.__doc__)
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help=f"{', '.join(EXPERIMENTS)}; all of them if none is given")
+    add("--preset", choices=PRESETS, default="cpu", help="what it costs (%(default)s)")
+    add("--out", type=Path, default=Path("results"), help="folder of the results (%(default)s)")
+    add(
+        "--runs",
+        type=Path,
+        default=Path("runs/experiments"),
+        help="folder of what it goes on from (%(default)s)",
+    )
+    add("--jobs", type=int, default=1, help="units at once, each in a process (%(default)s)")
+    add("--threads", type=int, default=1, help="of each process (%(default)s)")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (%(default)s)")
+    args = parser.parse_args(argv)
+    try:
+        if unknown := [name for name in args.names if name not in EXPERIMENTS]:
+            raise ValueError(f"unknown experiment {unknown[0]!r}; there is {', '.join(EXPERIMENTS)}")
+        for name in args.names or EXPERIMENTS:
+            place = Place(args.runs / args.preset, PRESETS[args.preset].full, args.device, args.threads)
+            write(args.out / f"{name}.json", experiment(name, args.preset, place, args.jobs))
+            print(f"wrote {args.out / name}.json")
+    except UNDERSTOOD as error:
+        print(f"lowerbound.experiments: error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The sweep over T: the same network and budget with T = 1, 2, 4, … steps, and one network at every T."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lowerbound import data, zoo
+from lowerbound.diffusion import Diffusion
+from lowerbound.estimate import levels
+from lowerbound.experiments.races import bound_of
+from lowerbound.experiments.ruler import Ruler, described, floor, timed
+from lowerbound.experiments.training import Training, trained
+from lowerbound.experiments.units import Place, Unit, measured
+from lowerbound.nets import UNet
+from lowerbound.noise import normal, stratified
+from lowerbound.objective import Noised, l_bound
+from lowerbound.recipe import Recipe
+from lowerbound.schedule import Schedule
+
+HIGHEST, LOWEST = 12.0, -6.0  # log SNR
+FIRST_SHARE = 4  # one example in so many is trained at t = 1
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the sweep costs.
+
+    counts: the numbers of steps T; width: of the network trained anew for each; recipe: how
+    grid: noise levels at which the shipped network is measured, on level_images training and test images
+    ladder: the longest chain whose best levels are sought; samples: drawn from each of the new networks
+    """
+
+    counts: tuple[int, ...]
+    seeds: tuple[int, ...]
+    width: int
+    steps: int
+    batch: int
+    lr: float
+    warmup: int
+    grid: int
+    level_images: int
+    bound_images: int
+    samples: int
+    ladder: int = 32
+    calls: int = 16
+
+
+class LearnedVariance(nn.Module):
+    """σ²_t = β̃_t · exp(log_ratio_t), one number for each step, trained with the network.
+
+    log_ratio: (T + 1,) float64, at first what suits a network that says v̂ = 0. A `variance` of `Diffusion`.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
+        drop = schedule.snr[1:-1] - schedule.snr[2:]
+        start = torch.log1p(drop / schedule.snr[2:] * schedule.alpha_bar[2:])
+        self.log_ratio = nn.Parameter(torch.cat([torch.zeros(2, dtype=torch.float64), start]))
+
+    def forward(self, schedule: Schedule) -> Tensor:
+        """(T + 1,) float64, of the schedule it was made for."""
+        return schedule.posterior_variance.to(self.log_ratio.device) * self.log_ratio.exp()
+
+
+def even_chain(T: int, first: float) -> Schedule:
+    """T levels in equal steps of log SNR, from `first` at t = 1 to the lowest at t = T."""
+    log_snr = torch.linspace(first, LOWEST, T).double() if T > 1 else torch.tensor([LOWEST]).double()
+    return Schedule(torch.cat([torch.ones(1, dtype=torch.float64), torch.sigmoid(log_snr)]))
+
+
+def build(T: int, first: float, width: int) -> Diffusion:
+    """The network of the sweep over a chain of T steps, trained on its bound, its variance learned."""
+    chain = even_chain(T, first)
+    return Diffusion(UNet(width=width), chain, objective=l_bound, variance=LearnedVariance(chain))
+
+
+def bound_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
+    """The bound without L_T in nats per dimension, unbiased: a quarter of x (B, ...) at t = 1.
+
+    A uniform t would meet t = 1, where most bits are, once in T times.
+    """
+    T, B = model.schedule.T, len(x)
+    first = B if T == 1 else max(1, B // FIRST_SHARE)
+    above = (2 + (stratified(x, B - first, rng) * (T - 1)).long()).clamp(max=T)
+    t = torch.cat([torch.ones(first, dtype=torch.int64, device=x.device), above])
+    eps = normal(x, x.shape, rng)
+    xt = model.q_sample(x, t, eps)
+    each = l_bound(model, Noised(x, t, eps, xt, model.predict_eps(xt, t))) / T  # L_{t−1}
+    value: Tensor = each[:first].mean() + ((T - 1) * each[first:].mean() if T > 1 else 0.0)
+    per_dimension: Tensor = value / x[0].numel()
+    return per_dimension
+
+
+def shipped_levels(setting: Sweep, place: Place) -> dict[str, Any]:
+    """One pass of the shipped network over the noise levels, and the bounds of all chains made of them.
+
+    Chains are chosen on training images and judged on test images. Bits/dim, L_T included.
+    """
+    model, rng = zoo.load("ddpm-fashion", device=place.device), place.rng(5)
+    grid = torch.linspace(HIGHEST, LOWEST, setting.grid).double()
+    seen, test = (
+        levels(model, data.to_unit(place.images(s).x[: setting.level_images]).to(place.device), grid, rng)
+        for s in ("train", "test")
+    )
+    terminal = data.to_unit(place.images("test").x[: setting.level_images]).to(place.device)
+    prior = float(model.laddered(even_chain(1, LOWEST)).prior(terminal).kl().mean()) / 784
+
+    def bits(nats: float) -> float:
+        return (nats + prior) / math.log(2)
+
+    out: dict[str, Any] = {
+        "log_snr": grid.tolist(),
+        "rate": (0.5 * test.log_snr.exp() * test.error / math.log(2)).tolist(),
+        "distortion": (test.distortion / math.log(2)).tolist(),
+        "T": list(setting.counts),
+    }
+    for name, best in (("fixed", False), ("best", True)):
+        firsts = [seen.even_ladder(T, best)[0] for T in setting.counts]
+        even = [even_chain(T, f).log_snr[1:] for T, f in zip(setting.counts, firsts, strict=True)]
+        longest = model.schedule.T
+        cosine = [model.schedule.respace(min(T, longest)).log_snr[1:] for T in setting.counts]
+        out[f"first_{name}"] = firsts
+        out[f"even_{name}"] = [bits(test.along(chain, best)) for chain in even]
+        out[f"cosine_{name}"] = [bits(test.along(chain, best)) for chain in cosine]
+        _, ladders = seen.best_ladders(min(setting.ladder, setting.grid), best)
+        out[f"ladder_{name}"] = [bits(test.bound(ladder, best)) for ladder in ladders]
+        out[f"ladder_levels_{name}"] = [grid[ladder].tolist() for ladder in ladders[:8]]
+    return out
+
+
+def first_stage(setting: Sweep) -> list[Unit]:
+    """The unit that every other one reads: where a chain of T steps had best begin."""
+    return [Unit("levels", partial(shipped_levels, setting))]
+
+
+def training(setting: Sweep, T: int, seed: int, place: Place) -> Training:
+    """The network of T steps, on the chain that the first stage chose."""
+    known = measured(first_stage(setting)[0], place)
+    first = known["first_best"][known["T"].index(T)]
+    recipe = Recipe(
+        setting.steps, setting.batch, setting.lr, setting.warmup, ema=0.995, seed=seed, precision="auto"
+    )
+    return Training(f"T-{T}-{seed}", partial(build, T, first, setting.width), recipe, bound_loss)
+
+
+def measure(setting: Sweep, T: int, seed: int, place: Place) -> dict[str, Any]:
+    """The bound and the samples of the network that was trained for T steps."""
+    model, about = trained(training(setting, T, seed, place), place)
+    x = data.to_unit(place.images("test").x[: setting.bound_images]).to(place.device)
+    rng = place.rng(2000 + seed)
+    bound = described(bound_of(model, x, rng, setting.calls))
+    images, seconds = timed(partial(model.sample, rng=rng), setting.samples)
+    first = float(model.schedule.log_snr[1])
+    judged = Ruler.of(place).judge(images)
+    return {
+        "T": T,
+        "seed": seed,
+        "first_log_snr": first,
+        **about,
+        "bound": bound,
+        "seconds": seconds,
+        **judged,
+    }
+
+
+def second_stage(setting: Sweep) -> list[Unit]:
+    """A unit for each T and seed, and the floor for so many samples."""
+    runs = [
+        Unit(f"T-{T}-{s}", partial(measure, setting, T, s)) for s in setting.seeds for T in setting.counts
+    ]
+    return [Unit(f"floor-{setting.samples}", partial(floor, setting.samples)), *runs]
