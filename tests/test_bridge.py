@@ -17,6 +17,7 @@ from lowerbound import proofs, schedule
 from lowerbound.bound import Bound
 from lowerbound.data import Mixture
 from lowerbound.diffusion import Diffusion, fixed_large, fixed_small
+from lowerbound.estimate import Levels
 from lowerbound.gaussian import Gaussian
 from lowerbound.guidance import Guided
 from lowerbound.likelihood import GaussianLikelihood
@@ -533,6 +534,27 @@ def test_what_splitting_a_step_changes(s, levels, start, at_middle, at_start):
     errors = (start - at_middle) ** 2, (start - at_start) ** 2
     theirs = proof("split_step", *names)(float(s.snr[low]), float(s.snr[middle]), *errors)
     close(parts[0] + parts[1] - parts[2], theirs, 10 * (sum(parts) + float(s.snr[low])))
+
+
+@bridges("best_step_variance")
+@given(schedules, st.lists(st.integers(1, T), min_size=2, max_size=2, unique=True), st.floats(0.01, 2))
+def test_what_the_best_variance_saves(s, ends, error):
+    low, high = sorted(ends)
+    pair = torch.tensor([0.5, error], dtype=torch.float64)
+    measured = Levels(s.log_snr[[low, high]], pair, torch.zeros(2), torch.zeros(2))
+    values = {chain.drop: float(s.snr[low] - s.snr[high]), chain.error: error}
+    logarithm = filled(derivation("best_step_variance").steps[2].expr, values)
+    close(measured.costs(best_variance=True)[0, 1], logarithm)
+    close(
+        measured.costs(best_variance=False)[0, 1],
+        proof("best_step_variance", chain.drop, chain.error)(*values.values()),
+    )
+    step = schedule.Schedule(s.alpha_bar[[0, low, high]])
+    narrow = float(step.posterior_variance[2])
+    apart = math.sqrt(narrow * values[chain.drop] * error)  # of the two means, in the root mean square
+    q = Gaussian(one(0.0), one(math.log(narrow)))
+    p = Gaussian(one(apart), one(math.log(narrow + apart**2)))
+    close(q.kl(p), logarithm, 1.0)
 
 
 # Several dimensions

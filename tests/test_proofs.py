@@ -440,6 +440,8 @@ MUTATIONS |= {
     "guidance by w alone": ("guided_density", 4, lambda: line("guided_density", 4) - log(_p_given_class())),
     "sign of w": ("guided_noise", 2, lambda: line("guided_noise", 2).xreplace({sampling.w: -sampling.w})),
     "splitting costs": ("split_step", 3, lambda: -line("split_step", 3)),
+    "the log of SNR alone": ("best_step_variance", 3, lambda: log(chain.drop * chain.error) / 2),
+    "a bound from below": ("best_step_variance", 4, lambda: chain.drop * chain.error / 4),
 }
 
 

@@ -13,6 +13,7 @@ from ..symbolic import KL, Derivation, E, Family, RandomVariable
 from .registry import derivation
 
 __all__ = [
+    "best_step_variance",
     "chain_price",
     "chain_price_first",
     "chain_price_step",
@@ -34,6 +35,7 @@ p, q, prior = Family("p", "theta"), Family("q"), Family("p")
 x0, x1, x2 = (RandomVariable(f"x_{i}") for i in range(3))
 y, now, inner = RandomVariable("x_s"), RandomVariable("x_t"), RandomVariable("h")
 turned = Symbol("W", positive=True)
+drop, error, mean_error = symbols("Delta f_t e_t", positive=True)
 
 
 @derivation(chapter=4)
@@ -176,3 +178,17 @@ def split_step() -> Derivation:
     d = Derivation("split_step", start=halves - half * (after - before) * at_start)
     d.step(half * (after - middle) * at_middle - half * (after - middle) * at_start, "collect $f_t$")
     return d.step(-half * (after - middle) * (at_start - at_middle), "factor")
+
+
+@derivation(chapter=5, code="estimate.Levels.costs")
+def best_step_variance() -> Derivation:
+    """A step with the variance that suits it: its average price is a logarithm, and never more than with β̃."""
+    narrow, wide = Symbol("betatilde_t", positive=True), Symbol("v_t", positive=True)
+    given = {wide: narrow + mean_error, mean_error: narrow * drop * error}
+    price = half * (narrow / wide - 1 - log(narrow / wide)) + mean_error / (2 * wide)
+    d = Derivation("best_step_variance", start=price, given=given)
+    d.step(half * log(wide / narrow), "$(\\tilde\\beta_t + e_t) / v_t = 1$")
+    d.step(half * log(1 + drop * error), "divide by $\\tilde\\beta_t$")
+    r = Symbol("r", positive=True)
+    reason = "$\\log r \\le r - 1$"
+    return d.at_most(half * drop * error, reason, because=half * (r - 1 - log(r)), at={r: 1 + drop * error})
