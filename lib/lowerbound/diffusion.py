@@ -245,7 +245,6 @@ class Diffusion(nn.Module):
         progress: bool = False,
     ) -> Float[Tensor, "{n} *dims"]:
         """Draw n examples: x_T from N(0, I), then down the chain. Returns (n, *shape)."""
-        like = next(self.parameters())
-        xT = normal(like, (n, *self.shape), rng)
+        xT = normal(next(self.parameters()), (n, *self.shape), rng)
         *_, x0 = deque(sampler(self, xT, rng=rng, progress=progress), maxlen=1)
         return x0

@@ -61,11 +61,12 @@ def experiment(name: str, preset: str, place: Place, jobs: int, *, progress: boo
     how = {
         "command": f"python -m lowerbound.experiments {name} --preset {preset}",
         "setting": asdict(SETTINGS[name](setting)),
-        "classifier": zoo.card(CLASSIFIER)["weights"]["sha256"][:12],
         **{key: sorted({h[key] for h in hows}) for key in ("commit", "torch", "hardware", "threads")},
         "seconds": sum(h["seconds"] for h in hows),
         "cpu_seconds": sum(h["cpu_seconds"] for h in hows),
     }
+    if "floor" in apart:
+        how["classifier"] = zoo.card(CLASSIFIER)["weights"]["sha256"][:12]
     return {"how": how, **apart, "runs": list(found.values())}
 
 

@@ -13,6 +13,7 @@ from lowerbound.experiments.sweep import Sweep
 
 HALF_A_MILLION, ONE_AND_A_HALF = Size("0.5M", unet=40, vae=38), Size("1.4M", unet=64, vae=64)
 DOUBLINGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+SOME = (1, 2, 4, 8, 16, 64, 256, 1024)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ CPU = Races(
     lr=2e-3,
     warmup=100,
     bound_images=500,
-    samples=1000,
+    samples=500,
     steps=(1, 2, 5, 10, 20),
 )
 GPU = Races(
@@ -65,7 +66,19 @@ PRESETS = {
         SMOKE,
         replace(SMOKE, samples=10),
         Sweep(
-            (1, 2, 4), (0,), 8, 10, 16, 2e-3, 5, grid=7, level_images=4, bound_images=20, samples=30, ladder=4
+            counts=(1, 2, 4),
+            anew=(1, 2, 4),
+            seeds=(0,),
+            width=8,
+            steps=10,
+            batch=16,
+            lr=2e-3,
+            warmup=5,
+            grid=7,
+            level_images=4,
+            bound_images=20,
+            samples=30,
+            ladder=4,
         ),
         full=False,
     ),
@@ -73,20 +86,32 @@ PRESETS = {
         CPU,
         replace(CPU, steps=(1, 2, 5, 10, 20, 50), more=(("ancestral", 50), ("DPM-Solver++", 10))),
         Sweep(
-            DOUBLINGS, (0,), 24, 800, 32, 2e-3, 100, grid=73, level_images=200, bound_images=500, samples=250
+            counts=DOUBLINGS,
+            anew=SOME,
+            seeds=(0,),
+            width=24,
+            steps=700,
+            batch=32,
+            lr=2e-3,
+            warmup=100,
+            grid=73,
+            level_images=200,
+            bound_images=500,
+            samples=250,
         ),
     ),
     "gpu": Preset(
         GPU,
         replace(GPU, more=(*GPU.more, ("ancestral", 20), ("DPM-Solver++", 10), ("DPM-Solver++", 20))),
         Sweep(
-            DOUBLINGS,
-            (0, 1, 2),
-            64,
-            20_000,
-            256,
-            3e-3,
-            500,
+            counts=DOUBLINGS,
+            anew=DOUBLINGS,
+            seeds=(0, 1, 2),
+            width=64,
+            steps=20_000,
+            batch=256,
+            lr=3e-3,
+            warmup=500,
             grid=145,
             level_images=2000,
             bound_images=10_000,

@@ -31,12 +31,14 @@ FIRST_SHARE = 4  # one example in so many is trained at t = 1
 class Sweep:
     """What the sweep costs.
 
-    counts: the numbers of steps T; width: of the network trained anew for each; recipe: how
+    counts: the numbers of steps T of the shipped network's chains; anew: those of the networks trained anew
+    seeds, width, steps, batch, lr, warmup: of these trainings
     grid: noise levels at which the shipped network is measured, on level_images training and test images
     ladder: the longest chain whose best levels are sought; samples: drawn from each of the new networks
     """
 
     counts: tuple[int, ...]
+    anew: tuple[int, ...]
     seeds: tuple[int, ...]
     width: int
     steps: int
@@ -171,7 +173,5 @@ def measure(setting: Sweep, T: int, seed: int, place: Place) -> dict[str, Any]:
 
 def second_stage(setting: Sweep) -> list[Unit]:
     """A unit for each T and seed, and the floor for so many samples."""
-    runs = [
-        Unit(f"T-{T}-{s}", partial(measure, setting, T, s)) for s in setting.seeds for T in setting.counts
-    ]
+    runs = [Unit(f"T-{T}-{s}", partial(measure, setting, T, s)) for s in setting.seeds for T in setting.anew]
     return [Unit(f"floor-{setting.samples}", partial(floor, setting.samples)), *runs]

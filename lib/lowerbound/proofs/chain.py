@@ -182,7 +182,7 @@ def split_step() -> Derivation:
 
 @derivation(chapter=5, code="estimate.Levels.costs")
 def best_step_variance() -> Derivation:
-    """A step with the variance that suits it: its average price is a logarithm, and never more than with β̃."""
+    """A step with the variance that suits it: it costs a logarithm, and never more than with β̃."""
     narrow, wide = Symbol("betatilde_t", positive=True), Symbol("v_t", positive=True)
     given = {wide: narrow + mean_error, mean_error: narrow * drop * error}
     price = half * (narrow / wide - 1 - log(narrow / wide)) + mean_error / (2 * wide)
