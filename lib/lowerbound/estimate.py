@@ -100,7 +100,7 @@ class Levels:
         between levels the error is interpolated. With T = 1 there is only the last level.
         """
         last = float(self.log_snr[-1])
-        chains = [torch.linspace(first, last, T).double() for first in self.log_snr[:-1].tolist()]
+        chains = [torch.linspace(first, last, T, dtype=torch.float64) for first in self.log_snr[:-1].tolist()]
         chains = chains if T > 1 else [self.log_snr[-1:]]
         bound, first = min((self.along(chain, best_variance), float(chain[0])) for chain in chains)
         return first, bound

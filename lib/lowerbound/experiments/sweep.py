@@ -72,7 +72,7 @@ class LearnedVariance(nn.Module):
 
 def even_chain(T: int, first: float) -> Schedule:
     """T levels in equal steps of log SNR, from `first` at t = 1 to the lowest at t = T."""
-    log_snr = torch.linspace(first, LOWEST, T).double() if T > 1 else torch.tensor([LOWEST]).double()
+    log_snr = torch.linspace(first if T > 1 else LOWEST, LOWEST, T, dtype=torch.float64)
     return Schedule(torch.cat([torch.ones(1, dtype=torch.float64), torch.sigmoid(log_snr)]))
 
 

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lowerbound import data, zoo
 from lowerbound.checkpoint import atomically
 from lowerbound.diffusion import Diffusion
-from lowerbound.experiments.units import Place, read, rounded
+from lowerbound.experiments.units import Place, fingerprint, read, rounded
 from lowerbound.fit import default_loss, fit
 from lowerbound.parallel import Loss
 from lowerbound.recipe import Recipe
@@ -76,13 +76,13 @@ def trained(what: Training, place: Place) -> tuple[Any, dict[str, Any]]:
         torch.manual_seed(what.recipe.seed)
         model: Any = what.build().to(device)
     card, asked = path.with_suffix(".json"), json.loads(json.dumps(asdict(what.recipe)))
+    same_model = fingerprint([what.build, what.loss])
     if card.exists():
-        about = read(card)
-        content = path.read_bytes()
-        if about["recipe"] != asked or about["sha256"] != hashlib.sha256(content).hexdigest():
-            raise ValueError(
-                f"{path} was trained by another recipe; delete it and {card.name} to train again"
-            )
+        about, content = read(card), path.read_bytes() if path.exists() else b""
+        same = about.get("recipe") == asked and about.get("asked") == same_model
+        if not same or about.get("sha256") != hashlib.sha256(content).hexdigest():
+            why = "is damaged or missing" if same else "was trained by another recipe"
+            raise ValueError(f"{path} {why}; delete it and {card.name} to train again")
         model.load_state_dict(load(content))
         return model.eval(), about
     x = place.images("train").x
@@ -96,7 +96,7 @@ def trained(what: Training, place: Place) -> tuple[Any, dict[str, Any]]:
     content = save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
     block = max(1, len(losses) // POINTS)
     about = {
-        "recipe": asked,
+        "asked": same_model,
         "parameters": zoo.parameters(model),
         "multiply_adds": multiply_adds(model) if isinstance(model, (VAE, Diffusion)) else None,
         "images": what.recipe.steps * what.recipe.batch,
@@ -106,7 +106,10 @@ def trained(what: Training, place: Place) -> tuple[Any, dict[str, Any]]:
         "curve_every": block,
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    for target, bytes_ in ((path, content), (card, f"{json.dumps(rounded(about), indent=1)}\n".encode())):
+    for target, bytes_ in (
+        (path, content),
+        (card, f"{json.dumps({**rounded(about), 'recipe': asked}, indent=1)}\n".encode()),
+    ):
         with atomically(target) as file:
             file.write(bytes_)
     checkpoint.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ thread each, and a unit whose file is there is not run again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import multiprocessing
@@ -15,7 +16,8 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,8 @@ def read(path: Path) -> dict[str, Any]:
     """A JSON file. Raises ValueError, with the remedy, if it is damaged."""
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("no object")
     except ValueError as error:
         raise ValueError(f"{path} is damaged; delete it, and the experiment measures it again") from error
     return found
@@ -82,19 +86,43 @@ def rounded(value: Any) -> Any:
         return float(f"{value:.5g}")
     if isinstance(value, dict):
         return {key: rounded(v) for key, v in value.items()}
-    return [rounded(v) for v in value] if isinstance(value, list) else value
+    return [rounded(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def fingerprint(value: Any) -> str:
+    """A digest of what is asked for: names of functions, parts of partials and dataclasses."""
+
+    def named(part: Any) -> Any:
+        if isinstance(part, partial):
+            return [named(part.func), named(part.args), named(part.keywords)]
+        if is_dataclass(part):
+            return [type(part).__qualname__, {f.name: named(getattr(part, f.name)) for f in fields(part)}]
+        if isinstance(part, (list, tuple)):
+            return [named(p) for p in part]
+        if isinstance(part, dict):
+            return {key: named(p) for key, p in part.items()}
+        plain = isinstance(part, (str, int, float, bool, type(None)))
+        return part if plain else getattr(part, "__qualname__", type(part).__qualname__)
+
+    return hashlib.sha256(json.dumps(named(value), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def measured(unit: Unit, place: Place) -> dict[str, Any]:
-    """What a unit measured: read from its file, or run and written with what it was made with."""
-    path = place.folder / f"{unit.name}.json"
+    """What a unit measured: read from its file, or run and written with what it was made with.
+
+    Raises ValueError for a file that is damaged or was measured with other settings.
+    """
+    path, asked = place.folder / f"{unit.name}.json", fingerprint(unit.run)
     if path.exists():
-        return read(path)
+        found = read(path)
+        if found.get("how", {}).get("asked") != asked:
+            raise ValueError(f"{path} was measured with other settings; delete it to measure again")
+        return found
     torch.set_num_threads(place.threads)
     made_with, began = environment(torch.device(place.device)), (time.monotonic(), time.process_time())
     found = unit.run(place)
     times = {"seconds": time.monotonic() - began[0], "cpu_seconds": time.process_time() - began[1]}
-    write(path, {**found, "how": {**made_with, **times}})
+    write(path, {**found, "how": {**made_with, **times, "asked": asked}})
     return read(path)
 
 
