@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -172,8 +172,9 @@ SAMPLERS = {"DDIM": samplers.ddim, "ancestral": samplers.ancestral, "DPM-Solver+
 
 def measurements(setting: Races) -> list[Unit]:
     """A unit for each run, which trains it first if that has not been done."""
+    own = replace(setting, seeds=())  # what a run measured stays good when seeds are added
     return [
-        Unit(f"{kind}-{size.name}-{seed}", partial(measure, setting, kind, size, seed))
+        Unit(f"{kind}-{size.name}-{seed}", partial(measure, own, kind, size, seed))
         for seed in setting.seeds
         for size in setting.sizes
         for kind in KINDS
