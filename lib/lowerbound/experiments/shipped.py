@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,4 +32,5 @@ def measure(setting: Races, kind: str, place: Place) -> dict[str, Any]:
 
 def units(setting: Races) -> list[Unit]:
     """A unit for each model."""
-    return [Unit(MODELS[kind], partial(measure, setting, kind)) for kind in MODELS]
+    own = replace(setting, seeds=())
+    return [Unit(MODELS[kind], partial(measure, own, kind)) for kind in MODELS]
