@@ -40,7 +40,7 @@ SMOKE = Races(
 )
 CPU = Races(
     sizes=(HALF_A_MILLION, ONE_AND_A_HALF),
-    seeds=(0, 1),
+    seeds=(0, 1, 2),
     budget=5.5e12,
     batch=32,
     lr=2e-3,
