@@ -35,8 +35,15 @@ def _races(preset: Preset) -> list[Stage]:
 EXPERIMENTS: dict[str, Callable[[Preset], list[Stage]]] = {
     "races": _races,
     "shipped": lambda preset: [[_floor(preset.shipped.samples), *shipped.units(preset.shipped)]],
-    "sweep": lambda preset: [sweep.first_stage(preset.sweep), sweep.second_stage(preset.sweep)],
-    "codes": lambda preset: [[_floor(preset.races.samples), *codes.units(preset.races)]],
+    "sweep": lambda preset: [
+        sweep.first_stage(preset.sweep),
+        sweep.trainings(preset.sweep),
+        sweep.second_stage(preset.sweep),
+    ],
+    "codes": lambda preset: [
+        codes.trainings(preset.races),
+        [_floor(preset.races.samples), *codes.units(preset.races)],
+    ],
     "reverse_step": lambda preset: [reverse_step.units(reverse_step.ReverseStep())],
 }
 SETTINGS: dict[str, Callable[[Preset], Any]] = {
@@ -49,7 +56,10 @@ SETTINGS: dict[str, Callable[[Preset], Any]] = {
 
 
 def experiment(name: str, preset: str, place: Place, jobs: int, *, progress: bool = True) -> dict[str, Any]:
-    """Run what is missing of an experiment and put it together: how, floor and levels if any, runs."""
+    """Run what is missing of an experiment and put it together: how, floor and levels if any, runs.
+
+    In `how`, seconds and cpu_seconds are those of judging, train_cpu_seconds those of training.
+    """
     setting = PRESETS[preset]
     found: dict[str, dict[str, Any]] = {}
     for stage in EXPERIMENTS[name](setting):
@@ -64,6 +74,7 @@ def experiment(name: str, preset: str, place: Place, jobs: int, *, progress: boo
         **{key: sorted({h[key] for h in hows}) for key in ("commit", "torch", "hardware", "threads")},
         "seconds": sum(h["seconds"] for h in hows),
         "cpu_seconds": sum(h["cpu_seconds"] for h in hows),
+        "train_cpu_seconds": sum(what.get("train_cpu_seconds", 0) for what in found.values()),
     }
     if "floor" in apart:
         how["classifier"] = zoo.card(CLASSIFIER)["weights"]["sha256"][:12]

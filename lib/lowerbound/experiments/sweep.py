@@ -171,6 +171,17 @@ def measure(setting: Sweep, T: int, seed: int, place: Place) -> dict[str, Any]:
     }
 
 
+def train(setting: Sweep, T: int, seed: int, place: Place) -> dict[str, Any]:
+    """Train the network for T steps, and report how."""
+    return trained(training(setting, T, seed, place), place)[1]
+
+
+def trainings(setting: Sweep) -> list[Unit]:
+    """A unit for the training of each network."""
+    runs = [(T, s) for s in setting.seeds for T in setting.anew]
+    return [Unit(f"trained-T-{T}-{s}", partial(train, setting, T, s)) for T, s in runs]
+
+
 def second_stage(setting: Sweep) -> list[Unit]:
     """A unit for each T and seed, and the floor for so many samples."""
     runs = [Unit(f"T-{T}-{s}", partial(measure, setting, T, s)) for s in setting.seeds for T in setting.anew]
