@@ -6,7 +6,7 @@
 
 VENV ?= .venv
 JOBS ?= 2
-PRESET ?= ddpm-cpu
+PRESET ?= $(if $(filter experiments,$(MAKECMDGOALS)),cpu,ddpm-cpu)
 BENCH ?= .venv-bench
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -30,7 +30,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test lint unit labs pages browse execute train bench clean distclean
+.PHONY: help book test lint unit labs pages browse execute train experiments bench clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -85,6 +85,10 @@ execute: $(READY) ## run every lab and store its outputs
 
 train: $(READY) ## train a model: make train PRESET=ddpm-cpu
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.train $(PRESET) $(ARGS)
+
+experiments: $(READY) ## what chapter 5 measures (hours); one part: make experiments NAME=races; PRESET=gpu
+	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.experiments $(NAME) --preset $(PRESET) \
+		--jobs $(JOBS) $(if $(filter smoke,$(PRESET)),--out results-smoke) $(ARGS)
 
 bench: $(BENCH)/.ready ## speed and quality beside other libraries (hours); one part: make bench PART=speed
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BENCH)/bin/python -m bench $(PART) $(ARGS)

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 from lowerbound import data, metrics, zoo
-from lowerbound.compare import timed
 from lowerbound.diffusion import Diffusion
+from lowerbound.experiments.ruler import timed
 from lowerbound.fit import default_loss
 from lowerbound.samplers import ddim, dpm_solver
 from lowerbound.schedule import Schedule, cosine, linear

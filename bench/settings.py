@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lowerbound.compare import _rounded
+from lowerbound.experiments.units import rounded
 from lowerbound.train import environment
 
 PEERS = ("diffusers", "denoising-diffusion-pytorch", "smalldiffusion", "pythae")
@@ -64,7 +64,7 @@ def write_json(path: Path, value: Any) -> None:
     """Write beside the final name, then rename: never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(_rounded(value), indent=1) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(rounded(value), indent=1) + "\n", encoding="utf-8")
     os.replace(partial, path)
 
 

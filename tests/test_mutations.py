@@ -12,6 +12,8 @@ import test_against_diffusers
 import test_bound
 import test_bridge
 import test_diffusion
+import test_estimate
+import test_experiments
 import test_fit
 import test_gaussian
 import test_guidance
@@ -26,6 +28,8 @@ from lowerbound import data, diffusion, fit, likelihood, metrics, noise, objecti
 from lowerbound.bound import Bound
 from lowerbound.data import Mixture
 from lowerbound.diffusion import Diffusion
+from lowerbound.estimate import Levels, levels, stratified_bound
+from lowerbound.experiments import races, training
 from lowerbound.gaussian import LOG_2PI, Gaussian
 from lowerbound.guidance import Guided
 from lowerbound.likelihood import Bernoulli, DiscretisedLogistic, GaussianLikelihood
@@ -250,6 +254,108 @@ def _classes_never_hidden(self, x, rng=None, y=None):
     return loss
 
 
+def _runs_counted_once(model, x, rng=None, calls=16):
+    bound = STRATIFIED(model, x, rng, calls)
+    share = min(1, calls / (model.schedule.T - 1))
+    return Bound(bound.distortion, torch.cat([share * bound.rates[:, :-1], bound.rates[:, -1:]], 1))
+
+
+def _one_step_for_a_run(which):
+    """The first of a run's steps, or its last, drawn by no one but taken for all."""
+
+    @torch.no_grad()
+    def bound(model, x, rng=None, calls=16):
+        steps = range(2, model.schedule.T + 1)
+        length = len(steps) // calls  # of as many runs as the check has, without a rest
+        rates = []
+        for run in range(calls):
+            t = torch.full((len(x),), steps[run * length : (run + 1) * length][which])
+            xt = model.q_sample(x, t, torch.randn(x.shape, generator=rng, dtype=x.dtype))
+            rates.append(length * model.q_posterior(x, xt, t).kl(model.p_reverse(xt, t)))
+        rest = STRATIFIED(model, x, rng, calls)
+        return Bound(rest.distortion, torch.stack([*rates, rest.rates[:, -1]], 1))
+
+    return bound
+
+
+def _prior_for_standard_normal(model, x, rng=None, calls=16):
+    bound = STRATIFIED(model, x, rng, calls)
+    return Bound(bound.distortion, torch.cat([bound.rates[:, :-1], 0 * bound.rates[:, -1:]], 1))
+
+
+def _costs(formula):
+    """Costs of a step from level j to level i by formula(SNR_i, SNR_j, f_i, f_j, with the best variance)."""
+
+    def costs(self, best_variance):
+        snr, f = self.log_snr.exp(), self.error
+        cost = formula(snr[:, None], snr[None, :], f[:, None], f[None, :], best_variance)
+        return torch.where(torch.ones_like(cost).triu(1).bool(), cost, torch.inf)
+
+    return costs
+
+
+def _log_or_not(drop, best):
+    return torch.log1p(drop) / 2 if best else drop / 2
+
+
+def _greedy(self, steps, best_variance):
+    """Each ladder is the one before and the level that helps it most."""
+    N = len(self.log_snr)
+    ladder, ladders = [N - 1], []
+    for T in range(1, steps + 1):
+        if T > 1:
+            longer = [sorted([*ladder, i]) for i in range(N - 1) if i not in ladder]
+            ladder = min(longer, key=lambda tried: self.bound(torch.tensor(tried), best_variance))
+        ladders.append(torch.tensor(ladder))
+    bounds = [self.bound(tried, best_variance) for tried in ladders]
+    return torch.tensor(bounds, dtype=torch.float64), ladders
+
+
+def _any_end(self, steps, best_variance):
+    """The best chains, wherever they end: with too little noise for the prior."""
+    found = [
+        BEST_LADDERS(Levels(*(v[:end] for v in vars(self).values())), min(end, steps), best_variance)
+        for end in range(1, len(self.log_snr) + 1)
+    ]
+    best = [min((f[T] for f, _ in found if len(f) > T), key=float) for T in range(steps)]
+    ladders = [min((f[T], p[T]) for f, p in found if len(f) > T)[1] for T in range(steps)]
+    return torch.stack(best), ladders
+
+
+def _distortion_of_the_noisiest(self, log_snr, best_variance):
+    first, last = log_snr[:1], log_snr[-1:]
+    return ALONG(self, log_snr, best_variance) - ALONG(self, first, True) + ALONG(self, last, True)
+
+
+def _width_of_a_unit(model, x, log_snr, rng=None):
+    found = LEVELS(model, x, log_snr, rng)
+    rest = found.error / torch.exp(-log_snr)  # at log_width = 0, not at the best
+    return Levels(log_snr, found.error, 0.5 * (rest + math.log(2 * math.pi) - log_snr), 0 * log_snr)
+
+
+def _radius_in_the_other_set(real, fake, k=5):
+    def share_within(points, members):
+        apart = torch.cdist(points, members)
+        radius = apart.kthvalue(k, dim=0).values
+        return float((apart <= radius).any(1).double().mean())
+
+    return share_within(fake, real), share_within(real, fake)
+
+
+def _density_for_probability(self, x):
+    z = (x - self.mean) / torch.exp(self.log_scale)
+    return (F.logsigmoid(z) + F.logsigmoid(-z) - self.log_scale).flatten(1).sum(1)
+
+
+def _means_alone(real, fake, seed=0):
+    return {
+        **FEATURE_DISTANCES(real, fake, seed),
+        "frechet": float(((real.mean(0) - fake.mean(0)) ** 2).sum()),
+    }
+
+
+STRATIFIED, LEVELS, BEST_LADDERS, ALONG = stratified_bound, levels, Levels.best_ladders, Levels.along
+PRECISION_RECALL, FEATURE_DISTANCES = metrics.precision_recall, metrics.feature_distances
 Q_SAMPLE, COEFFICIENTS = Diffusion.q_sample, Diffusion._posterior_coefficients
 KL, LOG_PROB, VAE_SAMPLE = Gaussian.kl, Gaussian.log_prob, VAE.sample
 ANCESTRAL, DDIM, RESTORE = samplers.ancestral, samplers.ddim, fit._restore
@@ -261,6 +367,9 @@ VAE_BOUND, GAUSSIAN_LIKELIHOOD, MIXTURE = VAE.bound, GaussianLikelihood.log_prob
 CHAIN = (test_identities.test_q_sample_is_the_chain_step_by_step,)
 UNBIASED = test_diffusion.test_l_bound_is_an_unbiased_estimate_of_the_bound_without_its_constant
 BAYES = (test_identities.test_q_posterior_is_bayes,)
+FEW_STEPS = (test_estimate.test_a_few_steps_have_the_bound_as_their_mean, diffusion.fixed_small, 3)
+ONE_STEP = (test_estimate.costs_are_those_of_the_library, 0, 1)
+DOUBLE_LOOP = (test_experiments.precision_and_recall_are_a_double_loop, 50, 35, 2, 3)
 MUTATIONS = {
     "variance √(1 − ᾱ)": (Diffusion, "q_sample", _q_sample(lambda s: (1 - s.alpha_bar) ** 0.25), CHAIN),
     "std 1 − ᾱ": (Diffusion, "q_sample", _q_sample(lambda s: 1 - s.alpha_bar), CHAIN),
@@ -625,6 +734,94 @@ MUTATIONS = {
         "kl",
         lambda q, other=None: KL(q, other) - 0.5 * (other.logvar - q.logvar).sum(1) if other else KL(q),
         (test_identities.test_the_bound_touches_where_the_model_reverses_the_chain,),
+    ),
+    "a run of steps counted as one": (test_estimate, "stratified_bound", _runs_counted_once, FEW_STEPS),
+    "the first step for its run": (test_estimate, "stratified_bound", _one_step_for_a_run(0), FEW_STEPS),
+    "the last step for its run": (test_estimate, "stratified_bound", _one_step_for_a_run(-1), FEW_STEPS),
+    "no L_T beside the steps drawn": (
+        test_estimate,
+        "stratified_bound",
+        _prior_for_standard_normal,
+        FEW_STEPS,
+    ),
+    "the error of the level below": (
+        Levels,
+        "costs",
+        _costs(lambda above, here, f_above, f, best: _log_or_not((above - here) * f_above, best)),
+        ONE_STEP,
+    ),
+    "the best variance without its half": (
+        Levels,
+        "costs",
+        _costs(lambda above, here, _, f, best: _log_or_not((above - here) * f, best) * (2 if best else 1)),
+        ONE_STEP,
+    ),
+    "the fixed variance taken for the best": (
+        Levels,
+        "costs",
+        _costs(lambda above, here, _, f, best: (above - here) * f / 2),
+        ONE_STEP,
+    ),
+    "the whole error as of a jump to no signal": (
+        Levels,
+        "costs",
+        _costs(lambda above, here, _, f, best: _log_or_not(above * f, best)),
+        ONE_STEP,
+    ),
+    "a ladder grown level by level": (
+        Levels,
+        "best_ladders",
+        _greedy,
+        (test_estimate.test_the_best_ladders_are_those_of_all_subsets, False, 1),
+    ),
+    "a ladder that ends where it likes": (
+        Levels,
+        "best_ladders",
+        _any_end,
+        (test_estimate.test_the_best_ladders_are_those_of_all_subsets, True, 0),
+    ),
+    "the distortion of the noisiest level": (
+        Levels,
+        "along",
+        _distortion_of_the_noisiest,
+        (test_estimate.test_an_even_chain_on_the_grid_costs_what_its_ladder_costs, True),
+    ),
+    "a width that is not fitted": (
+        test_estimate,
+        "levels",
+        _width_of_a_unit,
+        (test_estimate.test_levels_of_normal_data_have_the_error_the_distortion_and_the_width_of_bayes,),
+    ),
+    "precision and recall exchanged": (
+        metrics,
+        "precision_recall",
+        lambda real, fake, k=5: PRECISION_RECALL(real, fake, k)[::-1],
+        DOUBLE_LOOP,
+    ),
+    "a point its own neighbour": (
+        metrics,
+        "precision_recall",
+        lambda real, fake, k=5: PRECISION_RECALL(real, fake, k - 1),
+        DOUBLE_LOOP,
+    ),
+    "neighbours in the other set": (metrics, "precision_recall", _radius_in_the_other_set, DOUBLE_LOOP),
+    "means alone in the Fréchet distance": (
+        metrics,
+        "feature_distances",
+        _means_alone,
+        (test_experiments.distances_are_the_formulas, 60, 3),
+    ),
+    "a density where a probability belongs": (
+        DiscretisedLogistic,
+        "log_prob",
+        _density_for_probability,
+        (test_estimate.test_both_bounds_are_of_probabilities_that_add_up_to_one, "ddpm"),
+    ),
+    "a step without its way back": (
+        races,
+        "steps_for",
+        lambda model, budget, batch: round(budget / (batch * training.multiply_adds(model))),
+        (test_experiments.test_every_run_of_the_races_costs_the_same_arithmetic, "cpu"),
     ),
 }
 

@@ -24,7 +24,9 @@ def stratified_bound(
 
     The steps are cut into `calls` runs of about equal length. From each run every example draws one step,
     and its KL, times the run's length, stands for the run: rates (B, calls + 1), the prior's L_T last.
-    With calls ≥ T − 1 every step is taken, as in `Diffusion.bound`. Raises ValueError if calls < 1.
+    Its noise is small on a chain in equal steps of log SNR, where neighbours cost alike, and large on the
+    cosine chain, where the first few steps cost most. With calls ≥ T − 1 every step is taken, as in
+    `Diffusion.bound`. Raises ValueError if calls < 1.
     """
     if calls < 1:
         raise ValueError(f"calls must be at least 1, got {calls}")
