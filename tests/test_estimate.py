@@ -9,7 +9,7 @@ import torch
 from lowerbound import data, diffusion, estimate, schedule, zoo
 from lowerbound.dense import DenseDenoiser
 from lowerbound.diffusion import Diffusion, fixed_large, fixed_small
-from lowerbound.estimate import Levels, levels, stratified_bound
+from lowerbound.estimate import Levels, _runs, levels, stratified_bound
 from lowerbound.gaussian import Gaussian
 from lowerbound.likelihood import DiscretisedLogistic
 from lowerbound.nets import Decoder, Encoder, UNet
@@ -44,13 +44,14 @@ def test_a_few_steps_have_the_bound_as_their_mean(variance, calls):
     model, n = _toy(variance=variance), 5000
     x = _points(1).expand(n, 2)
     few, whole = stratified_bound(model, x, generator(2), calls), model.bound(x, generator(3))
-    assert few.rates.shape == (n, calls + 1)
+    edges = _runs(model.schedule, calls)
+    assert few.rates.shape == (n, len(edges))
+    assert len(edges) <= calls + 1
     _agree(few.nats(), whole.nats())
     _agree(few.distortion, whole.distortion)
     torch.testing.assert_close(few.rates[:, -1], whole.rates[:, -1])
-    if calls == 3:  # 39 steps: three runs of 13
-        for run in range(3):
-            _agree(few.rates[:, run], whole.rates[:, 13 * run : 13 * run + 13].sum(1))
+    for run, (low, high) in enumerate(pairwise(edges)):
+        _agree(few.rates[:, run], whole.rates[:, low - 2 : high - 2].sum(1))
 
 
 @pytest.mark.parametrize("calls", [1, 5, 16, 38, 39, 100])
@@ -59,15 +60,36 @@ def test_each_step_is_drawn_from_its_run_and_none_is_left_out(monkeypatch, calls
     original = model.p_reverse
     monkeypatch.setattr(model, "p_reverse", lambda xt, t: seen.append(t) or original(xt, t))
     stratified_bound(model, _points(1000), generator(4), calls)
-    assert len(seen) == min(calls, T - 1)
+    assert len(seen) <= min(calls, T - 1)
     assert sorted(set(torch.cat(seen).tolist())) == list(range(2, T + 1))
     runs = [(int(t.min()), int(t.max())) for t in seen]
     assert all(above == below + 1 for (_, below), (above, _) in pairwise(runs))
     lengths = [high - low + 1 for low, high in runs]
-    assert max(lengths) - min(lengths) <= 1
+    drops = -model.schedule.log_snr[1:].diff()  # of steps 2..T
+    for low, high in runs:
+        inner = drops[low - 1 : high - 2].sum()  # all steps but the first and the last of the run
+        assert float(inner) <= float(drops.sum()) / calls + 1e-9
     for t, length in zip(seen, lengths, strict=True):
         counts = torch.bincount(t)[int(t.min()) :]
         assert (counts - 1000 / length).abs().max() < 5 * math.sqrt(1000 / length)
+
+
+@pytest.mark.parametrize("calls", [1, 5, 16, 38])
+def test_on_an_even_chain_all_runs_are_of_one_length(calls):
+    lengths = [high - low for low, high in pairwise(_runs(schedule.log_snr_linear(T), calls))]
+    assert len(lengths) == calls
+    assert sum(lengths) == T - 1
+    assert max(lengths) - min(lengths) <= 1
+
+
+def test_on_the_cosine_chain_runs_of_one_range_spare_most_of_the_noise(monkeypatch):
+    torch.manual_seed(0)
+    model = toy_diffusion(DenseDenoiser(2, 8), 200, 2, schedule=schedule.cosine(200))
+    x = _points(1).expand(3000, 2)
+    ours = stratified_bound(model, x, generator(5), 8).nats().std()
+    of_one_length = torch.linspace(2, 201, 9).round().long().tolist()
+    monkeypatch.setattr(estimate, "_runs", lambda schedule, calls: of_one_length)
+    assert ours < stratified_bound(model, x, generator(5), 8).nats().std() / 3
 
 
 @pytest.mark.parametrize("calls", [T - 1, T, 1000])

@@ -22,16 +22,15 @@ def stratified_bound(
 ) -> Bound:
     """The negative ELBO of x (B, ...), from `calls` of the steps 2..T: unbiased, at calls + 1 network calls.
 
-    The steps are cut into `calls` runs of about equal length. From each run every example draws one step,
-    and its KL, times the run's length, stands for the run: rates (B, calls + 1), the prior's L_T last.
-    Its noise is small on a chain in equal steps of log SNR, where neighbours cost alike, and large on the
-    cosine chain, where the first few steps cost most. With calls ≥ T − 1 every step is taken, as in
-    `Diffusion.bound`. Raises ValueError if calls < 1.
+    The steps are cut into runs, `calls` of them at most, that cover about equal ranges of log SNR, since
+    neighbours there cost alike. From each run every example draws one step, and its KL, times the run's
+    length, stands for the run: rates (B, runs + 1), the prior's L_T last. With calls ≥ T − 1 every step is
+    taken, as in `Diffusion.bound`. Raises ValueError if calls < 1.
     """
     if calls < 1:
         raise ValueError(f"calls must be at least 1, got {calls}")
-    T, ones = model.schedule.T, torch.ones(len(x), dtype=torch.int64, device=x.device)
-    edges = torch.linspace(2, T + 1, min(calls, T - 1) + 1).round().long().tolist()
+    ones = torch.ones(len(x), dtype=torch.int64, device=x.device)
+    edges = _runs(model.schedule, calls)
     rates = []
     for low, high in pairwise(edges):
         t = low + (torch.rand(len(x), generator=rng, device=x.device) * (high - low)).long()
@@ -42,6 +41,17 @@ def stratified_bound(
     x1 = model.q_sample(x, ones, normal(x, x.shape, rng))
     distortion = -model.last_step(model.predict_x0(x1, ones)).log_prob(x)
     return Bound(distortion=distortion, rates=torch.stack(rates, 1))
+
+
+def _runs(schedule: Schedule, calls: int) -> list[int]:
+    """Where runs of steps begin, 2 first, and T + 1: at most `calls` runs, about equal in log SNR."""
+    T = schedule.T
+    if calls >= T - 1:
+        return list(range(2, T + 2))
+    fallen = (schedule.log_snr[1] - schedule.log_snr[1:]).numpy()  # before steps 2..T, and after the last
+    wanted = np.linspace(0, fallen[-1], calls + 1)
+    edges = 2 + np.interp(wanted, fallen, np.arange(T)).round()
+    return [int(t) for t in np.unique(edges)]
 
 
 @dataclass(frozen=True)
