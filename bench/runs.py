@@ -17,7 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.settings import KEPT, Settings, write_json
+from lowerbound.experiments.units import write
+
+from bench.settings import KEPT, Settings
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def main(part: str, name: str, seed: str, settings: str, out: str) -> None:
     warnings.filterwarnings("ignore")  # of torchmetrics, about its buffers
     torch.set_num_threads(1)
     one = importlib.import_module(f"bench.{part}").one
-    write_json(Path(out), one(name, int(seed), Settings(**json.loads(settings))))
+    write(Path(out), one(name, int(seed), Settings(**json.loads(settings))))
 
 
 if __name__ == "__main__":

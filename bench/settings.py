@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import time
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lowerbound.experiments.units import rounded
+from lowerbound.experiments.units import write
 from lowerbound.train import environment
 
 PEERS = ("diffusers", "denoising-diffusion-pytorch", "smalldiffusion", "pythae")
@@ -60,14 +59,6 @@ QUICK = Settings(
 )
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write beside the final name, then rename: never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(rounded(value), indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
-
-
 def versions() -> dict[str, str]:
     """Of the peers that are installed."""
     return {name.replace("-", "_"): metadata.version(name) for name in PEERS}
@@ -89,4 +80,4 @@ def record(
         "quick": quick,
     }
     whole[part] = figures
-    write_json(path, whole)
+    write(path, whole)

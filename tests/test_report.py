@@ -11,6 +11,7 @@ from lowerbound.experiments import report, sweep
 from lowerbound.experiments.__main__ import EXPERIMENTS, main
 from lowerbound.experiments.presets import PRESETS
 from lowerbound.experiments.report import Spread
+from lowerbound.experiments.reverse_step import ReverseStep
 from lowerbound.experiments.sweep import bound_loss, even_chain
 from lowerbound.experiments.units import fingerprint, write
 from oracles import generator
@@ -174,7 +175,7 @@ def test_an_experiment_is_put_together_from_units_that_are_there(tmp_path, capsy
     arguments = ["reverse_step", "--preset", "smoke", "--out", str(out), "--runs", str(runs)]
     unit = runs / "smoke" / "reverse-step.json"
     made_with = {"commit": "c", "torch": "t", "hardware": "h", "threads": "1", "seconds": 2, "cpu_seconds": 1}
-    (asked,) = (fingerprint(u.run) for u in EXPERIMENTS["reverse_step"](PRESETS["smoke"])[0])
+    (asked,) = (fingerprint(u.run) for u in EXPERIMENTS["reverse_step"][1](ReverseStep())[0])
     write(unit, {"theory_slope": 3, "how": {**made_with, "asked": asked}})
     main(arguments)
     found = json.loads((out / "reverse_step.json").read_text())

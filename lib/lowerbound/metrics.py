@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float64, UInt8
 from torch import Tensor, nn
 
 from lowerbound import data
@@ -126,24 +126,22 @@ def precision_recall(
     return share_within(fake, real), share_within(real, fake)
 
 
+@torch.no_grad()
+def features(classifier: Any, x: UInt8[Tensor, "N 1 H W"], batch: int = 500) -> Float64[Tensor, "N F"]:
+    """What a classifier makes of uint8 images x (N, 1, H, W) before its last layer: (N, F), on the CPU."""
+    like = next(classifier.parameters())
+    parts = [classifier.features(data.to_unit(p).to(like)).cpu() for p in torch.split(x, batch)]
+    return torch.cat(parts).double()
+
+
 def distances(
-    classifier: Any,
-    real: UInt8[Tensor, "N 1 H W"],
-    fake: UInt8[Tensor, "M 1 H W"],
-    batch: int = 500,
-    seed: int = 0,
+    classifier: Any, real: UInt8[Tensor, "N 1 H W"], fake: UInt8[Tensor, "M 1 H W"], seed: int = 0
 ) -> dict[str, float]:
     """`feature_distances` of uint8 images real (N, 1, H, W) and fake (M, 1, H, W), by a classifier.
 
     They compare only under one and the same classifier, and with the same number of images.
     """
-    like = next(classifier.parameters())
-    with torch.no_grad():
-        pair = [
-            torch.cat([classifier.features(data.to_unit(p).to(like)) for p in torch.split(images, batch)])
-            for images in (real, fake)
-        ]
-    return feature_distances(pair[0].cpu(), pair[1].cpu(), seed)
+    return feature_distances(features(classifier, real), features(classifier, fake), seed)
 
 
 def summary(model: Any, test: data.Images, rng: torch.Generator | None = None) -> dict[str, float | int]:

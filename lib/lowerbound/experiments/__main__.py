@@ -6,52 +6,35 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lowerbound import zoo
-from lowerbound.experiments import codes, races, reverse_step, ruler, shipped, sweep
+from lowerbound.experiments import codes, races, reverse_step, shipped, sweep
 from lowerbound.experiments.presets import PRESETS, Preset
-from lowerbound.experiments.ruler import CLASSIFIER
+from lowerbound.experiments.ruler import CLASSIFIER, floor_unit
 from lowerbound.experiments.units import Place, Unit, run, write
 from lowerbound.train import UNDERSTOOD
 
-Stage = list[Unit]
 APART = ("floor", "levels")  # units that are not runs
-
-
-def _floor(samples: int) -> Unit:
-    return Unit(f"floor-{samples}", partial(ruler.floor, samples))
-
-
-def _races(preset: Preset) -> list[Stage]:
-    floor = _floor(preset.races.samples)
-    return [races.trainings(preset.races), [floor, *races.measurements(preset.races)]]
-
-
-EXPERIMENTS: dict[str, Callable[[Preset], list[Stage]]] = {
-    "races": _races,
-    "shipped": lambda preset: [[_floor(preset.shipped.samples), *shipped.units(preset.shipped)]],
-    "sweep": lambda preset: [
-        sweep.first_stage(preset.sweep),
-        sweep.trainings(preset.sweep),
-        sweep.second_stage(preset.sweep),
-    ],
-    "codes": lambda preset: [
-        codes.trainings(preset.races),
-        [_floor(preset.races.samples), *codes.units(preset.races)],
-    ],
-    "reverse_step": lambda preset: [reverse_step.units(reverse_step.ReverseStep())],
-}
-SETTINGS: dict[str, Callable[[Preset], Any]] = {
-    "races": lambda preset: preset.races,
-    "shipped": lambda preset: preset.shipped,
-    "sweep": lambda preset: preset.sweep,
-    "codes": lambda preset: preset.races,
-    "reverse_step": lambda preset: reverse_step.ReverseStep(),
+Stages = list[list[Unit]]  # what is measured one after the other, each stage's units side by side
+EXPERIMENTS: dict[str, tuple[Callable[[Preset], Any], Callable[[Any], Stages]]] = {
+    "races": (
+        lambda preset: preset.races,
+        lambda s: [races.trainings(s), [floor_unit(s.samples), *races.measurements(s)]],
+    ),
+    "shipped": (lambda preset: preset.shipped, lambda s: [[floor_unit(s.samples), *shipped.units(s)]]),
+    "sweep": (
+        lambda preset: preset.sweep,
+        lambda s: [sweep.first_stage(s), sweep.trainings(s), sweep.second_stage(s)],
+    ),
+    "codes": (
+        lambda preset: preset.races,
+        lambda s: [codes.trainings(s), [floor_unit(s.samples), *codes.units(s)]],
+    ),
+    "reverse_step": (lambda preset: reverse_step.ReverseStep(), lambda s: [reverse_step.units(s)]),
 }
 
 
@@ -60,9 +43,10 @@ def experiment(name: str, preset: str, place: Place, jobs: int, *, progress: boo
 
     In `how`, seconds and cpu_seconds are those of judging, train_cpu_seconds those of training.
     """
-    setting = PRESETS[preset]
+    choose, stages = EXPERIMENTS[name]
+    setting = choose(PRESETS[preset])
     found: dict[str, dict[str, Any]] = {}
-    for stage in EXPERIMENTS[name](setting):
+    for stage in stages(setting):
         measured = run(stage, place, jobs, progress)
         found.update({unit.name: what for unit, what in zip(stage, measured, strict=True)})
     found = {key: what for key, what in found.items() if not key.startswith("trained-")}
@@ -70,7 +54,7 @@ def experiment(name: str, preset: str, place: Place, jobs: int, *, progress: boo
     apart = {key.split("-")[0]: found.pop(key) for key in list(found) if key.split("-")[0] in APART}
     how = {
         "command": f"python -m lowerbound.experiments {name} --preset {preset}",
-        "setting": asdict(SETTINGS[name](setting)),
+        "setting": asdict(setting),
         **{key: sorted({h[key] for h in hows}) for key in ("commit", "torch", "hardware", "threads")},
         "seconds": sum(h["seconds"] for h in hows),
         "cpu_seconds": sum(h["cpu_seconds"] for h in hows),

@@ -89,15 +89,10 @@ def _judged(setting: Races, model: VAE, place: Place) -> dict[str, Any]:
     return out
 
 
-def train(setting: Races, beta: float, place: Place) -> dict[str, Any]:
-    """Train one of the models, and report how."""
-    return trained(training(setting, beta), place)[1]
-
-
 def trainings(setting: Races) -> list[Unit]:
     """A unit for the training of each model; that of β = 1 is a run of the races, too."""
     own = replace(setting, seeds=setting.seeds[:1])
-    return [Unit(f"trained-beta-{b:g}", partial(train, own, b)) for b in (0.0, *BETAS)]
+    return [Unit(f"trained-beta-{b:g}", partial(races.train_only, training(own, b))) for b in (0.0, *BETAS)]
 
 
 def units(setting: Races) -> list[Unit]:

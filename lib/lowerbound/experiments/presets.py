@@ -1,7 +1,7 @@
 """What each experiment costs on which machine.
 
-smoke: seconds, on the bundled subset, to see that everything works; cpu: what two cores do in about an hour
-and a half, all experiments together; gpu: the real thing, hours on a GPU by an estimate from its operations.
+smoke: two minutes, on the bundled subset, to see that everything works; cpu: what two cores do in an hour and
+a half, all experiments together; gpu: the real thing, hours on a GPU by an estimate from its operations.
 """
 
 from __future__ import annotations

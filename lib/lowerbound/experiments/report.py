@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,14 +25,12 @@ class Spread:
     @property
     def mean(self) -> float:
         """Their mean."""
-        return sum(self.values) / len(self.values)
+        return statistics.fmean(self.values)
 
     @property
     def std(self) -> float:
         """Their sample standard deviation; 0 for a single value."""
-        if len(self.values) == 1:
-            return 0.0
-        return math.sqrt(sum((v - self.mean) ** 2 for v in self.values) / (len(self.values) - 1))
+        return statistics.stdev(self.values) if len(self.values) > 1 else 0.0
 
     def __format__(self, spec: str) -> str:
         """The mean, and ± the standard deviation where there are several values."""
@@ -75,7 +74,7 @@ def paired(runs: Iterable[Run], first: dict[str, Any], second: dict[str, Any]) -
         chosen = [r["bound"]["each"] for r in runs if all(r.get(k) == v for k, v in match.items())]
         if not chosen or len({len(each) for each in chosen}) > 1:
             raise ValueError(f"no runs of one number of images match {match}")
-        sides.append([sum(values) / len(values) for values in zip(*chosen, strict=True)])
+        sides.append([statistics.fmean(values) for values in zip(*chosen, strict=True)])
     if len(sides[0]) != len(sides[1]):
         raise ValueError(f"bounds of {len(sides[0])} and {len(sides[1])} images; compare the same ones")
     gaps = [a - b for a, b in zip(*sides, strict=True)]

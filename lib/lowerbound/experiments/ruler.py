@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lowerbound import data, metrics, zoo
 from lowerbound.bound import Bound
-from lowerbound.experiments.units import Place
+from lowerbound.experiments.units import Place, Unit
 
 CLASSIFIER = "classifier-fashion"
 
@@ -36,7 +36,8 @@ def timed(draw: Callable[[int], Tensor], count: int, batch: int = 250) -> tuple[
 
     On a CPU these are seconds of processor time, which other work on the machine does not lengthen much.
     """
-    first = draw(1)  # warms up, and tells the device
+    first = draw(1)
+    data.to_uint8(first.cpu())  # warmed up, and waited for
     clock = time.process_time if first.device.type == "cpu" else time.perf_counter
     start = clock()
     parts = [draw(min(batch, count - i)) for i in range(0, count, batch)]
@@ -48,9 +49,8 @@ class Ruler:
     """Distances between samples and the test images in the features of the classifier that ships."""
 
     def __init__(self, place: Place) -> None:
-        self.device = place.device
         self.classifier = zoo.load(CLASSIFIER, device=place.device)
-        self.test = self.features(place.images("test").x)
+        self.test = metrics.features(self.classifier, place.images("test").x)
 
     @staticmethod
     @cache
@@ -58,15 +58,9 @@ class Ruler:
         """The ruler of a place, made once in each process."""
         return Ruler(place)
 
-    @torch.no_grad()
-    def features(self, x: Tensor) -> Tensor:
-        """Features (N, F) of uint8 images x (N, 1, 28, 28), float64 on the CPU."""
-        parts = [self.classifier.features(data.to_unit(p).to(self.device)).cpu() for p in torch.split(x, 500)]
-        return torch.cat(parts).double()
-
     def judge(self, images: Tensor) -> dict[str, float]:
         """Fréchet and kernel distance, precision and recall of uint8 images (N, 1, 28, 28)."""
-        features = self.features(images)
+        features = metrics.features(self.classifier, images)
         k = min(len(features), len(self.test))
         precision, recall = metrics.precision_recall(self.test[:k], features[:k])
         return {
@@ -82,3 +76,8 @@ def floor(count: int, place: Place) -> dict[str, Any]:
     images = place.images("train").x
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count]
     return Ruler.of(place).judge(images[order])
+
+
+def floor_unit(count: int) -> Unit:
+    """The unit of the floor, which experiments with as many samples share."""
+    return Unit(f"floor-{count}", partial(floor, count))

@@ -14,7 +14,7 @@ from lowerbound import data, zoo
 from lowerbound.diffusion import Diffusion
 from lowerbound.estimate import levels
 from lowerbound.experiments.races import bound_of
-from lowerbound.experiments.ruler import Ruler, described, floor, timed
+from lowerbound.experiments.ruler import Ruler, described, floor_unit, timed
 from lowerbound.experiments.training import Training, trained
 from lowerbound.experiments.units import Place, Unit, measured
 from lowerbound.nets import UNet
@@ -66,8 +66,8 @@ class LearnedVariance(nn.Module):
         self.log_ratio = nn.Parameter(torch.cat([torch.zeros(2, dtype=torch.float64), start]))
 
     def forward(self, schedule: Schedule) -> Tensor:
-        """(T + 1,) float64, of the schedule it was made for."""
-        return schedule.posterior_variance.to(self.log_ratio.device) * self.log_ratio.exp()
+        """(T + 1,) float64, of the schedule it was made for, on whose device it is."""
+        return schedule.posterior_variance * self.log_ratio.exp().to(schedule.alpha_bar.device)
 
 
 def even_chain(T: int, first: float) -> Schedule:
@@ -185,4 +185,4 @@ def trainings(setting: Sweep) -> list[Unit]:
 def second_stage(setting: Sweep) -> list[Unit]:
     """A unit for each T and seed, and the floor for so many samples."""
     runs = [Unit(f"T-{T}-{s}", partial(measure, setting, T, s)) for s in setting.seeds for T in setting.anew]
-    return [Unit(f"floor-{setting.samples}", partial(floor, setting.samples)), *runs]
+    return [floor_unit(setting.samples), *runs]

@@ -20,7 +20,6 @@ from lowerbound.experiments.units import Place, fingerprint, read, rounded
 from lowerbound.fit import default_loss, fit
 from lowerbound.parallel import Loss
 from lowerbound.recipe import Recipe
-from lowerbound.vae import VAE
 
 POINTS = 100  # of a stored loss curve
 
@@ -98,7 +97,7 @@ def trained(what: Training, place: Place) -> tuple[Any, dict[str, Any]]:
     about = {
         "asked": same_model,
         "parameters": zoo.parameters(model),
-        "multiply_adds": multiply_adds(model) if isinstance(model, (VAE, Diffusion)) else None,
+        "multiply_adds": multiply_adds(model),
         "images": what.recipe.steps * what.recipe.batch,
         "train_seconds": losses.seconds,
         "train_cpu_seconds": losses.cpu_seconds,
