@@ -18,7 +18,7 @@ from lowerbound.experiments.ruler import CLASSIFIER, floor_unit
 from lowerbound.experiments.units import Place, Unit, run, write
 from lowerbound.train import UNDERSTOOD
 
-APART = ("floor", "levels")  # units that are not runs
+APART = ("floor", "levels", "redrawn")  # units that are not runs
 Stages = list[list[Unit]]  # what is measured one after the other, each stage's units side by side
 EXPERIMENTS: dict[str, tuple[Callable[[Preset], Any], Callable[[Any], Stages]]] = {
     "races": (
@@ -39,7 +39,7 @@ EXPERIMENTS: dict[str, tuple[Callable[[Preset], Any], Callable[[Any], Stages]]] 
 
 
 def experiment(name: str, preset: str, place: Place, jobs: int, *, progress: bool = True) -> dict[str, Any]:
-    """Run what is missing of an experiment and put it together: how, floor and levels if any, runs.
+    """Run what is missing of an experiment and put it together: how, what stands apart, runs.
 
     In `how`, seconds and cpu_seconds are those of judging, train_cpu_seconds those of training.
     """
