@@ -1,0 +1,256 @@
+"""A process for code that is not trusted: bubblewrap around it, limits on it, one socket to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import lowerbound
+import psutil
+
+from grading.inside import wire
+
+HERE = Path(__file__).parent
+TICK = 0.2
+GRACE = 5.0
+START = 60.0
+
+
+class SandboxError(Exception):
+    """The sandbox cannot be used on this machine."""
+
+
+class Ended(Exception):
+    """The student's process is over; the message says why, in a line for the student."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use. Seconds and bytes; memory and processes are for all its processes together."""
+
+    notebook: float = 1800.0
+    cell: float = 900.0
+    call: float = 60.0
+    memory: int = 4 * 2**30
+    file: int = 256 * 2**20
+    folder: int = 512 * 2**20
+    processes: int = 64
+
+
+class Sandbox:
+    """A process that runs a notebook. A context: all its processes are gone after it.
+
+    isolated: with bubblewrap: no network, no other file than Python and the library, its own process numbers.
+    Without it only the limits hold.
+    """
+
+    def __init__(self, limits: Limits, isolated: bool = True) -> None:
+        self.limits, self.isolated = limits, isolated
+        self.ended, self.said = "", b""
+
+    def __enter__(self) -> Sandbox:
+        self.channel, inner = socket.socketpair()
+        self.channel.settimeout(TICK)
+        self.folder = tempfile.TemporaryDirectory(prefix="lowerbound-", ignore_cleanup_errors=True)
+        allowed = {
+            "memory": self.limits.memory,
+            "file_size": self.limits.file,
+            "processes": self.limits.processes,
+            "cpu": int(2 * self.limits.notebook) + 60,
+        }
+        agent = ["-m", "grading.inside.agent", str(inner.fileno()), json.dumps(allowed)]
+        user = _spare_user()
+        if self.isolated:
+            command, env = [*_bubblewrap(isolation(), self.limits, user), *agent], None
+        else:
+            command, env = [sys.executable, *agent], _environment(Path(self.folder.name), HERE.parent, _library())
+        if not self.isolated:
+            os.chmod(self.folder.name, 0o777 if user else 0o700)
+        self.process = subprocess.Popen(
+            command, env=env, pass_fds=[inner.fileno()], cwd=self.folder.name, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert self.process.stderr is not None  # it is a pipe
+        os.set_blocking(self.process.stderr.fileno(), False)
+        inner.close()
+        try:
+            self.receive(time.monotonic() + START)
+        except (Ended, wire.Late) as error:
+            self.close()
+            raise SandboxError(f"the sandbox does not start: {self.said[-300:].decode(errors='replace')}") from error
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def send(self, message: Any, blobs: list[bytes]) -> None:
+        """Write to the process. Raises Ended where it is gone or does not read."""
+        self.channel.settimeout(GRACE)
+        try:
+            wire.send(self.channel, message, blobs)
+        except wire.Closed as error:
+            self._over(error)
+        finally:
+            self.channel.settimeout(TICK)
+
+    def receive(self, deadline: float) -> tuple[Any, list[bytes]]:
+        """Read from the process. Raises wire.Late after the deadline, Ended where it is gone."""
+        try:
+            return wire.receive(self.channel, deadline, self._watch)
+        except wire.Closed as error:
+            self._over(error)
+            raise
+
+    def close(self, why: str = "the process has ended") -> None:
+        """Kill all its processes."""
+        self.ended = self.ended or why
+        family = _family(self.process.pid)
+        for kill in (lambda: os.killpg(self.process.pid, signal.SIGKILL), self.process.kill):
+            try:
+                kill()
+            except ProcessLookupError:
+                pass
+        for member in family:
+            try:
+                member.kill()
+            except psutil.Error:
+                pass
+        self.process.wait()
+        self._drain()
+        self.channel.close()
+        self.folder.cleanup()
+
+    def _over(self, error: wire.Closed) -> None:
+        """The conversation is over: find out why, and say it."""
+        if not self.ended:
+            try:
+                code: int | None = self.process.wait(1.0)
+            except subprocess.TimeoutExpired:
+                code = None
+            gone = {-signal.SIGXCPU: "it used all its processor time", 128 + signal.SIGXCPU: "it used all its processor time"}
+            if code is None:
+                why = f"it broke off the conversation ({error})"
+            else:
+                why = gone.get(code, f"it ended its own process (exit status {code})")
+            self.close(why)
+        raise Ended(self.ended) from error
+
+    def _drain(self) -> None:
+        assert self.process.stderr is not None  # it is a pipe
+        while part := self.process.stderr.read(1 << 16):
+            self.said = (self.said + part)[-2000:]
+
+    def _watch(self) -> None:
+        """Called while waiting: throw away what it prints, and end it when it takes too much."""
+        self._drain()
+        family = _family(self.process.pid)
+        used = sum(_resident(member) for member in family)
+        if used > self.limits.memory:
+            self.close(f"it took more memory than {self.limits.memory / 2**30:.1f} GiB")
+        elif len(family) > self.limits.processes + 4:
+            self.close(f"it started more than {self.limits.processes} processes")
+        if self.ended:
+            raise Ended(self.ended)
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        memory = process.memory_info()
+        return int(memory.rss)
+    except psutil.Error:
+        return 0
+
+
+@cache
+def isolation() -> str:
+    """How bubblewrap works here: "root", with a user of its own, or "user". Raises SandboxError with a remedy."""
+    if shutil.which("bwrap") is None:
+        raise SandboxError(
+            "bubblewrap is missing; install it (Debian, Ubuntu: apt-get install bubblewrap), or see grading/Containerfile"
+        )
+    said = ""
+    for way in ("root", "user") if os.geteuid() == 0 else ("user",):
+        command = [*_bubblewrap(way, Limits(), _spare_user()), "-c", "import lowerbound, grading.inside.limits"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode == 0:
+            return way
+        said = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit status {done.returncode}"
+    raise SandboxError(f"bubblewrap cannot make a sandbox here ({said}); see “Teaching with this book”")
+
+
+def _spare_user() -> int:
+    """The number of a user that owns nothing, anew for each sandbox; 0 where we cannot choose."""
+    return 1_000_000 + secrets.randbelow(1_000_000) if os.geteuid() == 0 else 0
+
+
+def _library() -> Path:
+    return Path(lowerbound.__file__).parent
+
+
+def _environment(folder: Path, *paths: Path) -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "USER": "student",
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": os.pathsep.join(str(path) for path in paths),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "MPLCONFIGDIR": str(folder),
+    }
+
+
+def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
+    """The command that comes before Python's arguments. Of our files it shows the library and grading/inside."""
+    command = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
+    command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    command += ["--unshare-user", "--uid", "65534", "--gid", "65534"] if way == "user" else []
+    command += ["--hostname", "sandbox", "--proc", "/proc", "--dev", "/dev"]
+    shown = {Path("/usr"), Path(sys.prefix), Path(sys.base_prefix)}
+    above = {parent for path in (*shown, Path("/grader/lib/x"), Path("/grader/grading/x"), Path("/etc/x")) for parent in path.parents}
+    for path in sorted(above - {Path("/")}):
+        command += ["--perms", "0755", "--dir", str(path)]
+    for path in sorted(shown):
+        command += ["--ro-bind", str(path), str(path)]
+    for name in ("bin", "lib", "lib64", "lib32", "sbin"):
+        if Path("/", name).is_symlink():
+            command += ["--symlink", os.readlink(f"/{name}"), f"/{name}"]
+        elif Path("/", name).is_dir():
+            command += ["--ro-bind", f"/{name}", f"/{name}"]
+    for name in ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/fonts", "/etc/localtime"):
+        command += ["--ro-bind-try", name, name]
+    command += ["--ro-bind", str(_library()), "/grader/lib/lowerbound"]
+    command += ["--ro-bind", str(HERE / "__init__.py"), "/grader/grading/__init__.py"]
+    command += ["--ro-bind", str(HERE / "inside"), "/grader/grading/inside"]
+    for folder in ("/tmp", "/dev/shm", "/submission"):
+        command += ["--perms", "1777", "--size", str(limits.folder), "--tmpfs", folder]
+    command += ["--remount-ro", "/dev", "--chdir", "/submission"]
+    for name, value in _environment(Path("/submission"), Path("/grader"), Path("/grader/lib")).items():
+        command += ["--setenv", name, value]
+    if way == "root":
+        drop = ["--reuid", str(user), "--regid", str(user), "--clear-groups", "--no-new-privs", "--bounding-set=-all"]
+        command += ["setpriv", *drop, "--inh-caps=-all"]
+    return [*command, sys.executable]
