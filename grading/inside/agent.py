@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import signal
 import socket
 import sys
@@ -123,14 +124,14 @@ class Agent:
         return wire.encode(value, out, self._hold)
 
     def _decode(self, data: Any, blobs: list[bytes]) -> Any:
-        return wire.decode(data, blobs, self._held)
+        return wire.decode(data, blobs, lambda entry: self._held(entry, blobs))
 
     def _hold(self, value: Any) -> Any:
         number = next((n for n, known in self.objects.items() if known is value), len(self.objects))
         self.objects[number] = value
         return {"object": number, "type": type(value).__name__[:100], "callable": callable(value)}
 
-    def _held(self, data: Any) -> Any:
+    def _held(self, data: Any, blobs: list[bytes]) -> Any:
         if "object" in data:
             return self.objects[data["object"]]
         if "global" in data:
@@ -141,6 +142,8 @@ class Agent:
             for part in path.split("."):
                 value = getattr(value, part)
             return value
+        if "pickle" in data:
+            return pickle.loads(blobs[data["pickle"]])
         return self._callback(data["callback"])
 
     def _callback(self, number: int) -> Any:

@@ -1,0 +1,82 @@
+"""`python -m grading build`: the student versions. `python -m grading grade FOLDER`: points and feedback."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import nbformat
+
+from grading.assignment import SOURCES, assignments
+
+STUDENT = SOURCES / "student"
+
+
+def build(folder: Path = STUDENT) -> list[Path]:
+    """Write the student version of every assignment; returns the files."""
+    folder.mkdir(exist_ok=True)
+    written = []
+    for name, assignment in assignments().items():
+        path = folder / f"{name}.ipynb"
+        path.write_text(nbformat.writes(assignment.release()) + "\n", encoding="utf-8")  # type: ignore[no-untyped-call]
+        written.append(path)
+    return written
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line."""
+    from grading.sandbox import Limits, SandboxError, isolation
+
+    parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("build", help="write the student versions")
+    commands.add_parser("table", help="grade solutions, empty versions and hostile ones; write results/assignments.json")
+    command = commands.add_parser("grade", help="grade a folder of submissions")
+    command.add_argument("folder", type=Path, help="holds STUDENT/ASSIGNMENT.ipynb or STUDENT_ASSIGNMENT.ipynb")
+    command.add_argument("--assignment", default="", help="this one alone")
+    command.add_argument("--sources", type=Path, default=SOURCES, help="where the instructor's notebooks are")
+    command.add_argument("--out", type=Path, default=Path("grades"))
+    command.add_argument("--jobs", type=int, default=1)
+    command.add_argument("--unsafe", action="store_true", help="without bubblewrap: submissions can read your files")
+    for field in fields(Limits):
+        kind = type(field.default)
+        unit = "seconds" if kind is float else "" if field.name == "processes" else "bytes"
+        command.add_argument(f"--{field.name}", type=kind, default=field.default, help=f"{unit} (%(default)s)")
+    args = parser.parse_args(argv)
+    if args.command == "build":
+        print(*build(), sep="\n")
+        return 0
+    if args.command == "table":
+        from grading.table import measure
+
+        print(measure())
+        return 0
+
+    from grading import folder
+
+    limits = replace(Limits(), **{field.name: getattr(args, field.name) for field in fields(Limits)})
+    try:
+        known = assignments(args.sources)
+        if args.assignment and args.assignment not in known:
+            raise ValueError(f"no assignment {args.assignment}; there is {', '.join(known)}")
+        found = folder.find(args.folder, known, args.assignment)
+        if args.unsafe:
+            print("WARNING: no sandbox. Submissions can read your files and use the network.", file=sys.stderr)
+        else:
+            isolation()
+    except (ValueError, SandboxError) as error:
+        print(f"{error}" + ("; or pass --unsafe" if isinstance(error, SandboxError) else ""), file=sys.stderr)
+        return 2
+    for verdict in folder.grade(found, known, args.out, limits, not args.unsafe, args.jobs):
+        of = sum(cell.points for cell in known[verdict.assignment].tests) if verdict.assignment in known else 0
+        said = f"refused: {verdict.refused}" if verdict.refused else "; ".join(verdict.notes)
+        who = f"{verdict.student[:24]:24} {verdict.assignment:14}"
+        print(f"{who} {verdict.points:5g} / {of:g} {verdict.seconds:6.0f} s  {said}".rstrip(), flush=True)
+    print(f"{args.out}/grades.csv, {args.out}/written.csv (fill in points, then run again), {args.out}/feedback/")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
