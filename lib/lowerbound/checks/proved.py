@@ -159,17 +159,18 @@ def _stopped_early(d: Derivation) -> Derivation:
 
 
 def _inequality(d: Derivation) -> Derivation:
-    return _with(d).at_least(d.last, "equal", because=sp.Integer(0))
+    return _with(d).at_most(d.last + 1, "more", because=sp.Integer(1))
 
 
-t = sp.Symbol("t_0", positive=True)
+extra = sp.Symbol("t_0", positive=True)
 PROOF_MISTAKES: dict[str, Callable[[Derivation], Any]] = {
     "not a Derivation": lambda d: d.last,
     "another start": _started_late,
     "another end": _stopped_early,
     "axiom": _axiom,
     "lemma": _lemma,
-    "assumption": lambda d: _with(d, given={**d.given, t: sp.Integer(1)}),
+    "assumption": lambda d: _with(d, given={**d.given, extra: sp.Integer(1)}),
+    "inequality": _inequality,
     "a jump": _jump,
     "unchecked": _unchecked,
 }
