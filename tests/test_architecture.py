@@ -70,6 +70,7 @@ TABLE: dict[str, set[str]] = {
     },
     "symbolic": set(),
     "proofs": {"symbolic"},
+    "checks": {"dense", "proofs", "symbolic"},
     "display": set(),
     "figures": {"display"},
 }

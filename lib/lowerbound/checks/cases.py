@@ -1,0 +1,66 @@
+"""Random points, and the last lines of the proofs as functions of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import proofs
+from ..symbolic import Derivation, as_written
+
+Rng = torch.Generator
+POINTS = 4
+
+
+def normal(rng: Rng, *shape: int) -> Tensor:
+    """Draws from N(0, 1), float64, of this shape."""
+    return torch.randn(shape, generator=rng, dtype=torch.float64)
+
+
+def between(rng: Rng, low: float, high: float) -> float:
+    """One number between two."""
+    return low + (high - low) * float(torch.rand(1, generator=rng, dtype=torch.float64))
+
+
+def chain(rng: Rng, T: int = 12) -> Tensor:
+    """ᾱ_0 … ᾱ_T (T + 1,), ᾱ_0 = 1, with steps of random size."""
+    alpha = 0.55 + 0.43 * torch.rand(T, generator=rng, dtype=torch.float64)
+    return torch.cat([torch.ones(1, dtype=torch.float64), alpha.cumprod(0)])
+
+
+def times(rng: Rng, n: int, T: int, low: int = 1) -> Tensor:
+    """N times between low and T, int64, (n,)."""
+    return torch.randint(low, T + 1, (n,), generator=rng)
+
+
+@cache
+def derivation(name: str) -> Derivation:
+    """A derivation of the book, proved once."""
+    return proofs.derivations()[name]()
+
+
+@cache
+def line(name: str, *symbols: Any, part: int | None = None) -> Callable[..., Any]:
+    """The last line of a derivation, or a part of it, as a function of these symbols."""
+    proof = derivation(name)
+    if part is not None:
+        with as_written():
+            proof = Derivation(name, proof.last.args[part], given=proof.given)
+    return proof.as_function(*symbols)
+
+
+def on(function: Callable[..., Any], *values: Any) -> Tensor:
+    """The function of numbers, at each entry of these tensors, broadcast against one another."""
+    arrays = np.broadcast_arrays(*(v.numpy() if isinstance(v, Tensor) else v for v in values))
+    out = np.asarray(function(*arrays), dtype=np.float64)
+    return torch.from_numpy(np.broadcast_to(out, arrays[0].shape).copy())
+
+
+def column(values: Tensor, t: Tensor) -> Tensor:
+    """values[t] (B, 1), to multiply (B, D)."""
+    return values[t][:, None]
