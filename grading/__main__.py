@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("build", help="write the student versions")
     commands.add_parser("table", help="grade solutions, empty versions and hostile ones; write results/assignments.json")
     command = commands.add_parser("grade", help="grade a folder of submissions")
-    command.add_argument("folder", type=Path, help="holds STUDENT/ASSIGNMENT.ipynb or STUDENT_ASSIGNMENT.ipynb")
+    command.add_argument("submissions", type=Path, help="holds STUDENT/ASSIGNMENT.ipynb or STUDENT_ASSIGNMENT.ipynb")
     command.add_argument("--assignment", default="", help="this one alone")
     command.add_argument("--sources", type=Path, default=SOURCES, help="where the instructor's notebooks are")
     command.add_argument("--out", type=Path, default=Path("grades"))
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         known = assignments(args.sources)
         if args.assignment and args.assignment not in known:
             raise ValueError(f"no assignment {args.assignment}; there is {', '.join(known)}")
-        found = folder.find(args.folder, known, args.assignment)
+        found = folder.find(args.submissions, known, args.assignment)
         if args.unsafe:
             print("WARNING: no sandbox. Submissions can read your files and use the network.", file=sys.stderr)
         else:

@@ -45,7 +45,7 @@ class Limits:
     call: float = 60.0
     memory: int = 4 * 2**30
     file: int = 256 * 2**20
-    folder: int = 512 * 2**20
+    space: int = 512 * 2**20
     processes: int = 64
 
 
@@ -89,7 +89,8 @@ class Sandbox:
             self.receive(time.monotonic() + START)
         except (Ended, wire.Late) as error:
             self.close()
-            raise SandboxError(f"the sandbox does not start: {self.said[-300:].decode(errors='replace')}") from error
+            said = self.said[-300:].decode(errors="replace").strip()
+            raise SandboxError(f"the sandbox does not start: {said}") from error
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -246,7 +247,7 @@ def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
     command += ["--ro-bind", str(HERE / "__init__.py"), "/grader/grading/__init__.py"]
     command += ["--ro-bind", str(HERE / "inside"), "/grader/grading/inside"]
     for folder in ("/tmp", "/dev/shm", "/submission"):
-        command += ["--perms", "1777", "--size", str(limits.folder), "--tmpfs", folder]
+        command += ["--perms", "1777", "--size", str(limits.space), "--tmpfs", folder]
     command += ["--remount-ro", "/dev", "--chdir", "/submission"]
     for name, value in _environment(Path("/submission"), Path("/grader"), Path("/grader/lib")).items():
         command += ["--setenv", name, value]
