@@ -20,7 +20,7 @@ def build(folder: Path = STUDENT) -> list[Path]:
     written = []
     for name, assignment in assignments().items():
         path = folder / f"{name}.ipynb"
-        path.write_text(nbformat.writes(assignment.release()) + "\n", encoding="utf-8")  # type: ignore[no-untyped-call]
+        path.write_text(nbformat.writes(assignment.released) + "\n", encoding="utf-8")  # type: ignore[no-untyped-call]
         written.append(path)
     return written
 
@@ -71,7 +71,8 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     for verdict in folder.grade(found, known, args.out, limits, not args.unsafe, args.jobs):
         of = sum(cell.points for cell in known[verdict.assignment].tests) if verdict.assignment in known else 0
-        said = f"refused: {verdict.refused}" if verdict.refused else "; ".join(verdict.notes)
+        more = f"; {len(verdict.notes) - 2} more" if len(verdict.notes) > 2 else ""
+        said = f"refused: {verdict.refused}" if verdict.refused else "; ".join(verdict.notes[:2]) + more
         who = f"{verdict.student[:24]:24} {verdict.assignment:14}"
         print(f"{who} {verdict.points:5g} / {of:g} {verdict.seconds:6.0f} s  {said}".rstrip(), flush=True)
     print(f"{args.out}/grades.csv, {args.out}/written.csv (fill in points, then run again), {args.out}/feedback/")

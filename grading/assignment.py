@@ -86,7 +86,8 @@ class Assignment:
             os.environ["MPLBACKEND"] = before
         return names
 
-    def release(self) -> NotebookNode:
+    @cached_property
+    def released(self) -> NotebookNode:
         """The student version: no solution, no hidden test, no output; locked cells with checksums."""
         from nbgrader import preprocessors
 

@@ -20,7 +20,7 @@ def page(
     hand = {cell.id: by_hand.get((verdict.student, assignment.name, cell.id), ("", "")) for cell in assignment.written}
     shown: list[Any] = [nbformat.v4.new_markdown_cell(_summary(assignment, verdict, hand))]  # type: ignore[no-untyped-call]
     ours = {cell.id: cell for cell in assignment.cells}
-    release = {cell_id(node): node for node in assignment.release().cells}
+    release = {cell_id(node): node for node in assignment.released.cells}
     for node in notebook.cells if notebook is not None else []:
         name = cell_id(node)
         if name in ours and ours[name].kind == "test":

@@ -63,6 +63,8 @@ def grade(
     """Grade all, yielding verdicts as they come; the tables are written at the end."""
     out.mkdir(parents=True, exist_ok=True)
     shared = {name: known[name].shared() for name in sorted({s.assignment for s in submissions if s.assignment})}
+    for name in shared:
+        _ = known[name].released  # made once, here, for all
     context = multiprocessing.get_context("fork")
     todo, running, verdicts = list(submissions), {}, []  # type: ignore[var-annotated]
     by_hand = _points(out / "written.csv")

@@ -143,7 +143,9 @@ class RemoteFunction(Remote):
             outputs = _Gradient.apply(self, args, kwargs, wanted, state, *(inputs[n] for n in wanted))
             return _replace(state["value"], iter(outputs))
         except StudentError as error:
-            raise StudentError(f"{self._what}(…) raised {error}" if ": gave" not in str(error) else str(error)) from None
+            if str(error) == "NotImplementedError":
+                raise StudentError(f"{self._what} is not written yet") from None
+            raise StudentError(f"{self._what}(…): {error}") from None
 
     def _call(self, args: Any, kwargs: Any, grad: list[int]) -> tuple[Any, Any]:
         session, blobs = self._session, []  # type: ignore[var-annotated]
