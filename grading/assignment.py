@@ -79,7 +79,11 @@ class Assignment:
         before, os.environ["MPLBACKEND"] = os.environ.get("MPLBACKEND"), "agg"
         for cell in self.cells:
             source = plain(cell.source)
-            if cell.code and cell.kind == "locked" and not (reads(source) & (self.students | {"get_ipython"})):
+            if (
+                cell.code
+                and cell.kind == "locked"
+                and not (reads(source) & (self.students | {"get_ipython"}))
+            ):
                 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                     exec(compile(source, f"<{self.name}: {cell.id}>", "exec"), names)
         if before is not None:
@@ -91,7 +95,7 @@ class Assignment:
         """The student version: no solution, no hidden test, no output; locked cells with checksums."""
         from nbgrader import preprocessors
 
-        made: Any = nbformat.from_dict(self.notebook)  # type: ignore[no-untyped-call]
+        made: Any = nbformat.from_dict(self.notebook)
         made = nbformat.reads(nbformat.writes(made), as_version=4)
         for step in (
             preprocessors.CheckCellMetadata, preprocessors.LockCells, preprocessors.ClearSolutions,
@@ -99,7 +103,9 @@ class Assignment:
             preprocessors.ComputeChecksums,
         ):  # fmt: skip
             made, _ = step().preprocess(made, {"nbgrader": {}})
-        made.metadata = {key: made.metadata[key] for key in ("kernelspec", "language_info") if key in made.metadata}
+        made.metadata = {
+            key: made.metadata[key] for key in ("kernelspec", "language_info") if key in made.metadata
+        }
         made.metadata["lowerbound"] = {"assignment": self.name, "note": NOTE}
         for cell in made.cells:
             cell.metadata.pop("execution", None)
@@ -152,7 +158,12 @@ def read_cell(node: NotebookNode) -> Cell | None:
     if name is None:
         return None
     about = node.metadata.nbgrader
-    kinds = {(True, False): "test", (False, True): "solution", (True, True): "written", (False, False): "locked"}
+    kinds = {
+        (True, False): "test",
+        (False, True): "solution",
+        (True, True): "written",
+        (False, False): "locked",
+    }
     kind = "written" if about.get("task") else kinds[bool(about.get("grade")), bool(about.get("solution"))]
     points = float(about.get("points", 0)) if kind in ("test", "written") else 0.0
     return Cell(name, kind, points, node.source, node.cell_type == "code")

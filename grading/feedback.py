@@ -1,4 +1,4 @@
-"""The page that a student gets back: points, messages, and the notebook as it ran. No line of a hidden test."""
+"""What a student gets back: points, messages, and the notebook as it ran. No line of a hidden test."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from grading.judge import Verdict
 
 
 def page(
-    assignment: Assignment, verdict: Verdict, notebook: NotebookNode | None, by_hand: dict[tuple[str, str, str], tuple[str, str]]
+    assignment: Assignment,
+    verdict: Verdict,
+    notebook: NotebookNode | None,
+    by_hand: dict[tuple[str, str, str], tuple[str, str]],
 ) -> str:
     """HTML. What the student wrote is shown as text: scripts in it do not run."""
-    hand = {cell.id: by_hand.get((verdict.student, assignment.name, cell.id), ("", "")) for cell in assignment.written}
-    shown: list[Any] = [nbformat.v4.new_markdown_cell(_summary(assignment, verdict, hand))]  # type: ignore[no-untyped-call]
+    hand = {
+        cell.id: by_hand.get((verdict.student, assignment.name, cell.id), ("", ""))
+        for cell in assignment.written
+    }
+    shown: list[Any] = [nbformat.v4.new_markdown_cell(_summary(assignment, verdict, hand))]
     ours = {cell.id: cell for cell in assignment.cells}
     release = {cell_id(node): node for node in assignment.released.cells}
     for node in notebook.cells if notebook is not None else []:
@@ -26,19 +32,21 @@ def page(
         if name in ours and ours[name].kind == "test":
             node = release[name]
         shown.append(node)
-    made = nbformat.v4.new_notebook(cells=[_bare(node) for node in shown])  # type: ignore[no-untyped-call]
+    made = nbformat.v4.new_notebook(cells=[_bare(node) for node in shown])
     exporter = HTMLExporter(sanitize_html=True, embed_images=False)
-    body, _ = exporter.from_notebook_node(made, {"metadata": {"name": f"{assignment.name}: {verdict.student}"}})
+    body, _ = exporter.from_notebook_node(
+        made, {"metadata": {"name": f"{assignment.name}: {verdict.student}"}}
+    )
     return str(body)
 
 
 def _bare(node: NotebookNode) -> NotebookNode:
     """A cell without metadata that a template would obey."""
     if node.cell_type == "code":
-        return nbformat.v4.new_code_cell(  # type: ignore[no-any-return, no-untyped-call]
+        return nbformat.v4.new_code_cell(
             node.source, outputs=node.get("outputs", []), execution_count=node.get("execution_count")
         )
-    return nbformat.v4.new_markdown_cell(node.source)  # type: ignore[no-any-return, no-untyped-call]
+    return nbformat.v4.new_markdown_cell(node.source)
 
 
 def _summary(assignment: Assignment, verdict: Verdict, hand: dict[str, tuple[str, str]]) -> str:
@@ -47,7 +55,10 @@ def _summary(assignment: Assignment, verdict: Verdict, hand: dict[str, tuple[str
         (cell.id, f"{verdict.marks[cell.id][0]:g}", cell.points, verdict.marks[cell.id][1] or "passed")
         for cell in assignment.tests
     ]
-    rows += [(cell.id, hand[cell.id][0] or "–", cell.points, hand[cell.id][1] or "graded by hand") for cell in assignment.written]
+    rows += [
+        (cell.id, hand[cell.id][0] or "–", cell.points, hand[cell.id][1] or "graded by hand")
+        for cell in assignment.written
+    ]
     total = verdict.points + sum(float(points) for points, _ in hand.values() if points)
     lines = [f"# {escape(assignment.name)}: {escape(verdict.student)}", ""]
     lines += [f"**{total:g}** of {sum(row[2] for row in rows):g} points so far.", ""]

@@ -1,7 +1,8 @@
-"""A folder of submissions: found, graded one process each, and written down. A bad one never stops the rest."""
+"""A folder of submissions: found, graded in a process each, written down. A bad one never stops the rest."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import multiprocessing
 import os
@@ -21,7 +22,18 @@ from grading.judge import Verdict, judge
 from grading.sandbox import Limits, SandboxError
 
 JUDGE_MEMORY = 6 * 2**30
-SUMMARY = ("student", "assignment", "total", "of", "automatic", "automatic_of", "by_hand", "by_hand_of", "waiting", "note")
+SUMMARY = (
+    "student",
+    "assignment",
+    "total",
+    "of",
+    "automatic",
+    "automatic_of",
+    "by_hand",
+    "by_hand_of",
+    "waiting",
+    "note",
+)
 WRITTEN = ("student", "assignment", "cell", "of", "points", "comment", "answer")
 
 
@@ -45,8 +57,16 @@ def find(folder: Path, known: dict[str, Assignment], only: str = "") -> list[Sub
         if ".ipynb_checkpoints" in path.parts:
             continue
         inside = path.parent != folder
-        name = next((name for name in known if re.fullmatch(rf"(.+_)?{re.escape(name)}( ?\(\d+\))?", path.stem)), "")
-        student = path.parent.relative_to(folder).parts[0] if inside else path.stem.split(f"_{name}")[0] if name else ""
+        name = next(
+            (name for name in known if re.fullmatch(rf"(.+_)?{re.escape(name)}( ?\(\d+\))?", path.stem)), ""
+        )
+        student = (
+            path.parent.relative_to(folder).parts[0]
+            if inside
+            else path.stem.split(f"_{name}")[0]
+            if name
+            else ""
+        )
         problem = "" if name else f"the file's name does not say which of {', '.join(known)} it is"
         if path.is_symlink():
             problem = "a link, not a file"
@@ -58,11 +78,18 @@ def find(folder: Path, known: dict[str, Assignment], only: str = "") -> list[Sub
 
 
 def grade(
-    submissions: list[Submission], known: dict[str, Assignment], out: Path, limits: Limits, isolated: bool, jobs: int
+    submissions: list[Submission],
+    known: dict[str, Assignment],
+    out: Path,
+    limits: Limits,
+    isolated: bool,
+    jobs: int,
 ) -> Iterator[Verdict]:
     """Grade all, yielding verdicts as they come; the tables are written at the end."""
     out.mkdir(parents=True, exist_ok=True)
-    shared = {name: known[name].shared() for name in sorted({s.assignment for s in submissions if s.assignment})}
+    shared = {
+        name: known[name].shared() for name in sorted({s.assignment for s in submissions if s.assignment})
+    }
     for name in shared:
         _ = known[name].released  # made once, here, for all
     context = multiprocessing.get_context("fork")
@@ -80,7 +107,11 @@ def grade(
             process = context.Process(target=_judge, args=(*arguments, limits, isolated, out, by_hand))
             process.start()
             theirs.close()
-            running[ours] = (process, submission, time.monotonic() + _patience(limits, known[submission.assignment]))
+            running[ours] = (
+                process,
+                submission,
+                time.monotonic() + _patience(limits, known[submission.assignment]),
+            )
         ready = wait(list(running), timeout=1.0) if running else []
         for pipe in list(running):
             process, submission, deadline = running[pipe]
@@ -105,10 +136,8 @@ def _collect(pipe: Connection, process: Any, submission: Submission, late: bool)
             verdict = pipe.recv()  # from our own process, not from the sandbox
         except EOFError:
             verdict.refused = "grading it ended the grader's own process"
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.join()
     pipe.close()
     return verdict
@@ -127,7 +156,9 @@ def _judge(
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(page(assignment, verdict, notebook, by_hand), encoding="utf-8")
     except (SandboxError, MemoryError) as error:
-        verdict = Verdict(submission.student, assignment.name, f"not graded: {str(error) or 'the grader ran out of memory'}")
+        verdict = Verdict(
+            submission.student, assignment.name, f"not graded: {str(error) or 'the grader ran out of memory'}"
+        )
     except Exception as error:
         verdict = Verdict(submission.student, assignment.name, f"not graded: {type(error).__name__}: {error}")
     pipe.send(verdict)
@@ -149,26 +180,45 @@ def _points(path: Path) -> dict[tuple[str, str, str], tuple[str, str]]:
 
 
 def _write(
-    out: Path, verdicts: list[Verdict], known: dict[str, Assignment], by_hand: dict[tuple[str, str, str], tuple[str, str]]
+    out: Path,
+    verdicts: list[Verdict],
+    known: dict[str, Assignment],
+    by_hand: dict[tuple[str, str, str], tuple[str, str]],
 ) -> None:
     summary, written, details = [], [], []
     for verdict in sorted(verdicts, key=lambda v: (v.student, v.assignment)):
         assignment = known.get(verdict.assignment)
         tests, cells = (assignment.tests, assignment.written) if assignment else ([], [])
-        given = {cell.id: by_hand.get((verdict.student, verdict.assignment, cell.id), ("", "")) for cell in cells}
+        given = {
+            cell.id: by_hand.get((verdict.student, verdict.assignment, cell.id), ("", "")) for cell in cells
+        }
         hand = sum(float(points) for points, _ in given.values() if points)
-        waiting = 0 if verdict.refused and not verdict.answers else sum(not points for points, _ in given.values())
+        waiting = (
+            0 if verdict.refused and not verdict.answers else sum(not points for points, _ in given.values())
+        )
         of = sum(cell.points for cell in tests), sum(cell.points for cell in cells)
         note = verdict.refused or "; ".join(verdict.notes)
         row = (verdict.points + hand, sum(of), verdict.points, of[0], hand, of[1], waiting, note)
         summary.append([_cell(verdict.student), verdict.assignment, *(_cell(value) for value in row)])
         for cell in cells:
             answer = verdict.answers.get(cell.id, "")
-            row_written = (verdict.student, verdict.assignment, cell.id, cell.points, *given[cell.id], answer[:2000])
+            row_written = (
+                verdict.student,
+                verdict.assignment,
+                cell.id,
+                cell.points,
+                *given[cell.id],
+                answer[:2000],
+            )
             written.append([_cell(value) for value in row_written])
         for test in tests:
             points, message = verdict.marks.get(test.id, (0.0, verdict.refused))
-            details.append([_cell(v) for v in (verdict.student, verdict.assignment, test.id, points, test.points, message)])
+            details.append(
+                [
+                    _cell(v)
+                    for v in (verdict.student, verdict.assignment, test.id, points, test.points, message)
+                ]
+            )
     _table(out / "grades.csv", SUMMARY, summary)
     _table(out / "tests.csv", ("student", "assignment", "test", "points", "of", "message"), details)
     kept = {(row[0], row[1]) for row in written}

@@ -20,13 +20,13 @@ from nbformat import NotebookNode
 
 from grading.assignment import Assignment, Cell, binds, cell_id, plain, reads
 from grading.remote import MISSING, Session, StudentError, clean
-from grading.sandbox import Ended, Limits, Sandbox
+from grading.sandbox import EndedError, Limits, Sandbox
 
 MAX_NOTEBOOK = 20 * 2**20
 MAX_CELLS = 2000
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A submission that cannot be graded; the message says why, in one line."""
 
 
@@ -53,23 +53,25 @@ class TestTime(BaseException):
 
 
 def read_submission(path: Path) -> NotebookNode:
-    """The notebook. Raises Refused for a file that is none."""
+    """The notebook. Raises RefusedError for a file that is none."""
     try:
         size = path.stat().st_size
         if size > MAX_NOTEBOOK:
-            raise Refused(f"the file has {size >> 20} MiB, more than {MAX_NOTEBOOK >> 20}; clear its outputs")
-        notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)  # type: ignore[no-untyped-call]
+            raise RefusedError(
+                f"the file has {size >> 20} MiB, more than {MAX_NOTEBOOK >> 20}; clear its outputs"
+            )
+        notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
         for cell in notebook.cells:
             if not (isinstance(cell.source, str) and isinstance(cell.cell_type, str)):
-                raise Refused("not a notebook: a cell without text")
-            cell.metadata = cell.get("metadata", nbformat.from_dict({}))  # type: ignore[no-untyped-call]
-    except Refused:
+                raise RefusedError("not a notebook: a cell without text")
+            cell.metadata = cell.get("metadata", nbformat.from_dict({}))
+    except RefusedError:
         raise
     except Exception as error:
-        raise Refused(f"not a notebook: {clean(error) or type(error).__name__}") from error
+        raise RefusedError(f"not a notebook: {clean(error) or type(error).__name__}") from error
     if len(notebook.cells) > MAX_CELLS:
-        raise Refused(f"it has more than {MAX_CELLS} cells")
-    return notebook  # type: ignore[no-any-return]
+        raise RefusedError(f"it has more than {MAX_CELLS} cells")
+    return notebook
 
 
 def judge(
@@ -90,7 +92,7 @@ def judge(
                 else:
                     message = run_test(session, cell, shared)
                     verdict.marks[cell.id] = (0.0, message) if message else (cell.points, "")
-    except (Refused, Ended) as why:
+    except (RefusedError, EndedError) as why:
         verdict.refused = str(why)
     for cell in assignment.tests:
         verdict.marks.setdefault(cell.id, (0.0, f"not run: {verdict.refused}"))
@@ -103,7 +105,9 @@ def _written(assignment: Assignment, notebook: NotebookNode, verdict: Verdict) -
     for cell in assignment.written:
         verdict.answers[cell.id] = notebook.cells[ids.index(cell.id)].source if cell.id in ids else ""
     if not any(ids):
-        verdict.notes.append("no cell has nbgrader's metadata: tests run by name, written answers are not found")
+        verdict.notes.append(
+            "no cell has nbgrader's metadata: tests run by name, written answers are not found"
+        )
     elif gone := [cell.id for cell in assignment.cells if cell.id not in ids and cell.kind != "locked"]:
         verdict.notes.append(f"deleted cells: {', '.join(gone)}")
 
@@ -117,15 +121,15 @@ def _execute(session: Session, assignment: Assignment, notebook: NotebookNode, v
     for number, (place, source) in enumerate(assignment.run_list(notebook), 1):
         left = limits.notebook - (time.monotonic() - start)
         if left <= 0:
-            raise Refused(f"the notebook takes more than {limits.notebook:g} s")
+            raise RefusedError(f"the notebook takes more than {limits.notebook:g} s")
         where = f"cell {place + 1}" if place is not None else "a cell that was put back"
         try:
             reply, _ = session.request("run", min(limits.cell, left), source=source, number=number)
         except StudentError as error:
             verdict.notes.append(f"{where}: {error}")
             continue
-        except Ended as ended:
-            raise Refused(f"{where}: {ended}") from ended
+        except EndedError as ended:
+            raise RefusedError(f"{where}: {ended}") from ended
         if place is not None:
             notebook.cells[place].execution_count = number
             notebook.cells[place].outputs = outputs(reply)
@@ -136,13 +140,13 @@ def _execute(session: Session, assignment: Assignment, notebook: NotebookNode, v
 def outputs(reply: Any) -> list[NotebookNode]:
     """The outputs that a sandbox reports, or none where they are no outputs."""
     try:
-        made = [nbformat.from_dict(entry) for entry in reply["outputs"]]  # type: ignore[no-untyped-call]
-        cell = nbformat.v4.new_code_cell(outputs=made)  # type: ignore[no-untyped-call]
-        nbformat.validate(nbformat.v4.new_notebook(cells=[cell]))  # type: ignore[no-untyped-call]
+        made = [nbformat.from_dict(entry) for entry in reply["outputs"]]
+        cell = nbformat.v4.new_code_cell(outputs=made)
+        nbformat.validate(nbformat.v4.new_notebook(cells=[cell]))
         return made
     except Exception:
         text = "the outputs of this cell cannot be shown\n"
-        return [nbformat.v4.new_output("stream", name="stderr", text=text)]  # type: ignore[no-untyped-call]
+        return [nbformat.v4.new_output("stream", name="stderr", text=text)]
 
 
 def run_test(session: Session, cell: Cell, shared: dict[str, Any]) -> str:
@@ -158,13 +162,17 @@ def run_test(session: Session, cell: Cell, shared: dict[str, Any]) -> str:
                 names[name] = value
         except StudentError as error:
             failed[name] = str(error)
-        except Ended as error:
+        except EndedError as error:
             return str(error)
     limit = 2 * session.sandbox.limits.call
     try:
-        with _alarm(limit), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with (
+            _alarm(limit),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             exec(compile(reseeded(cell.source), "<test>", "exec"), names)
-    except (StudentError, Ended) as error:
+    except (StudentError, EndedError) as error:
         return str(error)
     except AssertionError as error:
         return clean(error) or "a test failed"
@@ -183,7 +191,7 @@ class _Seeds(ast.NodeTransformer):
     def __init__(self, shift: int) -> None:
         self.shift = shift
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         """Change `….manual_seed(7)` and `default_rng(7)`."""
         self.generic_visit(node)
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -211,5 +219,3 @@ def _alarm(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-

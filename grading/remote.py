@@ -1,4 +1,4 @@
-"""What a submission made, seen from the grader: names that call into the sandbox and give plain values back."""
+"""What a submission made, seen from the grader: names that call into the sandbox and give plain values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from grading.inside import wire
-from grading.sandbox import GRACE, Ended, Sandbox
+from grading.sandbox import GRACE, EndedError, Sandbox
 
 MISSING = object()
 
@@ -31,19 +31,19 @@ class Session:
     def request(self, op: str, limit: float, blobs: list[bytes] | None = None, **content: Any) -> Any:
         """Ask, and answer callbacks until the reply comes. Returns the reply and its arrays.
 
-        Raises StudentError where the student's code raised, Ended where its process is over.
+        Raises StudentError where the student's code raised, EndedError where its process is over.
         """
         deadline = time.monotonic() + limit + GRACE
         self.sandbox.send({"op": op, "limit": limit, **content}, blobs or [])
         while True:
             try:
                 reply, sent = self.sandbox.receive(deadline)
-            except wire.Late:
+            except wire.LateError:
                 self.sandbox.close(f"it did not stop after {limit:g} s")
-                raise Ended(self.sandbox.ended) from None
+                raise EndedError(self.sandbox.ended) from None
             if not isinstance(reply, dict):
                 self.sandbox.close("it broke off the conversation")
-                raise Ended(self.sandbox.ended)
+                raise EndedError(self.sandbox.ended)
             if "callback" in reply:
                 self._answer(reply, sent)
             elif "error" in reply:
@@ -58,11 +58,14 @@ class Session:
             function = self.callbacks[reply["callback"]]
             result = function(*self.decode(reply["args"], sent), **self.decode(reply["kwargs"], sent))
             answer = {"op": "return", "value": self.encode(result, out)}
-        except (Ended, MemoryError):
+        except (EndedError, MemoryError):
             raise
         except Exception as error:
             out.clear()
-            answer = {"op": "raise", "value": {"str": f"the argument cannot be called like this: {type(error).__name__}"}}
+            answer = {
+                "op": "raise",
+                "value": {"str": f"the argument cannot be called like this: {type(error).__name__}"},
+            }
         self.sandbox.send(answer, out)
 
     def name(self, name: str) -> Any:
@@ -79,7 +82,9 @@ class Session:
         try:
             return wire.decode(data, blobs, lambda entry: self._held(entry, what))
         except Exception as error:
-            raise StudentError(f"{what} gave what cannot be read: {type(error).__name__}: {clean(error)}") from error
+            raise StudentError(
+                f"{what} gave what cannot be read: {type(error).__name__}: {clean(error)}"
+            ) from error
 
     def _hold(self, value: Any, blobs: list[bytes]) -> Any:
         if isinstance(value, Remote):
@@ -87,7 +92,11 @@ class Session:
         for name, known in self.shared.items():
             if known is value:
                 return {"global": name}
-        if isinstance(value, FunctionType) and "<locals>" not in value.__qualname__ and value.__module__.startswith("lowerbound"):
+        if (
+            isinstance(value, FunctionType)
+            and "<locals>" not in value.__qualname__
+            and value.__module__.startswith("lowerbound")
+        ):
             return {"import": f"{value.__module__}:{value.__qualname__}"}
         if isinstance(value, FunctionType):
             self.callbacks.append(value)
@@ -135,7 +144,9 @@ class RemoteFunction(Remote):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         inputs = _tensors([args, kwargs])
-        wanted = [n for n, tensor in enumerate(inputs) if tensor.requires_grad] if torch.is_grad_enabled() else []
+        wanted = (
+            [n for n, tensor in enumerate(inputs) if tensor.requires_grad] if torch.is_grad_enabled() else []
+        )
         try:
             if not wanted:
                 return self._call(args, kwargs, [])[0]
@@ -149,7 +160,11 @@ class RemoteFunction(Remote):
 
     def _call(self, args: Any, kwargs: Any, grad: list[int]) -> tuple[Any, Any]:
         session, blobs = self._session, []  # type: ignore[var-annotated]
-        sent = {"args": session.encode(tuple(args), blobs), "kwargs": session.encode(kwargs, blobs), "grad": grad}
+        sent = {
+            "args": session.encode(tuple(args), blobs),
+            "kwargs": session.encode(kwargs, blobs),
+            "grad": grad,
+        }
         reply, back = session.request("call", session.sandbox.limits.call, blobs, target=self._number, **sent)
         generators = [value for value in [*args, *kwargs.values()] if isinstance(value, torch.Generator)]
         for generator, state in zip(generators, reply["generators"], strict=False):
@@ -168,7 +183,9 @@ class _Gradient(torch.autograd.Function):
         outputs = tuple(_tensors(state["value"]))
         live = (list(graph["live"]) + [False] * len(outputs))[: len(outputs)]
         ctx.function, ctx.graph = function, graph["id"]
-        ctx.mark_non_differentiable(*(o for o, on in zip(outputs, live, strict=True) if not on or not o.is_floating_point()))
+        ctx.mark_non_differentiable(
+            *(o for o, on in zip(outputs, live, strict=True) if not on or not o.is_floating_point())
+        )
         return outputs
 
     @staticmethod

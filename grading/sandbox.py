@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -32,7 +33,7 @@ class SandboxError(Exception):
     """The sandbox cannot be used on this machine."""
 
 
-class Ended(Exception):
+class EndedError(Exception):
     """The student's process is over; the message says why, in a line for the student."""
 
 
@@ -71,13 +72,13 @@ class Sandbox:
             "cpu": int(2 * self.limits.notebook) + 60,
         }
         agent = ["-m", "grading.inside.agent", str(inner.fileno()), json.dumps(allowed)]
-        user = _spare_user()
         if self.isolated:
-            command, env = [*_bubblewrap(isolation(), self.limits, user), *agent], None
+            command, env = [*_bubblewrap(isolation(), self.limits, _spare_user()), *agent], None
         else:
-            command, env = [sys.executable, *agent], _environment(Path(self.folder.name), HERE.parent, _library())
-        if not self.isolated:
-            os.chmod(self.folder.name, 0o777 if user else 0o700)
+            command, env = (
+                [sys.executable, *agent],
+                _environment(Path(self.folder.name), HERE.parent, _library()),
+            )
         self.process = subprocess.Popen(
             command, env=env, pass_fds=[inner.fileno()], cwd=self.folder.name, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -87,7 +88,7 @@ class Sandbox:
         inner.close()
         try:
             self.receive(time.monotonic() + START)
-        except (Ended, wire.Late) as error:
+        except (EndedError, wire.LateError) as error:
             self.close()
             said = self.said[-300:].decode(errors="replace").strip()
             raise SandboxError(f"the sandbox does not start: {said}") from error
@@ -97,20 +98,20 @@ class Sandbox:
         self.close()
 
     def send(self, message: Any, blobs: list[bytes]) -> None:
-        """Write to the process. Raises Ended where it is gone or does not read."""
+        """Write to the process. Raises EndedError where it is gone or does not read."""
         self.channel.settimeout(GRACE)
         try:
             wire.send(self.channel, message, blobs)
-        except wire.Closed as error:
+        except wire.ClosedError as error:
             self._over(error)
         finally:
             self.channel.settimeout(TICK)
 
     def receive(self, deadline: float) -> tuple[Any, list[bytes]]:
-        """Read from the process. Raises wire.Late after the deadline, Ended where it is gone."""
+        """Read from the process. Raises wire.LateError after the deadline, EndedError where it is gone."""
         try:
             return wire.receive(self.channel, deadline, self._watch)
-        except wire.Closed as error:
+        except wire.ClosedError as error:
             self._over(error)
             raise
 
@@ -118,35 +119,34 @@ class Sandbox:
         """Kill all its processes."""
         self.ended = self.ended or why
         family = _family(self.process.pid)
-        for kill in (lambda: os.killpg(self.process.pid, signal.SIGKILL), self.process.kill):
-            try:
-                kill()
-            except ProcessLookupError:
-                pass
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
         for member in family:
-            try:
+            with contextlib.suppress(psutil.Error):
                 member.kill()
-            except psutil.Error:
-                pass
         self.process.wait()
         self._drain()
         self.channel.close()
         self.folder.cleanup()
 
-    def _over(self, error: wire.Closed) -> None:
+    def _over(self, error: wire.ClosedError) -> None:
         """The conversation is over: find out why, and say it."""
         if not self.ended:
             try:
                 code: int | None = self.process.wait(1.0)
             except subprocess.TimeoutExpired:
                 code = None
-            gone = {-signal.SIGXCPU: "it used all its processor time", 128 + signal.SIGXCPU: "it used all its processor time"}
+            gone = {
+                -signal.SIGXCPU: "it used all its processor time",
+                128 + signal.SIGXCPU: "it used all its processor time",
+            }
             if code is None:
                 why = f"it broke off the conversation ({error})"
             else:
                 why = gone.get(code, f"it ended its own process (exit status {code})")
             self.close(why)
-        raise Ended(self.ended) from error
+        raise EndedError(self.ended) from error
 
     def _drain(self) -> None:
         assert self.process.stderr is not None  # it is a pipe
@@ -163,7 +163,7 @@ class Sandbox:
         elif len(family) > self.limits.processes + 4:
             self.close(f"it started more than {self.limits.processes} processes")
         if self.ended:
-            raise Ended(self.ended)
+            raise EndedError(self.ended)
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -190,11 +190,17 @@ def isolation() -> str:
         )
     said = ""
     for way in ("root", "user") if os.geteuid() == 0 else ("user",):
-        command = [*_bubblewrap(way, Limits(), _spare_user()), "-c", "import lowerbound, grading.inside.limits"]
+        command = [
+            *_bubblewrap(way, Limits(), _spare_user()),
+            "-c",
+            "import lowerbound, grading.inside.limits",
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode == 0:
             return way
-        said = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit status {done.returncode}"
+        said = (
+            done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit status {done.returncode}"
+        )
     raise SandboxError(f"bubblewrap cannot make a sandbox here ({said}); see “Teaching with this book”")
 
 
@@ -231,7 +237,11 @@ def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
     command += ["--unshare-user", "--uid", "65534", "--gid", "65534"] if way == "user" else []
     command += ["--hostname", "sandbox", "--proc", "/proc", "--dev", "/dev"]
     shown = {Path("/usr"), Path(sys.prefix), Path(sys.base_prefix)}
-    above = {parent for path in (*shown, Path("/grader/lib/x"), Path("/grader/grading/x"), Path("/etc/x")) for parent in path.parents}
+    above = {
+        parent
+        for path in (*shown, Path("/grader/lib/x"), Path("/grader/grading/x"), Path("/etc/x"))
+        for parent in path.parents
+    }
     for path in sorted(above - {Path("/")}):
         command += ["--perms", "0755", "--dir", str(path)]
     for path in sorted(shown):
@@ -252,6 +262,14 @@ def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
     for name, value in _environment(Path("/submission"), Path("/grader"), Path("/grader/lib")).items():
         command += ["--setenv", name, value]
     if way == "root":
-        drop = ["--reuid", str(user), "--regid", str(user), "--clear-groups", "--no-new-privs", "--bounding-set=-all"]
+        drop = [
+            "--reuid",
+            str(user),
+            "--regid",
+            str(user),
+            "--clear-groups",
+            "--no-new-privs",
+            "--bounding-set=-all",
+        ]
         command += ["setpriv", *drop, "--inh-caps=-all"]
     return [*command, sys.executable]

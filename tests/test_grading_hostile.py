@@ -19,7 +19,9 @@ from grading.judge import Verdict
 from grading.sandbox import Limits, SandboxError, isolation
 from toy_assignment import MARKER, NAME, STACK, hostile, write
 
-LIMITS = Limits(notebook=20, cell=1.5, call=1.5, memory=700 * 2**20, file=64 * 2**20, space=128 * 2**20, processes=16)
+LIMITS = Limits(
+    notebook=20, cell=1.5, call=1.5, memory=700 * 2**20, file=64 * 2**20, space=128 * 2**20, processes=16
+)
 
 
 @dataclass
@@ -83,6 +85,7 @@ REFUSED = {
     "no-json": "not a notebook",
     "no-notebook": "not a notebook",
     "empty-file": "not a notebook",
+    "patch-builtins": "process|conversation",
     "forger": "broke off the conversation",
 }
 POINTS = {
@@ -112,7 +115,7 @@ def test_every_submission_is_covered(run: Run) -> None:
 @pytest.mark.parametrize("student", sorted(REFUSED))
 def test_it_is_refused_with_one_line(run: Run, student: str) -> None:
     verdict = run.verdicts[student]
-    assert REFUSED[student] in verdict.refused
+    assert re.search(REFUSED[student], verdict.refused), verdict.refused
     assert "\n" not in verdict.refused
     assert verdict.points == 0
 
@@ -151,7 +154,9 @@ def test_no_test_and_no_other_submission_was_found(run: Run) -> None:
 
 
 def test_no_process_is_left(run: Run) -> None:
-    left = [p for p in psutil.process_iter(["cmdline"]) if "grading.inside.agent" in (p.info["cmdline"] or [])]
+    left = [
+        p for p in psutil.process_iter(["cmdline"]) if "grading.inside.agent" in (p.info["cmdline"] or [])
+    ]
     ours = [p for p in left if psutil.Process().pid in [parent.pid for parent in p.parents()]]
     assert ours == []
 
@@ -178,6 +183,8 @@ def test_without_the_sandbox_the_reader_finds_and_the_network_is_reached(tmp_pat
     server = socket.create_server(("127.0.0.1", 0))
     submissions = tmp_path / "all"
     notebooks = hostile(assignment, tmp_path, server.getsockname()[1])
+    search = notebooks["reader"]["cells"][0]  # type: ignore[index]
+    search["source"] = search["source"].replace('"/submission", "/tmp", "/grader", "/proc", ', "")
     for student in ("reader", "network", "children"):
         place = submissions / student / f"{NAME}.ipynb"
         place.parent.mkdir(parents=True)

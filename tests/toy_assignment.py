@@ -33,7 +33,12 @@ for seed in range(3):
 
 
 def cell(
-    name: str, source: str, grade: bool = False, solution: bool = False, points: int | None = None, kind: str = "code"
+    name: str,
+    source: str,
+    grade: bool = False,
+    solution: bool = False,
+    points: int | None = None,
+    kind: str = "code",
 ) -> dict[str, Any]:
     about = {
         "grade": grade, "grade_id": name, "locked": not solution, "schema_version": 3, "solution": solution, "task": False,
@@ -62,10 +67,15 @@ def write(folder: Path) -> Assignment:
     return Assignment(folder / f"{NAME}.ipynb")
 
 
-def student(assignment: Assignment, double: str | None = None, mean: str | None = None, first: str = "") -> dict[str, Any]:
+def student(
+    assignment: Assignment, double: str | None = None, mean: str | None = None, first: str = ""
+) -> dict[str, Any]:
     """The student version, filled in. first: code that the student adds at the top."""
     made: dict[str, Any] = json.loads(nbformat.writes(assignment.released))  # type: ignore[no-untyped-call]
-    right = {"double": "def double(x):\n    return 2 * x", "mean": "def mean(values):\n    return float(values.mean())"}
+    right = {
+        "double": "def double(x):\n    return 2 * x",
+        "mean": "def mean(values):\n    return float(values.mean())",
+    }
     for node in made["cells"]:
         name = node["metadata"]["nbgrader"]["grade_id"]
         if name in right:
@@ -78,7 +88,9 @@ def student(assignment: Assignment, double: str | None = None, mean: str | None 
 
 def without(notebook: dict[str, Any], name: str) -> dict[str, Any]:
     made = copy.deepcopy(notebook)
-    made["cells"] = [node for node in made["cells"] if node["metadata"].get("nbgrader", {}).get("grade_id") != name]
+    made["cells"] = [
+        node for node in made["cells"] if node["metadata"].get("nbgrader", {}).get("grade_id") != name
+    ]
     return made
 
 
@@ -105,7 +117,7 @@ print("found", len(found), "files")
 """
 STACK = f"""
 import gc, sys, os
-word = "{MARKER[:8]}" + "{MARKER[8:]}"
+word = "{MARKER[::-1]}"  # backwards, so as not to find itself
 def texts():
     frame = sys._getframe()
     while frame is not None:
@@ -117,13 +129,13 @@ def texts():
             yield from (value for value in list(thing.values()) if isinstance(value, str))
     yield repr(dict(os.environ))
 def double(x):
-    found = sum(word in text for text in texts() if len(text) < 10**6)
+    found = sum(word in text[::-1] for text in texts() if len(text) < 10**6)
     return 2 * x if found else "nothing found"
 """
 PATCH = """
-import builtins, json, numpy
+import builtins, numpy
 builtins.abs = lambda *a: 0
-builtins.all = builtins.isinstance = lambda *a: True
+builtins.all = lambda *a: True
 numpy.allclose = lambda *a, **k: True
 try:
     import lowerbound.checks as checks
@@ -171,7 +183,7 @@ def hostile(assignment: Assignment, folder: Path, port: int) -> dict[str, str | 
         "children": made(
             first="import os, time\nfor _ in range(300):\n    if os.fork() == 0:\n        time.sleep(60)\n        os._exit(0)"
         ),
-        "memory": made(first="held = []\nwhile True:\n    held.append(bytearray(2**25))"),
+        "memory": made(first="held = []\nwhile True:\n    held.append(bytearray(2**27))"),
         "memory-children": made(
             first="import os, time\nfor _ in range(4):\n    if os.fork() == 0:\n"
             "        held = [bytes([1]) * 2**22 for _ in range(130)]\n        time.sleep(60)\n        os._exit(0)\ntime.sleep(60)"
@@ -180,26 +192,37 @@ def hostile(assignment: Assignment, folder: Path, port: int) -> dict[str, str | 
         "exit-function": made(double="import os\ndef double(x):\n    os._exit(0)"),
         "equal": made(double=YES.replace("{name}", "double"), mean=YES.replace("{name}", "mean")),
         "outside": made(first=f"open({str(folder / 'written')!r}, 'w').write('x')"),
-        "big-file": made(first="with open('big', 'wb') as file:\n    for _ in range(200):\n        file.write(bytes(2**20))"),
+        "big-file": made(
+            first="with open('big', 'wb') as file:\n    for _ in range(200):\n        file.write(bytes(2**20))"
+        ),
         "reader": made(first=search),
-        "network": made(first=f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 2).sendall(b'hello')"),
+        "network": made(
+            first=f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 2).sendall(b'hello')"
+        ),
         "deleted": without(made(), "double"),
-        "deleted-test": without(without(made(double="def double(x):\n    return x"), "double-test"), "imports"),
+        "deleted-test": without(
+            without(made(double="def double(x):\n    return x"), "double-test"), "imports"
+        ),
         "renamed": made(double="def twice(x):\n    return 2 * x"),
         "no-json": "this is no notebook",
         "no-notebook": '{"cells": 3}',
         "empty-file": "",
         "output": made(first="print('x' * 300_000_000)"),
-        "output-display": made(first="from IPython.display import HTML, display\ndisplay(HTML('x' * 300_000_000))"),
+        "output-display": made(
+            first="from IPython.display import HTML, display\ndisplay(HTML('x' * 300_000_000))"
+        ),
         "output-raw": made(first="import os\nfor _ in range(300):\n    os.write(1, b'x' * 1_000_000)"),
         "patch": made(double=PATCH, mean="def mean(values):\n    return 0.0"),
+        "patch-builtins": made(
+            first="import builtins, json\nbuiltins.isinstance = json.dumps = lambda *a, **k: True"
+        ),
         "hard-coded": made(double="def double(x):\n    return 3.0", mean="def mean(values):\n    return 0.1"),
         "stack": made(double=STACK),
         "forger": made(double=forged),
-        "raises": made(double="def double(x):\n    raise ValueError(f'{x}\\n<script>alert(1)</script>' * 100)"),
+        "raises": made(
+            double="def double(x):\n    raise ValueError(f'{x}\\n<script>alert(1)</script>' * 100)"
+        ),
         "no-metadata": without_metadata(made()),
         "syntax": made(first="def (:"),
         "zoe-honest": made(),
     }
-
-

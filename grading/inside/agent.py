@@ -63,11 +63,14 @@ class Agent:
     def do_run(self, request: Any, blobs: list[bytes], out: list[bytes]) -> Any:
         """Execute a cell; returns its outputs, and whether it raised."""
         self.recorder.clear(request["number"])
-        with contextlib.redirect_stdout(Stream(self.recorder, "stdout")):
-            with contextlib.redirect_stderr(Stream(self.recorder, "stderr")):
-                result = self.shell.run_cell(request["source"], store_history=True)
+        out_stream, err_stream = Stream(self.recorder, "stdout"), Stream(self.recorder, "stderr")
+        with contextlib.redirect_stdout(out_stream), contextlib.redirect_stderr(err_stream):
+            result = self.shell.run_cell(request["source"], store_history=True)
         error = result.error_before_exec or result.error_in_exec
-        return {"outputs": self.recorder.outputs, "error": None if error is None else type(error).__name__[:100]}
+        return {
+            "outputs": self.recorder.outputs,
+            "error": None if error is None else type(error).__name__[:100],
+        }
 
     def do_name(self, request: Any, blobs: list[bytes], out: list[bytes]) -> Any:
         """The value of a variable, or that there is none."""
@@ -102,7 +105,11 @@ class Agent:
         sent = self._decode(request["grads"], blobs)
         live = [(tensor, grad) for tensor, grad in zip(results, sent, strict=True) if tensor.requires_grad]
         grads = torch.autograd.grad(
-            [tensor for tensor, _ in live], leaves, [grad for _, grad in live], retain_graph=True, allow_unused=True
+            [tensor for tensor, _ in live],
+            leaves,
+            [grad for _, grad in live],
+            retain_graph=True,
+            allow_unused=True,
         )
         return {"value": self._encode(list(grads), out)}
 
@@ -112,7 +119,9 @@ class Agent:
 
     def do_item(self, request: Any, blobs: list[bytes], out: list[bytes]) -> Any:
         """An element of an object that stays here."""
-        return {"value": self._encode(self.objects[request["target"]][self._decode(request["key"], blobs)], out)}
+        return {
+            "value": self._encode(self.objects[request["target"]][self._decode(request["key"], blobs)], out)
+        }
 
     def do_items(self, request: Any, blobs: list[bytes], out: list[bytes]) -> Any:
         """The elements of an object that stays here."""
@@ -149,7 +158,11 @@ class Agent:
     def _callback(self, number: int) -> Any:
         def function(*args: Any, **kwargs: Any) -> Any:
             out: list[bytes] = []
-            message = {"callback": number, "args": self._encode(args, out), "kwargs": self._encode(kwargs, out)}
+            message = {
+                "callback": number,
+                "args": self._encode(args, out),
+                "kwargs": self._encode(kwargs, out),
+            }
             wire.send(self.channel, message, out)
             return self.serve()
 
@@ -166,14 +179,14 @@ def _shell() -> tuple[Any, Recorder]:
 
     recorder = Recorder()
 
-    class Publisher(DisplayPublisher):  # type: ignore[misc]
-        def publish(self, data: Any, metadata: Any = None, **kwargs: Any) -> None:
+    class Publisher(DisplayPublisher):
+        def publish(self, data: Any, metadata: Any = None, source: Any = None, **kwargs: Any) -> None:
             recorder.show(data)
 
         def clear_output(self, wait: bool = False) -> None:
             recorder.outputs.clear()
 
-    class Hook(DisplayHook):  # type: ignore[misc]
+    class Hook(DisplayHook):
         def write_output_prompt(self) -> None:
             pass
 
@@ -186,7 +199,7 @@ def _shell() -> tuple[Any, Recorder]:
         def log_output(self, format_dict: Any) -> None:
             pass
 
-    class Shell(InteractiveShell):  # type: ignore[misc]
+    class Shell(InteractiveShell):
         display_pub_class = Type(Publisher)
         displayhook_class = Type(Hook)
 
@@ -250,7 +263,7 @@ def main() -> None:
     agent = Agent(channel)
     limits.restrict(**json.loads(sys.argv[2]))
     wire.send(channel, {"ready": os.getpid()}, [])
-    with contextlib.suppress(wire.Closed):
+    with contextlib.suppress(wire.ClosedError):
         agent.serve()
 
 

@@ -10,7 +10,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def restrict(memory: int, file_size: int, processes: int, cpu: int) -> None:
-    """Bytes, bytes, a number, seconds. Memory is what is written to, since torch only maps much of its own."""
+    """Bytes, bytes, a number, seconds. Memory is what is written to: torch maps much more."""
     for what, limit in (
         (resource.RLIMIT_DATA, memory),
         (resource.RLIMIT_FSIZE, file_size),

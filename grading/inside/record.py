@@ -38,7 +38,9 @@ class Recorder:
         for mime, content in data.items():
             if mime.startswith(("text/", "image/")) and isinstance(content, str | bytes):
                 size, self.data = len(content), self.data + len(content)
-                kept[mime] = _text(content) if self.data <= MAX_DATA else f"an output of {size} characters is left out"
+                kept[mime] = (
+                    _text(content) if self.data <= MAX_DATA else f"an output of {size} characters is left out"
+                )
                 if self.data > MAX_DATA:
                     kept = {"text/plain": kept[mime]}
                     break

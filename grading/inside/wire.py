@@ -33,11 +33,11 @@ DTYPES = (
 )  # fmt: skip
 
 
-class Closed(Exception):
+class ClosedError(Exception):
     """The other side has ended, or has broken the rules of the conversation."""
 
 
-class Late(Exception):
+class LateError(Exception):
     """The other side has not answered in time."""
 
 
@@ -49,13 +49,15 @@ def send(channel: socket.socket, message: Any, blobs: list[bytes]) -> None:
         for blob in blobs:
             channel.sendall(blob)
     except OSError as error:
-        raise Closed(str(error)) from error
+        raise ClosedError(str(error)) from error
 
 
-def receive(channel: socket.socket, deadline: float | None, tick: Callable[[], None]) -> tuple[Any, list[bytes]]:
+def receive(
+    channel: socket.socket, deadline: float | None, tick: Callable[[], None]
+) -> tuple[Any, list[bytes]]:
     """Read one message. deadline: of time.monotonic(); tick: called a few times a second, may raise.
 
-    Raises Late after the deadline, and Closed where the other side is gone or sends what is no message.
+    Raises LateError after the deadline, and ClosedError where the other side is gone or sends what is no message.
     """
     left = MAX_MESSAGE
 
@@ -63,20 +65,20 @@ def receive(channel: socket.socket, deadline: float | None, tick: Callable[[], N
         nonlocal left
         left -= size
         if size < 0 or left < 0:
-            raise Closed(f"a message of more than {MAX_MESSAGE >> 20} MiB")
+            raise ClosedError(f"a message of more than {MAX_MESSAGE >> 20} MiB")
         parts = bytearray()
         while len(parts) < size:
             if deadline is not None and time.monotonic() > deadline:
-                raise Late
+                raise LateError
             try:
                 part = channel.recv(min(size - len(parts), 1 << 20))
             except TimeoutError:
                 tick()
                 continue
             except OSError as error:
-                raise Closed(str(error)) from error
+                raise ClosedError(str(error)) from error
             if not part:
-                raise Closed("the process has ended")
+                raise ClosedError("the process has ended")
             parts += part
         return bytes(parts)
 
@@ -86,7 +88,7 @@ def receive(channel: socket.socket, deadline: float | None, tick: Callable[[], N
         sizes = [int(length) for length in head["blobs"]]
         body = head["body"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise Closed("it sent what is no message") from error
+        raise ClosedError("it sent what is no message") from error
     return body, [take(length) for length in sizes]
 
 
@@ -111,7 +113,9 @@ def encode(value: Any, blobs: list[bytes], hold: Callable[[Any], Any], depth: in
         kind = "tuple" if type(value) is tuple else "list"
         return {kind: [encode(entry, blobs, hold, depth + 1) for entry in value]}
     if isinstance(value, dict):
-        pairs = [[encode(k, blobs, hold, depth + 1), encode(v, blobs, hold, depth + 1)] for k, v in value.items()]
+        pairs = [
+            [encode(k, blobs, hold, depth + 1), encode(v, blobs, hold, depth + 1)] for k, v in value.items()
+        ]
         return {"dict": pairs}
     return _array(value, blobs) or _library(value, blobs, hold, depth) or hold(value)
 
@@ -122,7 +126,11 @@ def _array(value: Any, blobs: list[bytes]) -> Any:
         plain = value.detach().to_dense().cpu() if value.is_sparse else value.detach().cpu()
         plain = plain.resolve_conj().resolve_neg().contiguous()
         blobs.append(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
-        return {"tensor": str(plain.dtype).removeprefix("torch."), "shape": list(plain.shape), "blob": len(blobs) - 1}
+        return {
+            "tensor": str(plain.dtype).removeprefix("torch."),
+            "shape": list(plain.shape),
+            "blob": len(blobs) - 1,
+        }
     if torch is not None and isinstance(value, torch.Generator):
         blobs.append(value.get_state().numpy().tobytes())
         return {"generator": len(blobs) - 1}
