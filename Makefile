@@ -2,6 +2,7 @@
 # PYTHON=…     the Python that makes the environment (3.11 or newer; found by itself)
 # VENV=…       where the environment lies (.venv)
 # JOBS=…       test processes at once (2)
+# SUBMISSIONS=… ASSIGNMENT=… go to `make grade`
 # BENCH=…      where the environment of `make bench` lies (.venv-bench); PART=… ARGS=… go to `python -m bench`
 
 VENV ?= .venv
@@ -30,7 +31,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test lint unit labs pages browse execute train experiments bench clean distclean
+.PHONY: help book test lint unit labs pages browse execute assignments grade train experiments bench clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -64,7 +65,7 @@ test: lint unit labs pages browse ## everything that CI runs, quick things first
 
 lint: $(READY) ## style and types
 	$(call stage,style,$(BIN)/ruff check .)
-	$(call stage,types,$(BIN)/mypy --strict lib/lowerbound)
+	$(call stage,types,$(BIN)/mypy --strict lib/lowerbound grading)
 
 unit: $(READY) ## unit, property and bridge tests
 	$(call stage,unit tests,$(PYTEST) tests --ignore=tests/browser -n $(JOBS) --dist loadscope --durations=5)
@@ -82,6 +83,13 @@ browse: $(READY) ## the built book: links, and every page in a browser
 execute: $(READY) ## run every lab and store its outputs
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=600 \
 		--ExecutePreprocessor.record_timing=False $(LABS)
+
+assignments: $(READY) ## the student versions, from the instructor's sources
+	$(BIN)/python -m grading build
+
+grade: $(READY) ## points and feedback: make grade SUBMISSIONS=folder ASSIGNMENT=A2_vae
+	@test -n "$(SUBMISSIONS)" || { echo "Name the folder: make grade SUBMISSIONS=folder" >&2; exit 1; }
+	$(BIN)/python -m grading grade "$(SUBMISSIONS)" --jobs $(JOBS) $(if $(ASSIGNMENT),--assignment $(ASSIGNMENT)) $(ARGS)
 
 train: $(READY) ## train a model: make train PRESET=ddpm-cpu
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.train $(PRESET) $(ARGS)
