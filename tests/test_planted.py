@@ -106,7 +106,9 @@ def _prior_rate(of):
 
 def _kl(of):
     def kl(self, other=None):
-        return KL(self, other) if other else of(self.mean, self.logvar.expand_as(self.mean))
+        if other is not None:
+            return KL(self, other)
+        return of(self.mean.flatten(1), self.logvar.expand_as(self.mean).flatten(1)).to(self.mean)
 
     return kl
 
@@ -142,12 +144,6 @@ def _last_rate(x0, end):
     return model.bound(x0).rates[:, -1]
 
 
-def several_dimensions(library, oracle, *arguments):
-    """A library function over several dimensions and examples is what the sum over them says."""
-    assert torch.allclose(library(*arguments), oracle(*arguments))
-
-
-EIGHT = torch.linspace(-1, 2, 8, dtype=torch.float64).view(2, 4)
 PLANTS = {
     "kl": Plant(
         Gaussian,
@@ -242,7 +238,7 @@ PLANTS = {
     "bits_per_dim": Plant(
         Bound,
         "bits_per_dim",
-        lambda of: lambda self, dims: of(self.distortion, self.rates, dims),
+        lambda of: lambda self, dims: of(self.distortion, self.rates, dims).to(self.rates),
         lambda distortion, rates, dims: Bound(distortion, rates).bits_per_dim(dims),
         (
             (test_bridge.test_bits_per_dim,),
