@@ -85,9 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         said = f"refused: {verdict.refused}" if verdict.refused else "; ".join(verdict.notes[:2]) + more
         who = f"{verdict.student[:24]:24} {verdict.assignment:14}"
         print(f"{who} {verdict.points:5g} / {of:g} {verdict.seconds:6.0f} s  {said}".rstrip(), flush=True)
-    print(
-        f"{args.out}/grades.csv, {args.out}/written.csv (fill in points, then run again), {args.out}/feedback/"
-    )
+    print(f"{args.out}/grades.csv, {args.out}/feedback/, {args.out}/written.csv (fill in points, run again)")
     return 0
 
 

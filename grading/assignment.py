@@ -74,7 +74,7 @@ class Assignment:
         return found
 
     def shared(self) -> dict[str, Any]:
-        """Run the locked cells that use no student's name. Returns what they bind: a test sees it as it is."""
+        """Run the locked cells that use no student's name. Returns what they bind: tests see it."""
         names: dict[str, Any] = {"__name__": "grading.tests"}
         before, os.environ["MPLBACKEND"] = os.environ.get("MPLBACKEND"), "agg"
         for cell in self.cells:
@@ -114,8 +114,8 @@ class Assignment:
     def run_list(self, submission: NotebookNode) -> list[tuple[int | None, str]]:
         """What the sandbox executes: the submission's code with our locked cells in place of its own.
 
-        Pairs of the submission's cell number (None for a cell that was put back) and source. Test cells are left
-        out, since they are for the grader. Without nbgrader's metadata, as some editors drop it, all cells run.
+        Pairs of the submission's cell number (None for a cell that was put back) and source. Test cells are
+        left out: they are for the grader. Without nbgrader's metadata, as some editors drop it, all cells run.
         """
         ours = {cell.id: cell for cell in self.cells}
         ids = [cell_id(node) for node in submission.cells]

@@ -230,7 +230,7 @@ def _write(
 
 
 def _cell(value: Any) -> str:
-    """For a table that a spreadsheet opens: whole points without decimals, and no text that it takes for a formula."""
+    """For a table that a spreadsheet opens: no text that it would take for a formula."""
     if isinstance(value, float):
         return f"{value:g}"
     text = str(value)

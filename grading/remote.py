@@ -143,6 +143,7 @@ class RemoteFunction(Remote):
     """A function that runs in the sandbox. Gradients pass through it."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it there. Raises StudentError where it raises."""
         inputs = _tensors([args, kwargs])
         wanted = (
             [n for n, tensor in enumerate(inputs) if tensor.requires_grad] if torch.is_grad_enabled() else []

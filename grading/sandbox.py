@@ -39,7 +39,7 @@ class EndedError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one submission may use. Seconds and bytes; memory and processes are for all its processes together."""
+    """What one submission may use. Seconds and bytes. Memory is for all its processes together."""
 
     notebook: float = 1800.0
     cell: float = 900.0
@@ -183,10 +183,11 @@ def _resident(process: psutil.Process) -> int:
 
 @cache
 def isolation() -> str:
-    """How bubblewrap works here: "root", with a user of its own, or "user". Raises SandboxError with a remedy."""
+    """How bubblewrap works here: "root", with a user of its own, or "user". Raises SandboxError."""
     if shutil.which("bwrap") is None:
         raise SandboxError(
-            "bubblewrap is missing; install it (Debian, Ubuntu: apt-get install bubblewrap), or see grading/Containerfile"
+            "bubblewrap is missing; install it (Debian, Ubuntu: apt-get install bubblewrap), "
+            "or see grading/Containerfile"
         )
     said = ""
     for way in ("root", "user") if os.geteuid() == 0 else ("user",):
@@ -231,7 +232,7 @@ def _environment(folder: Path, *paths: Path) -> dict[str, str]:
 
 
 def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
-    """The command that comes before Python's arguments. Of our files it shows the library and grading/inside."""
+    """The command before Python's arguments. Of our files it shows the library and grading/inside."""
     command = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
     command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     command += ["--unshare-user", "--uid", "65534", "--gid", "65534"] if way == "user" else []

@@ -134,21 +134,17 @@ def double(x):
 """
 PATCH = """
 import builtins, numpy
-builtins.abs = lambda *a: 0
-builtins.all = lambda *a: True
-numpy.allclose = lambda *a, **k: True
-try:
-    import lowerbound.checks as checks
-    for name in dir(checks):
-        if not name.startswith("_"):
-            setattr(checks, name, lambda *a, **k: True)
-except ImportError:
-    pass
+import lowerbound.checks as checks
 class Float(float):
     __eq__ = __lt__ = __le__ = lambda self, other: True
     __sub__ = __rsub__ = lambda self, other: 0.0
 def double(x):
     return Float(0.1)
+for name in dir(checks):
+    if not name.startswith("_"):
+        setattr(checks, name, lambda *a, **k: True)
+numpy.allclose = lambda *a, **k: True
+builtins.abs = lambda *a: 0
 """
 YES = """
 class Yes:

@@ -1,7 +1,7 @@
 """Runs a notebook's cells, then answers calls of its functions: `python -m grading.inside.agent FD LIMITS`.
 
-The student's code shares this process, so nothing that it says is believed on the other side: it can only give
-values. It receives cells and arguments, never a test or an expected value.
+The student's code shares this process, so nothing that it says is believed on the other side: it can only
+give values. It receives cells and arguments, never a test or an expected value.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_ITEMS = 10_000
 
 
 class TimeLimit(BaseException):
-    """Raised inside student code when its time is over. No Exception, so that `except Exception` passes it on."""
+    """Raised in student code when its time is over. No Exception, so that `except Exception` lets it pass."""
 
 
 class Agent:

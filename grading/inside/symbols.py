@@ -20,7 +20,8 @@ MAX_DIGITS = 400
 PLAIN = {
     cls.__name__: cls
     for cls in (
-        sp.Abs, sp.Add, sp.Derivative, sp.Eq, sp.Ge, sp.Gt, sp.Heaviside, sp.Idx, sp.Indexed, sp.IndexedBase, sp.Integral,
+        sp.Abs, sp.Add, sp.Derivative, sp.Eq, sp.Ge, sp.Gt, sp.Heaviside, sp.Idx, sp.Indexed,
+        sp.IndexedBase, sp.Integral,
         sp.KroneckerDelta, sp.Le, sp.Lt, sp.Max, sp.Min, sp.Mul, sp.Ne, sp.Piecewise, sp.Pow, sp.Product,
         sp.Sum, sp.Tuple, sp.ceiling, sp.cos, sp.erf, sp.exp, sp.floor, sp.gamma, sp.log, sp.sin, sp.tanh,
         symbolic.E, symbolic.KL, symbolic.Density, symbolic.Normal, Given,

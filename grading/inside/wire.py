@@ -1,10 +1,10 @@
 """Messages between the grader and a sandbox: JSON and raw arrays, never pickle.
 
-A message is one JSON header with the arrays' bytes behind it. What comes out of `decode` is of exactly one of
-these types: None, bool, int, float, complex, str, bytes, list, tuple, dict, numpy arrays and scalars, tensors,
-generators of random numbers, the library's dataclasses of tensors, formulas and derivations. So a value's
-`__eq__`, `__array__` or `__torch_function__` cannot be a student's. Everything else stays where it is and is
-spoken of by a number; `hold` and `held` translate.
+A message is one JSON header with the arrays' bytes behind it. What comes out of `decode` is of exactly one
+of these types: None, bool, int, float, complex, str, bytes, list, tuple, dict, numpy arrays and scalars,
+tensors, generators of random numbers, the library's dataclasses of tensors, formulas and derivations. So a
+value's `__eq__`, `__array__` or `__torch_function__` cannot be a student's. Everything else stays where it
+is and is spoken of by a number; `hold` and `held` translate.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def receive(
 ) -> tuple[Any, list[bytes]]:
     """Read one message. deadline: of time.monotonic(); tick: called a few times a second, may raise.
 
-    Raises LateError after the deadline, and ClosedError where the other side is gone or sends what is no message.
+    Raises LateError after the deadline, and ClosedError where the other side is gone or sends no message.
     """
     left = MAX_MESSAGE
 
