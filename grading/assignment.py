@@ -95,8 +95,10 @@ class Assignment:
         """The student version: no solution, no hidden test, no output; locked cells with checksums."""
         from nbgrader import preprocessors
 
-        made: Any = nbformat.from_dict(self.notebook)
-        made = nbformat.reads(nbformat.writes(made), as_version=4)
+        made: Any = nbformat.reads(nbformat.writes(self.notebook), as_version=4)
+        for cell in made.cells:  # it lies one folder deeper
+            if cell.cell_type == "markdown":
+                cell.source = cell.source.replace("](../", "](../../")
         for step in (
             preprocessors.CheckCellMetadata, preprocessors.LockCells, preprocessors.ClearSolutions,
             preprocessors.ClearOutput, preprocessors.ClearHiddenTests, preprocessors.ClearMarkScheme,
@@ -115,7 +117,7 @@ class Assignment:
         """What the sandbox executes: the submission's code with our locked cells in place of its own.
 
         Pairs of the submission's cell number (None for a cell that was put back) and source. Test cells are
-        left out: they are for the grader. Without nbgrader's metadata, as some editors drop it, all cells run.
+        left out: they are for the grader. Without nbgrader's metadata, which some editors drop, all cells run.
         """
         ours = {cell.id: cell for cell in self.cells}
         ids = [cell_id(node) for node in submission.cells]

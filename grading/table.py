@@ -1,4 +1,4 @@
-"""What the assignments are worth: solutions, empty versions, planted mistakes and hostile submissions, counted."""
+"""The assignments, measured: solutions, empty versions, planted mistakes, hostile submissions."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ EXTENSIONS = ROOT / "book" / "_ext"
 sys.path.insert(0, str(EXTENSIONS))
 extension = importlib.import_module("lowerbound_book")
 
+STUDENT = ROOT / "notebooks" / "assignments" / "student"
 TOC = re.findall(r"^\s*(?:- file|root): (\S+)", (ROOT / "_toc.yml").read_text(), re.M)
 
 
@@ -36,12 +37,13 @@ def test_every_page_of_the_contents_exists(name: str) -> None:
 def test_every_page_is_in_the_contents() -> None:
     pages = {f"book/{path.stem}" for path in (ROOT / "book").glob("*.md")}
     labs = {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert pages | labs == set(TOC)
+    handed_out = {f"notebooks/assignments/student/{path.stem}" for path in STUDENT.glob("*.ipynb")}
+    assert pages | labs | handed_out == set(TOC)
 
 
 def test_every_lab_has_its_chapter_and_every_chapter_its_lab() -> None:
     chapters = [name for name in TOC if re.match(r"book/\d\d_", name)]
-    labs = [name for name in TOC if name.startswith("notebooks/")]
+    labs = [name for name in TOC if re.match(r"notebooks/\d\d_", name)]
     assert [name.removeprefix("book/") for name in chapters] == [
         name.removeprefix("notebooks/") for name in labs
     ]

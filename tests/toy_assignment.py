@@ -133,17 +133,14 @@ def double(x):
     return 2 * x if found else "nothing found"
 """
 PATCH = """
-import builtins, numpy
-import lowerbound.checks as checks
+import builtins, numpy, sys, types
 class Float(float):
     __eq__ = __lt__ = __le__ = lambda self, other: True
     __sub__ = __rsub__ = lambda self, other: 0.0
 def double(x):
     return Float(0.1)
-for name in dir(checks):
-    if not name.startswith("_"):
-        setattr(checks, name, lambda *a, **k: True)
 numpy.allclose = lambda *a, **k: True
+sys.modules["lowerbound.checks"] = types.ModuleType("lowerbound.checks")
 builtins.abs = lambda *a: 0
 """
 YES = """
