@@ -117,7 +117,7 @@ class Assignment:
         """What the sandbox executes: the submission's code with our locked cells in place of its own.
 
         Pairs of the submission's cell number (None for a cell that was put back) and source. Test cells are
-        left out: they are for the grader. Without nbgrader's metadata, which some editors drop, all cells run.
+        left out: they are for the grader. Without nbgrader's metadata, which some editors drop, all run.
         """
         ours = {cell.id: cell for cell in self.cells}
         ids = [cell_id(node) for node in submission.cells]

@@ -21,7 +21,7 @@ from grading.judge import Verdict
 from grading.sandbox import Limits
 
 RESULT = SOURCES.parents[1] / "results" / "assignments.json"
-QUICK = Limits(notebook=60, cell=20, call=15, memory=3 * 2**30, file=64 * 2**20, processes=32)
+QUICK = Limits(notebook=60, cell=10, call=10, memory=3 * 2**30, file=64 * 2**20, processes=32)
 
 LIAR = """
 class Yes:
@@ -93,12 +93,16 @@ def measure() -> Path:
                 }
             )
             print(json.dumps(rows[-1]), flush=True)
+            _store(rows)
+    return RESULT
+
+
+def _store(rows: list[dict[str, Any]]) -> None:
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=SOURCES
     ).stdout.strip()
     about = {"command": "python -m grading table", "commit": commit, "machine": platform.machine()}
     RESULT.write_text(json.dumps({**about, "assignments": rows}, indent=1, ensure_ascii=False) + "\n")
-    return RESULT
 
 
 def _grade(

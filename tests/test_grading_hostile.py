@@ -14,10 +14,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from toy_assignment import MARKER, NAME, STACK, hostile, write
+
 from grading import folder as grading_folder
 from grading.judge import Verdict
 from grading.sandbox import Limits, SandboxError, isolation
-from toy_assignment import MARKER, NAME, STACK, hostile, write
 
 LIMITS = Limits(
     notebook=20, cell=1.5, call=1.5, memory=700 * 2**20, file=64 * 2**20, space=128 * 2**20, processes=16

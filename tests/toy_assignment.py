@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+
 from grading.assignment import Assignment
 
 NAME = "T1_toy"
