@@ -42,7 +42,7 @@ for name in checks.__all__:
 ATTACKS = {
     "an endless loop": ("while True:\n    pass", "None"),
     "an endless loop that cannot be interrupted": (
-        "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass",
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
         "None",
     ),
     "children without end": ("import os, time\nwhile True:\n    os.fork() or time.sleep(60)", "None"),

@@ -150,7 +150,8 @@ def test_submissions_are_found_by_folder_or_by_file_name(tmp_path: Path) -> None
 
 
 def test_names_that_a_cell_reads_and_binds() -> None:
-    source = "import numpy as np\nfrom a import b as c\nd = e\ndef f(g):\n    h = i\nk = [j for j in l]\n%matplotlib inline"
+    source = "import numpy as np\nfrom a import b as c\nd = e\ndef f(g):\n    h = i\nk = [j for j in l]\n"
+    source += "%matplotlib inline"
     assert binds(source) == {"np", "c", "d", "f", "k"}
     assert {"e", "i", "l", "get_ipython"} <= reads(source)
 

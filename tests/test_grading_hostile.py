@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def sandbox_or_skip() -> None:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     sandbox_or_skip()
     root = tmp_path_factory.mktemp("grading")
     os.chmod(root, 0o755)
@@ -76,7 +75,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     graded = grading_folder.grade(found, {NAME: assignment}, root / "out", LIMITS, True, 2)
     verdicts = {verdict.student: verdict for verdict in graded}
     server.close()
-    yield Run(verdicts, root / "out", submissions, heard)
+    return Run(verdicts, root / "out", submissions, heard)
 
 
 REFUSED = {
@@ -92,8 +91,8 @@ REFUSED = {
 POINTS = {
     "ada-honest": 5, "zoe-honest": 5, "endless-cell": 5, "endless-function": 3, "children": 5, "memory": 5,
     "exit-function": 0, "equal": 0, "outside": 5, "big-file": 5, "reader": 5, "network": 5, "deleted": 3,
-    "deleted-test": 3, "renamed": 3, "output": 5, "output-display": 5, "output-raw": 5, "patch": 0, "hard-coded": 0,
-    "stack": 3, "raises": 3, "no-metadata": 5, "syntax": 5,
+    "deleted-test": 3, "renamed": 3, "output": 5, "output-display": 5, "output-raw": 5, "patch": 0,
+    "hard-coded": 0,    "stack": 3, "raises": 3, "no-metadata": 5, "syntax": 5,
 }  # fmt: skip
 SAYS = {
     "endless-function": r"TimeLimit: it did not finish within 1\.5 s",
