@@ -120,6 +120,14 @@ def test_every_answer_that_a_person_grades_has_a_rubric(path):
 
 
 @every
+def test_no_rubric_stands_where_a_student_reads_it(path):
+    for cell in read(path)["cells"]:
+        if not (about(cell)["solution"] and cell["cell_type"] == "markdown"):
+            shown = re.sub(r"### BEGIN SOLUTION.*?### END SOLUTION", "", source(cell), flags=re.S)
+            assert "Rubric" not in shown, about(cell)["grade_id"]
+
+
+@every
 def test_it_was_run_and_is_clean(path):
     assert faults(read(path)) == []
     assert path.stat().st_size < 1_000_000

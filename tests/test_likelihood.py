@@ -115,6 +115,14 @@ def test_gaussian_likelihood_is_the_normal_density(x, mean, log_scale):
     torch.testing.assert_close(GaussianLikelihood(m, s).log_prob(at), expected, rtol=1e-9, atol=1e-9)
 
 
+def test_gaussian_likelihood_keeps_examples_apart():
+    x, mean, log_scale = torch.randn(3, 4, 2, generator=generator(), dtype=torch.float64)
+    each = [
+        GaussianLikelihood(mean[i : i + 1], log_scale[i : i + 1]).log_prob(x[i : i + 1]) for i in range(4)
+    ]
+    torch.testing.assert_close(GaussianLikelihood(mean, log_scale).log_prob(x), torch.cat(each))
+
+
 def test_gaussian_likelihood_samples_with_its_scale():
     draws = GaussianLikelihood(torch.full((20_000, 1), 0.5), torch.tensor(0.3).log()).sample(generator())
     assert abs(z_score(draws[:, 0], 0.5)) < 4
