@@ -2,6 +2,7 @@
 # PYTHON=…     the Python that makes the environment (3.11 or newer; found by itself)
 # VENV=…       where the environment lies (.venv)
 # JOBS=…       test processes at once (2)
+# CONFIG=…     one configuration of `make matrix`; REPEAT=10 runs each lab ten times; KEEP=1 keeps the environments
 # BENCH=…      where the environment of `make bench` lies (.venv-bench); PART=… ARGS=… go to `python -m bench`
 
 VENV ?= .venv
@@ -30,7 +31,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test lint unit labs pages browse execute train experiments bench clean distclean
+.PHONY: help book test lint unit labs pages browse execute matrix replica faults train experiments bench clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -70,7 +71,7 @@ unit: $(READY) ## unit, property and bridge tests
 	$(call stage,unit tests,$(PYTEST) tests --ignore=tests/browser -n $(JOBS) --dist loadscope --durations=5)
 
 labs: $(READY) ## every lab, executed and compared with its stored outputs
-	$(call stage,labs,$(PYTEST) $(LABS) --nbval --nbval-current-env --nbval-cell-timeout=120 \
+	$(call stage,labs,$(PYTEST) $(LABS) -p matrix.cells --nbval --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg -n $(JOBS) --dist loadscope)
 
 pages: $(READY) ## a clean build of the book, warnings as errors
@@ -82,6 +83,15 @@ browse: $(READY) ## the built book: links, and every page in a browser
 execute: $(READY) ## run every lab and store its outputs
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=600 \
 		--ExecutePreprocessor.record_timing=False $(LABS)
+
+matrix: ## the labs on other Pythons and packages (hours); one: make matrix CONFIG=colab; REPEAT=10 KEEP=1
+	$(PYTHON) -m matrix $(CONFIG) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(KEEP),--keep) $(ARGS)
+
+replica: ## the labs on a replica of Colab's runtime, compared; skipped where there is no Python 3.13
+	$(call stage,replica of Colab,$(PYTHON) -m matrix colab --check --optional $(if $(KEEP),--keep) $(ARGS))
+
+faults: $(READY) ## errors planted in the library, for the labs' comparison to catch
+	$(BIN)/python -m matrix.faults $(ARGS)
 
 train: $(READY) ## train a model: make train PRESET=ddpm-cpu
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.train $(PRESET) $(ARGS)
