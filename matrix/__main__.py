@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from matrix import environments, report
+from matrix import TOLERANCE, environments, report
 from matrix.configurations import Configuration, configurations
 from matrix.environments import NoPythonError, NotMadeError
 
@@ -196,7 +196,10 @@ def gather(found: dict[str, Any], order: list[str]) -> None:
         if one["files"] == found["files"]
     }
     ordered = {name: same[name] for name in order if name in same}
-    new = {"how": {"command": "make matrix"}, "total": report.total(list(ordered.values()))}
+    new = {
+        "how": {"command": "make matrix", "tolerance": TOLERANCE},
+        "total": report.total(list(ordered.values())),
+    }
     write(RESULTS, old | new | {"configurations": ordered})
 
 

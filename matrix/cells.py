@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from nbval.plugin import IPyNbCell, NbCellError
 
-from matrix.images import TOLERANCE, distance
+from matrix import TOLERANCE
+from matrix.images import distance
 
 LINES, WIDTH = 12, 200  # of a difference that is reported
 

@@ -16,10 +16,6 @@ from PIL import Image
 Array = npt.NDArray[np.float64]
 
 BLOCKS = 128  # in the longer side of a picture
-TOLERANCE = 0.16
-"""Between what two versions do and what a fault does. The figures of the labs, drawn by matplotlib 3.10 and
-3.11, are up to 0.123 apart where their axes have the same ticks. A picture with its most frequent colour
-taken out is 0.207 or more from itself, one with red and blue swapped 0.187 or more."""
 
 
 def blocks(png: bytes, size: tuple[int, int] | None = None) -> Array:

@@ -16,8 +16,9 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from matrix import TOLERANCE  # noqa: E402
 from matrix.cells import look  # noqa: E402
-from matrix.images import TOLERANCE, distance  # noqa: E402
+from matrix.images import distance  # noqa: E402
 
 X = np.linspace(0, 1, 41)
 GREY = np.random.default_rng(0).random((8, 28, 28)) * 2 - 1

@@ -1,7 +1,7 @@
 """Sphinx helpers of the book: every number, figure and proof on a page comes from where it was made.
 
 Roles       lab, result, lecture
-Directives  labfigure, derivation, ledger
+Directives  labfigure, results, derivation, ledger
 
 A lab is notebooks/STEM.ipynb; what it recorded with `figures.note`, `show` and `slider` is found by
 the key in an output's metadata. A key, file or proof that is missing is a warning with its place.
@@ -104,16 +104,22 @@ def note_text(env: BuildEnvironment, target: str) -> str:
     return text.removeprefix(f"{key}: ")
 
 
-def result_text(env: BuildEnvironment, target: str) -> str:
-    """The number at 'file.json:dotted.path' or 'file.json:dotted.path:format'."""
-    name, _, rest = target.strip().partition(":")
-    path, _, spec = rest.partition(":")
+def result_at(env: BuildEnvironment, name: str, path: str) -> Any:
+    """What the results file holds at a dotted path."""
     value = read_json(env, RESULTS, name)
     for part in path.split("."):
         try:
             value = value[int(part)] if isinstance(value, list) else value[part]
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise MissingError(f"{RESULTS}/{name} has nothing at {path!r} (stopped at {part!r})") from error
+    return value
+
+
+def result_text(env: BuildEnvironment, target: str) -> str:
+    """The number at 'file.json:dotted.path' or 'file.json:dotted.path:format'."""
+    name, _, rest = target.strip().partition(":")
+    path, _, spec = rest.partition(":")
+    value = result_at(env, name, path)
     if isinstance(value, dict | list):
         raise MissingError(
             f"{RESULTS}/{name} holds a {type(value).__name__} at {path!r}, not a number or text"
@@ -122,6 +128,22 @@ def result_text(env: BuildEnvironment, target: str) -> str:
         return format(value, spec)
     except (ValueError, TypeError) as error:
         raise MissingError(f"{value!r} at {path!r} does not take the format {spec!r}") from error
+
+
+def result_rows(env: BuildEnvironment, target: str, columns: list[str]) -> list[list[str]]:
+    """A row of texts for each entry of the list or object at 'file.json:dotted.path'.
+
+    columns: formats of `str.format`, with the entry's keys as fields: "{seconds:.0f}", "{versions[torch]}"
+    """
+    name, _, path = target.strip().partition(":")
+    value = result_at(env, name, path)
+    entries = list(value.values()) if isinstance(value, dict) else value
+    if not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)):
+        raise MissingError(f"{RESULTS}/{name} holds no list of objects at {path!r}")
+    try:
+        return [[column.format(**entry) for column in columns] for entry in entries]
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise MissingError(f"an entry of {target} does not fill its columns: {error!r}") from error
 
 
 def derivation(env: BuildEnvironment, name: str) -> Any:
@@ -279,6 +301,31 @@ class LabFigure(Figure):
             xref.source, xref.line = figure.source, self.lineno
             caption += [nodes.Text(" "), nodes.inline("", "", xref, classes=["from-lab"])]
         return [figure, *rest]
+
+
+class Results(Directive):
+    """A table with a row for each entry of a list in a results file; each line of content is a column.
+
+    A line is "heading | format", the format as for `result_rows`.
+    """
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        env = self.state.document.settings.env
+        pairs = [[part.strip() for part in line.split("|")] for line in self.content if line.strip()]
+        try:
+            if not pairs or any(len(pair) != 2 for pair in pairs):
+                raise MissingError('each column must be a line "heading | format"')
+            rows = result_rows(env, self.arguments[0], [pair[1] for pair in pairs])
+        except MissingError as missing:
+            return _missing(self, env, missing)
+        group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in pairs), cols=len(pairs))
+        for part, lines in ((nodes.thead, [[pair[0] for pair in pairs]]), (nodes.tbody, rows)):
+            entries = [[nodes.entry("", nodes.paragraph("", text)) for text in line] for line in lines]
+            group += part("", *(nodes.row("", *line) for line in entries))
+        return [nodes.table("", group, classes=["measured"])]
 
 
 def _link(env: BuildEnvironment, text: str, name: str) -> nodes.Node:
@@ -465,6 +512,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("result", TextRole(result_text))
     app.add_role("lecture", LectureRole())
     app.add_directive("labfigure", LabFigure)
+    app.add_directive("results", Results)
     app.add_directive("derivation", DerivationDirective)
     app.add_directive("ledger", Ledger)
     app.connect("doctree-read", describe_lab)
