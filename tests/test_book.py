@@ -60,6 +60,9 @@ PNG = base64.b64encode(PIXEL.getvalue()).decode()
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"><path d="M0 0H4"/></svg>'
 
 
+VAE = {"bits": [3.0, 3.14159], "name": "VAE"}
+
+
 def output(key: str, alt: str = "", **data: Any) -> dict[str, Any]:
     about = {"lowerbound": {"key": key, "alt": alt} if alt else {"key": key}, "image/png": {"width": 518}}
     mimes = {mime.replace("_", "/"): body for mime, body in data.items()}
@@ -102,6 +105,11 @@ def proofs_lab() -> dict[str, Any]:
 
 
 PAGE = """# Page
+
+```{results} r.json:rows
+name | {name}
+bits | {bits[1]:.1f}
+```
 
 It is {lab}`02_lab:gap`, or {result}`r.json:vae.bits.1:.2f` bits of {result}`r.json:vae.name`.
 
@@ -163,7 +171,7 @@ class Book:
         self.write("book/lecture_map.md", "# Lecture map\n")
         self.write("notebooks/02_lab.ipynb", json.dumps(lab()))
         self.write("notebooks/01_lab.ipynb", json.dumps(proofs_lab()))
-        self.write("results/r.json", json.dumps({"vae": {"bits": [3.0, 3.14159], "name": "VAE"}}))
+        self.write("results/r.json", json.dumps({"vae": VAE, "rows": {"a": VAE, "b": {**VAE, "name": "B"}}}))
 
     def write(self, name: str, text: str) -> None:
         path = self.root / name
@@ -197,6 +205,12 @@ def fresh(tmp_path: Path) -> Book:
 def test_notes_and_results_stand_in_the_text(built: Book) -> None:
     text = re.sub(r"<[^>]+>", "", built.html())
     assert "It is 0.35 nats: exactly, or 3.14 bits of VAE." in text
+
+
+def test_a_list_of_results_is_a_table(built: Book) -> None:
+    cells = re.findall(r"<t[hd][ >].*?</t[hd]>", built.html(), re.S)
+    cells = [re.sub(r"<[^>]+>", "", cell).strip() for cell in cells]
+    assert cells == ["name", "bits", "VAE", "3.1", "B", "3.1"]
 
 
 def test_lecture_minutes_link_to_the_map(built: Book) -> None:
@@ -269,6 +283,9 @@ MISTAKES = {
     "{result}`r.json:vae.nats`": "results/r.json has nothing at 'vae.nats' (stopped at 'nats')",
     "{result}`r.json:vae.bits.9`": "(stopped at '9')",
     "{result}`r.json:vae.bits`": "holds a list at 'vae.bits', not a number or text",
+    "```{results} r.json:vae.bits\nbits | {bits}\n```": "holds no list of objects at 'vae.bits'",
+    "```{results} r.json:rows\nbits | {nats}\n```": "does not fill its columns: KeyError('nats')",
+    "```{results} r.json:rows\nbits\n```": 'each column must be a line "heading | format"',
     "{result}`r.json:vae.name:.2f`": "'VAE' at 'vae.name' does not take the format '.2f'",
     "{lecture}`1:36`": "lecture minutes must look like 01:36-05:16, got '1:36'",
     "```{labfigure} 02_lab:none\n\nCaption.\n```": "records no 'none'",
@@ -304,6 +321,6 @@ def test_a_page_is_rebuilt_when_its_lab_or_result_changes(fresh: Book) -> None:
     fresh.write("notebooks/02_lab.ipynb", json.dumps(lab()).replace("0.35 nats", "0.36 nats"))
     assert fresh.build() == ""
     assert "0.36 nats" in fresh.html()
-    fresh.write("results/r.json", json.dumps({"vae": {"bits": [3.0, 2.71], "name": "VAE"}}))
+    fresh.write("results/r.json", json.dumps({"vae": {**VAE, "bits": [3.0, 2.71]}, "rows": [VAE]}))
     assert fresh.build() == ""
     assert "2.71" in fresh.html()
