@@ -21,14 +21,42 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 DPI = 144  # 1.5 pixels of the file for each pixel of the page
+LARGE = 60_000  # characters of SVG from which on a drawing is stored as a PNG alone
+
+
+def _freeze(fig: Figure) -> None:
+    """Lay the figure out once and for all: another layout would move the axes by a pixel."""
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+
+
+def svg(fig: Figure) -> str:
+    """Encode the figure as an SVG of one line, the same on every call, with coordinates to 0.01 points."""
+    stream = io.StringIO()
+    _freeze(fig)
+    with matplotlib.rc_context(
+        {"savefig.facecolor": "white", "svg.hashsalt": "lowerbound", "svg.fonttype": "path"}
+    ):
+        fig.savefig(
+            stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
+    text = re.sub(r"(\d\.\d\d)\d+", r"\1", stream.getvalue())
+    text = re.sub(
+        r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL
+    )
+    return re.sub(r"\s+", " ", text).replace("> <", "><").strip()
+
+
+def is_drawing(fig: Figure) -> bool:
+    """Whether lines and text make up the figure, so that an SVG is sharper and not much larger than a PNG."""
+    return not any(ax.get_images() for ax in fig.axes) and len(svg(fig)) < LARGE
 
 
 def png(fig: Figure, dpi: int = DPI) -> bytes:
     """Encode the figure as a PNG of at most 128 colours, byte-identical on every call."""
     full, small = io.BytesIO(), io.BytesIO()
     with matplotlib.rc_context({"savefig.facecolor": "white"}):
-        fig.draw_without_rendering()
-        fig.set_layout_engine("none")  # another drawing would move the axes by a pixel
+        _freeze(fig)
         fig.savefig(full, format="png", dpi=dpi, metadata={"Software": None})
     picture = Image.open(full).convert("RGB")
     picture.quantize(128, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
@@ -110,7 +138,8 @@ def show(fig: Figure, key: str, alt: str, witness_text: str | None = None) -> No
     witness_text: replaces the numbers that are read off the figure, where those vary between machines
     """
     text = f"{alt}\n{witness(fig) if witness_text is None else witness_text}"
-    _display({"text/plain": text, "image/png": base64.b64encode(png(fig)).decode()}, key, alt, _size(fig))
+    data = {"text/plain": text, "image/png": base64.b64encode(png(fig)).decode()}
+    _display(data | ({"image/svg+xml": svg(fig)} if is_drawing(fig) else {}), key, alt, _size(fig))
 
 
 def slider(
@@ -139,11 +168,11 @@ def slider(
 
     def frame(i: int) -> str:
         fig, caption = figure(i), html.escape(f"{name} {labels[i]}")
-        source = base64.b64encode(png(fig, dpi=112)).decode()
-        width = _size(fig)["width"]
+        mime, data = ("svg+xml", svg(fig).encode()) if is_drawing(fig) else ("png", png(fig))
+        source, width = base64.b64encode(data).decode(), _size(fig)["width"]
         return (
             f'<img class="frame" alt="{html.escape(alt)} {caption}." width="{width}" '
-            f'style="max-width:100%;height:auto" src="data:image/png;base64,{source}"><div>{caption}</div>'
+            f'style="max-width:100%;height:auto" src="data:image/{mime};base64,{source}"><div>{caption}</div>'
         )
 
     if not callable(frames) and len(frames) != len(labels):
