@@ -35,10 +35,13 @@ FLAGS = [
 EVERY_FORMULA = """() => window.MathJax ? MathJax.startup.promise.then(
   () => MathJax.startup.document.lazyTypesetAll()).then(() => true) : true"""
 
-EVERY_PICTURE = """all => Promise.all(all.map(image => {
-  image.loading = "eager";
-  return image.decode().then(() => null, () => image.src);
-})).then(found => found.filter(Boolean))"""
+# Of the theme that is shown; the others are not displayed, so they would not be fetched either.
+EVERY_PICTURE = """all => Promise.all(
+  all.filter(image => getComputedStyle(image).display !== "none").map(image => {
+    image.loading = "eager";
+    return image.decode().then(() => null, () => image.src);
+  })
+).then(found => found.filter(Boolean))"""
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -40,7 +40,9 @@ def svg(fig: Figure) -> str:
         fig.savefig(
             stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
         )
-    text = re.sub(r"(\d\.\d\d)\d+", r"\1", stream.getvalue())
+    # A glyph's scale is small, and every digit of it counts.
+    digits = re.compile(r"scale\([^)]*\)|(\d\.\d\d)\d+")
+    text = digits.sub(lambda found: found[1] or found[0], stream.getvalue())
     text = re.sub(
         r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL
     )

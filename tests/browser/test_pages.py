@@ -242,6 +242,7 @@ def test_formulas_and_figures_in_the_dark(browser: Browser, address: str) -> Non
     drawings = page.locator("main figure img.only-dark:visible")
     images = page.locator("main figure img.on-white:visible")
     assert drawings.count() > 0
+    assert page.locator("main img").evaluate_all(EVERY_PICTURE) == []
     assert page.locator("main figure img.only-light:visible").count() == 0
     assert drawings.evaluate_all("all => all.every(i => i.src.endsWith('-dark.svg'))")
     assert images.evaluate_all(
