@@ -307,6 +307,14 @@ def test_derivation_is_printed_and_numbered(built: Book) -> None:
     assert 'href="#equation-eq-log"' in built.html()
 
 
+def test_room_is_kept_for_a_formula(built: Book) -> None:
+    formulas = importlib.import_module("formulas")
+    high = formulas.height(r"\begin{aligned} a &= \frac{1}{2} \\ &= b \end{aligned}")
+    assert high == formulas.ROOM + formulas.TALL_LINE + formulas.LINE
+    latex = importlib.import_module("lowerbound.proofs").derivations()["log_inequality"]().latex()
+    assert f'<div style="--high: {formulas.height(latex):.1f}rem" class="math' in built.html()
+
+
 def test_a_derivation_says_what_was_checked_and_links_its_lab(built: Book) -> None:
     about = re.search(r'<p class="checked">(.*?)</p>', built.html())
     assert about
