@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from typing import Any
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import IPython.display
@@ -76,7 +77,15 @@ def test_a_drawing_is_stored_as_one_svg_with_whole_letters() -> None:
     assert root.get("viewBox") == "0 0 388.8 237.6"
     scales = {float(number) for number in re.findall(r"scale\(([\d.]+)\)", text)}
     assert scales == {1 / 64}, "matplotlib draws letters in units of 1/64"
-    assert not re.search(r"[ML] \d+\.\d{3}", text), "coordinates to 0.01 points"
+    assert not re.search(r"[ML]-?\d+\.\d\d", text), "coordinates to 0.1 points"
+
+
+def test_a_frame_is_the_drawing_as_text(shown: list[Any]) -> None:
+    figures.slider([curve(), curve(1)], ["0", "1"], "shift", "Curves.")
+    _, stack = widget(shown[0][0]).children
+    source = re.search(r'src="data:image/svg\+xml,([^"]*)"', stack.children[1].value)
+    assert source
+    assert unquote(source[1]).replace("'", '"') == display.svg(curve(1))
 
 
 def test_pictures_and_crowds_are_no_drawings(shown: list[Any]) -> None:

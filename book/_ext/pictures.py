@@ -16,7 +16,7 @@ import re
 import struct
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -26,8 +26,8 @@ SVG, PNG = "image/svg+xml", "image/png"
 SUFFIXES = {SVG: ".svg", PNG: ".png"}  # the one that is shown where both are stored comes first
 VIEW = "application/vnd.jupyter.widget-view+json"
 FRAME = re.compile(
-    r'<img class="frame" alt="(?P<alt>[^"]*)" width="\d+"[^>]*'
-    r'src="data:(?P<mime>image/(?:png|svg\+xml));base64,(?P<data>[^"]+)"><div>(?P<caption>[^<]*)</div>'
+    r'<img class="frame" alt="(?P<alt>[^"]*)" width="\d+"[^>]*? src="data:(?P<mime>image/(?:png|svg\+xml))'
+    r'(?P<coded>;base64)?,(?P<data>[^"]+)"><div>(?P<caption>[^<]*)</div>'
 )
 INK, PAPER, LINES = "#e4e7ea", "#14181e", "#39414c"  # of the dark theme: text, background, grid
 DARK = {
@@ -70,7 +70,7 @@ def decoded(output: dict[str, Any], mime: str) -> bytes:
 
 def transparent(svg: str) -> str:
     """The drawing without the white of the page behind it and behind its axes."""
-    return svg.replace('style="fill: #ffffff"', 'style="fill: none"')
+    return re.sub(r"""style=(["'])fill: #ffffff\1""", r"style=\1fill: none\1", svg)
 
 
 def darkened(svg: str) -> str:
@@ -83,7 +83,7 @@ def size_of(data: bytes, mime: str) -> tuple[int, int]:
     """Width and height of an image, in its own pixels or points."""
     if mime == PNG:
         return cast(tuple[int, int], struct.unpack(">II", data[16:24]))
-    box = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', data)
+    box = re.search(rb"""viewBox=["']0 0 ([\d.]+) ([\d.]+)["']""", data)
     if not box:
         raise MissingError("the drawing has no viewBox; execute its lab again")
     return round(float(box[1])), round(float(box[2]))
@@ -144,7 +144,8 @@ def moving(
         if not parts:
             raise MissingError(again)
         try:
-            data = base64.b64decode(parts["data"], validate=True)
+            text = parts["data"]
+            data = base64.b64decode(text, validate=True) if parts["coded"] else unquote(text).encode()
         except binascii.Error as error:
             raise MissingError(again) from error
         caption = html.unescape(parts["caption"])

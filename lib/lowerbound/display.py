@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import matplotlib
 import numpy as np
@@ -31,7 +32,7 @@ def _freeze(fig: Figure) -> None:
 
 
 def svg(fig: Figure) -> str:
-    """Encode the figure as an SVG of one line, the same on every call, with coordinates to 0.01 points."""
+    """Encode the figure as an SVG of one line, the same on every call, with coordinates to 0.1 points."""
     stream = io.StringIO()
     _freeze(fig)
     with matplotlib.rc_context(
@@ -40,13 +41,18 @@ def svg(fig: Figure) -> str:
         fig.savefig(
             stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
         )
-    # A glyph's scale is small, and every digit of it counts.
-    digits = re.compile(r"scale\([^)]*\)|(\d\.\d\d)\d+")
-    text = digits.sub(lambda found: found[1] or found[0], stream.getvalue())
+    # In a path 0.1 points will do; elsewhere, in a glyph's scale or an opacity, every digit counts.
+    text = re.sub(r' d="[^"]*"', lambda path: _shorter(path[0]), stream.getvalue())
     text = re.sub(
         r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL
     )
     return re.sub(r"\s+", " ", text).replace("> <", "><").strip()
+
+
+def _shorter(path: str) -> str:
+    """A path with coordinates to 0.1 points and no needless space."""
+    rounded = re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.1f}".replace(".0", ""), path)
+    return re.sub(r"\s*([A-Za-z])\s+(?=[-\d])", r"\1", re.sub(r"\s+", " ", rounded))
 
 
 def is_drawing(fig: Figure) -> bool:
@@ -144,6 +150,11 @@ def show(fig: Figure, key: str, alt: str, witness_text: str | None = None) -> No
     _display(data | ({"image/svg+xml": svg(fig)} if is_drawing(fig) else {}), key, alt, _size(fig))
 
 
+def _as_text(drawing: str) -> str:
+    """An SVG for an address: as text, which is shorter than base64, and of which git stores what differs."""
+    return "svg+xml," + quote(drawing.replace('"', "'"), safe=" <>=:/;,.()'#").replace("#", "%23")
+
+
 def slider(
     frames: Sequence[Figure] | Callable[[int], Figure],
     labels: Sequence[str],
@@ -170,11 +181,12 @@ def slider(
 
     def frame(i: int) -> str:
         fig, caption = figure(i), html.escape(f"{name} {labels[i]}")
-        mime, data = ("svg+xml", svg(fig).encode()) if is_drawing(fig) else ("png", png(fig))
-        source, width = base64.b64encode(data).decode(), _size(fig)["width"]
+        source = (
+            _as_text(svg(fig)) if is_drawing(fig) else f"png;base64,{base64.b64encode(png(fig)).decode()}"
+        )
         return (
-            f'<img class="frame" alt="{html.escape(alt)} {caption}." width="{width}" '
-            f'style="max-width:100%;height:auto" src="data:image/{mime};base64,{source}"><div>{caption}</div>'
+            f'<img class="frame" alt="{html.escape(alt)} {caption}." width="{_size(fig)["width"]}" '
+            f'style="max-width:100%;height:auto" src="data:image/{source}"><div>{caption}</div>'
         )
 
     if not callable(frames) and len(frames) != len(labels):
