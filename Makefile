@@ -31,7 +31,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book pdf test lint unit labs pages browse execute train experiments bench audit clean distclean
+.PHONY: help book pdf test lint unit labs pages browse execute train experiments bench rooms audit clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -96,6 +96,9 @@ experiments: $(READY) ## what chapter 5 measures (hours); one part: make experim
 
 bench: $(BENCH)/.ready ## speed and quality beside other libraries (hours); one part: make bench PART=speed
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BENCH)/bin/python -m bench $(PART) $(ARGS)
+
+rooms: book ## measure the formulas' sizes, which pages keep until they are typeset (needs a Chromium)
+	@$(PRESS).rooms
 
 audit: book ## what axe and Lighthouse find on every page, into results/pages.json (needs a Chromium and Node)
 	@$(PRESS).audit $(ARGS)

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 EXTENSIONS = ROOT / "book" / "_ext"
 sys.path.insert(0, str(EXTENSIONS))
 extension = importlib.import_module("lowerbound_book")
+formulas = importlib.import_module("formulas")
 pictures = importlib.import_module("pictures")
 
 TOC = re.findall(r"^\s*(?:- file|root): (\S+)", (ROOT / "_toc.yml").read_text(), re.M)
@@ -150,7 +151,7 @@ A chain.
 :result:
 ```
 
-See {numref}`fig-two` and {eq}`eq-log`.
+Of $x_0$, see {numref}`fig-two` and {eq}`eq-log`.
 
 ## A section
 
@@ -309,11 +310,11 @@ def test_derivation_is_printed_and_numbered(built: Book) -> None:
 
 
 def test_room_is_kept_for_a_formula(built: Book) -> None:
-    formulas = importlib.import_module("formulas")
-    high = formulas.height(r"\begin{aligned} a &= \frac{1}{2} \\ &= b \end{aligned}")
-    assert high == formulas.ROOM + formulas.TALL_LINE + formulas.LINE
     latex = importlib.import_module("lowerbound.proofs").derivations()["log_inequality"]().latex()
-    assert f'<div style="--high: {formulas.height(latex):.1f}rem" class="math' in built.html()
+    block = built.html().split('id="equation-eq-log"')[0].rsplit("<div", 1)[1]
+    known = formulas.rooms()[formulas.key(latex)]
+    assert f'style="--high: {known}rem" class="math' in block
+    assert f'<span style="--wide: {formulas.rooms()[formulas.key("x_0")]}em" class="math' in built.html()
 
 
 def test_a_derivation_says_what_was_checked_and_links_its_lab(built: Book) -> None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import html
 import importlib
 import json
 import os
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -40,6 +42,7 @@ logger = logging.getLogger(__name__)
 LABS = "notebooks"
 RESULTS = "results"
 PROOFS = "Change a proof"  # the section of each lab to which a derivation links
+LONG_ENOUGH, DESCRIPTION = 40, 160  # characters of a paragraph that describes its page, and of what is kept
 STATE = "application/vnd.jupyter.widget-state+json"
 
 
@@ -431,6 +434,23 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     ]
 
 
+def name_entries(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Give the bibliography's entries the role that a list wants; docutils' own is no longer in ARIA."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def describe_page(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Say in the page's head what it is about, in the words of its first paragraph without formulas."""
+    for paragraph in doctree.findall(nodes.paragraph) if doctree else ():
+        words = " ".join(paragraph.astext().split())
+        plain = isinstance(paragraph.parent, nodes.section) and not list(paragraph.findall(nodes.math))
+        if plain and len(words) > LONG_ENOUGH:
+            about = textwrap.shorten(words, DESCRIPTION, placeholder="…")
+            context["metatags"] += f'<meta name="description" content="{html.escape(about)}" />\n'
+            return
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("lab", TextRole(note_text))
     app.add_role("result", TextRole(result_text))
@@ -443,4 +463,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("ledger", Ledger)
     app.connect("doctree-read", describe_lab, priority=400)  # before images are collected
     app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", name_entries)
+    app.connect("html-page-context", describe_page)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

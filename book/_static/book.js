@@ -87,14 +87,29 @@
     document.body.appendChild(nothing);
   }
 
-  // A formula that is wider than the page scrolls, so the keyboard must reach it.
-  function letScroll() {
+  // A click on a formula, or Enter, shows its symbols, so the keyboard must reach it.
+  function nameFormulas() {
     document.querySelectorAll("main div.math").forEach(function (formula) {
       formula.tabIndex = 0;
       formula.setAttribute("role", "group");
       formula.setAttribute("aria-label", "Formula");
     });
   }
+
+  // One that is wider than the page scrolls, so the keyboard must reach what scrolls. Formulas come as they are seen.
+  function letScroll() {
+    new MutationObserver(function (changes) {
+      changes.forEach(function (change) {
+        var formula = change.target.closest("mjx-container") || change.target.querySelector("mjx-container");
+        if (formula && formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+      });
+    }).observe(document.querySelector("main"), { childList: true, subtree: true });
+  }
+
+  // Without MathJax, formulas are shown as they are written.
+  addEventListener("load", function () {
+    if (!(window.MathJax && MathJax.startup)) document.documentElement.classList.add("no-maths");
+  });
 
   // What is printed has all its pictures.
   addEventListener("beforeprint", function () {
@@ -113,6 +128,7 @@
       sidebar.setAttribute("role", "navigation");
       sidebar.setAttribute("aria-label", "Book");
     });
+    nameFormulas();
     letScroll();
   });
 })();
