@@ -8,6 +8,7 @@ import http.server
 import os
 import re
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +75,15 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Stay quiet."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """A server that does not mind a browser that leaves early."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report what goes wrong, unless the browser has closed the connection."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class NoBookError(RuntimeError):
     """There is no built book, or no browser to open it in."""
 
@@ -84,7 +94,7 @@ def served() -> Iterator[str]:
     if not (SITE / "index.html").is_file():
         raise NoBookError(f"{SITE} holds no book; run `make book` first")
     handler = functools.partial(Quiet, directory=str(SITE))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/lower-bound"
         server.shutdown()

@@ -3,6 +3,8 @@
 Roles       lab, result, and lecture (in minutes.py)
 Directives  labfigure, derivation, ledger, and minutes (in minutes.py)
 
+Beside it: pictures.py (figures), formulas.py (room for formulas), symbols.py (what they mean).
+
 A lab is notebooks/STEM.ipynb; what it recorded with `figures.note`, `show` and `slider` is found by
 the key in an output's metadata. A key, file or proof that is missing is a warning with its place.
 """
@@ -445,7 +447,7 @@ def describe_page(app: Sphinx, page: str, template: str, context: dict[str, Any]
     for paragraph in doctree.findall(nodes.paragraph) if doctree else ():
         words = " ".join(paragraph.astext().split())
         plain = isinstance(paragraph.parent, nodes.section) and not list(paragraph.findall(nodes.math))
-        if plain and len(words) > LONG_ENOUGH:
+        if plain and len(words) > LONG_ENOUGH and words[0].isupper():
             about = textwrap.shorten(words, DESCRIPTION, placeholder="…")
             context["metatags"] += f'<meta name="description" content="{html.escape(about)}" />\n'
             return

@@ -100,8 +100,13 @@
   function letScroll() {
     new MutationObserver(function (changes) {
       changes.forEach(function (change) {
-        var formula = change.target.closest("mjx-container") || change.target.querySelector("mjx-container");
-        if (formula && formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+        var around = change.target.closest("mjx-container");
+        var formulas = around ? [around] : change.target.querySelectorAll("mjx-container");
+        formulas.forEach(function (formula) {
+          if (formula.scrollWidth < formula.clientWidth + 3) return;
+          formula.tabIndex = 0;
+          formula.classList.add("scrolls");
+        });
       });
     }).observe(document.querySelector("main"), { childList: true, subtree: true });
   }
