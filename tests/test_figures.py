@@ -91,7 +91,7 @@ def test_a_frame_is_the_drawing_as_text(shown: list[Any]) -> None:
 def test_pictures_and_crowds_are_no_drawings(shown: list[Any]) -> None:
     crowd = figures.scatter({"data": np.random.default_rng(0).normal(size=(3000, 2))})
     for fig, drawn in ((curve(), True), (figures.image_grid(np.zeros((1, 4, 4))), False), (crowd, False)):
-        assert display.is_drawing(fig) == drawn
+        assert (display.drawing(fig) is not None) == drawn
         figures.show(fig, "it", "It.")
         assert ("image/svg+xml" in shown.pop()[0]) == drawn
 

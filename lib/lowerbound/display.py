@@ -19,6 +19,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from PIL import Image
 
 DPI = 144  # 1.5 pixels of the file for each pixel of the page
@@ -27,8 +28,9 @@ LARGE = 60_000  # characters of SVG from which on a drawing is stored as a PNG a
 
 def _freeze(fig: Figure) -> None:
     """Lay the figure out once and for all: another layout would move the axes by a pixel."""
-    fig.draw_without_rendering()
-    fig.set_layout_engine("none")
+    if not isinstance(fig.get_layout_engine(), PlaceHolderLayoutEngine | None):
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
 
 
 def svg(fig: Figure) -> str:
@@ -55,9 +57,10 @@ def _shorter(path: str) -> str:
     return re.sub(r"\s*([A-Za-z])\s+(?=[-\d])", r"\1", re.sub(r"\s+", " ", rounded))
 
 
-def is_drawing(fig: Figure) -> bool:
-    """Whether lines and text make up the figure, so that an SVG is sharper and not much larger than a PNG."""
-    return not any(ax.get_images() for ax in fig.axes) and len(svg(fig)) < LARGE
+def drawing(fig: Figure) -> str | None:
+    """The figure's SVG, if lines and text make it up, so that it is sharper and not much larger than a PNG."""
+    text = "" if any(ax.get_images() for ax in fig.axes) else svg(fig)
+    return text if 0 < len(text) < LARGE else None
 
 
 def png(fig: Figure, dpi: int = DPI) -> bytes:
@@ -147,12 +150,13 @@ def show(fig: Figure, key: str, alt: str, witness_text: str | None = None) -> No
     """
     text = f"{alt}\n{witness(fig) if witness_text is None else witness_text}"
     data = {"text/plain": text, "image/png": base64.b64encode(png(fig)).decode()}
-    _display(data | ({"image/svg+xml": svg(fig)} if is_drawing(fig) else {}), key, alt, _size(fig))
+    vectors = drawing(fig)
+    _display(data | ({"image/svg+xml": vectors} if vectors else {}), key, alt, _size(fig))
 
 
-def _as_text(drawing: str) -> str:
+def _as_text(vectors: str) -> str:
     """An SVG for an address: as text, which is shorter than base64, and of which git stores what differs."""
-    return "svg+xml," + quote(drawing.replace('"', "'"), safe=" <>=:/;,.()'#").replace("#", "%23")
+    return "svg+xml," + quote(vectors.replace('"', "'"), safe=" <>=:/;,.()'#").replace("#", "%23")
 
 
 def slider(
@@ -181,9 +185,8 @@ def slider(
 
     def frame(i: int) -> str:
         fig, caption = figure(i), html.escape(f"{name} {labels[i]}")
-        source = (
-            _as_text(svg(fig)) if is_drawing(fig) else f"png;base64,{base64.b64encode(png(fig)).decode()}"
-        )
+        vectors = drawing(fig)
+        source = _as_text(vectors) if vectors else f"png;base64,{base64.b64encode(png(fig)).decode()}"
         return (
             f'<img class="frame" alt="{html.escape(alt)} {caption}." width="{_size(fig)["width"]}" '
             f'style="max-width:100%;height:auto" src="data:image/{source}"><div>{caption}</div>'
