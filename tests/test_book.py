@@ -301,6 +301,11 @@ def test_lab_page_has_alt_texts_and_anchors(built: Book) -> None:
     assert ">x<" in page
 
 
+def test_a_lab_links_back_to_the_figure_that_shows_its_output(built: Book) -> None:
+    link = r'In the book: <a class="reference internal" href="../book/page.html#fig-two">Fig. 1</a>'
+    assert re.search(link, built.html("notebooks/02_lab"))
+
+
 def test_derivation_is_printed_and_numbered(built: Book) -> None:
     proofs = importlib.import_module("lowerbound.proofs")
     latex = proofs.derivations()["log_inequality"]().latex()

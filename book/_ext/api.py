@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
+import ledger
 from docstrings import PACKAGE, entry, find, scopes, to_rst
 from docutils import nodes
 from sphinx import addnodes
@@ -36,6 +38,11 @@ def write_docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any,
     if callable(thing):
         names = set(inspect.signature(thing).parameters) | set(vars(thing).get("__annotations__", ()))
     lines[:] = to_rst("\n".join(lines), thing, names)
+    proofs = [proof for proof, place in ledger.proofs().code().items() if f"{PACKAGE}.{place}" == name]
+    labels = {equation.proof: equation.label for equation in ledger.equations(Path(app.srcdir))}
+    against = [f":eq:`{labels[proof]}`" for proof in sorted(proofs) if labels.get(proof)]
+    if against:
+        lines += ["", f"Tested against {', '.join(against)}.", ""]
 
 
 def write_signature(

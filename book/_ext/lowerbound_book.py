@@ -195,6 +195,7 @@ class LabFigure(Figure):
         self.arguments[0] = "picture"  # the directive wants one; what it makes of it is replaced below
         [figure, *rest] = super().run()
         figure["classes"].append("lab-figure")
+        figure["lab"] = f"{stem}:{key}"
         next(figure.findall(nodes.image)).replace_self(shown)
         for caption in figure.findall(nodes.caption):
             label = nodes.inline("", f"Lab {stem.partition('_')[0].lstrip('0')}", classes=["std", "std-ref"])
@@ -423,7 +424,45 @@ def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
     for key, node in place.items():
         label = f"lab-{stem}-{key}"
         node["ids"].append(label.replace("_", "-"))
+        node["lab"] = key
         labels.note_hyperlink_target(label, docname, node["ids"][-1], key)  # type: ignore[attr-defined]
+
+
+def note_figures(app: Sphinx, doctree: nodes.document) -> None:
+    """Remember which numbered figure of a page shows which output of a lab."""
+    shown = {figure["lab"]: figure["ids"][0] for figure in doctree.findall(nodes.figure) if "lab" in figure}
+    _figures(app.env)[app.env.docname] = shown
+
+
+def _figures(env: BuildEnvironment) -> dict[str, dict[str, str]]:
+    """Lab outputs shown on each page: {page: {STEM:key: id of the figure}}."""
+    if not hasattr(env, "lab_figures"):
+        env.lab_figures = {}  # type: ignore[attr-defined]
+    return env.lab_figures  # type: ignore[attr-defined,no-any-return]
+
+
+def forget_figures(app: Sphinx, env: BuildEnvironment, page: str) -> None:
+    _figures(env).pop(page, None)
+
+
+def merge_figures(app: Sphinx, env: BuildEnvironment, pages: list[str], other: BuildEnvironment) -> None:
+    _figures(env).update({page: shown for page, shown in _figures(other).items() if page in pages})
+
+
+def link_back(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Below an output on a lab's page, link to the figure of the book that explains it."""
+    folder, _, stem = page.rpartition("/")
+    if folder != LABS:
+        return
+    for place in list(doctree.findall(nodes.container)):
+        for chapter, shown in _figures(app.env).items():
+            name = shown.get(f"{stem}:{place.get('lab', '')}")
+            number = app.env.toc_fignumbers.get(chapter, {}).get("figure", {}).get(name)
+            if number:
+                uri = f"{app.builder.get_relative_uri(page, chapter)}#{name}"
+                label = f"Fig. {'.'.join(map(str, number))}"
+                link = nodes.reference("", "", nodes.Text(label), refuri=uri, internal=True)
+                place += nodes.paragraph("", "In the book: ", link, classes=["in-the-book"])
 
 
 def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -464,6 +503,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("derivation", DerivationDirective)
     app.add_directive("ledger", Ledger)
     app.connect("doctree-read", describe_lab, priority=400)  # before images are collected
+    app.connect("doctree-read", note_figures)
+    app.connect("env-purge-doc", forget_figures)
+    app.connect("env-merge-info", merge_figures)
+    app.connect("doctree-resolved", link_back)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", name_entries)
     app.connect("html-page-context", describe_page)

@@ -23,7 +23,7 @@ from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from PIL import Image
 
 DPI = 144  # 1.5 pixels of the file for each pixel of the page
-LARGE = 60_000  # characters of SVG from which on a drawing is stored as a PNG alone
+LARGE, MANY = 60_000, 1000  # a drawing of more characters of SVG, or of more points, is stored as a PNG alone
 
 
 def _freeze(fig: Figure) -> None:
@@ -58,8 +58,10 @@ def _shorter(path: str) -> str:
 
 
 def drawing(fig: Figure) -> str | None:
-    """The figure's SVG, if lines and text make it up, so that it is sharper and not much larger than a PNG."""
-    text = "" if any(ax.get_images() for ax in fig.axes) else svg(fig)
+    """The figure's SVG, if lines and text make it up, so that it is sharper and hardly larger than a PNG."""
+    images = any(ax.get_images() for ax in fig.axes)
+    points = sum(len(cloud.get_offsets()) for ax in fig.axes for cloud in ax.collections)
+    text = "" if images or points > MANY else svg(fig)
     return text if 0 < len(text) < LARGE else None
 
 
