@@ -33,8 +33,9 @@ FLAGS = [
     "--disable-sync",
 ]
 
-EVERY_FORMULA = """() => window.MathJax ? MathJax.startup.promise.then(
-  () => MathJax.startup.document.lazyTypesetAll()).then(() => true) : true"""
+EVERY_FORMULA = """() => window.formulasFound ? formulasFound.then(
+  () => MathJax.startup.document.lazyTypesetAll()
+).then(() => new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))) : true"""
 
 # Of the theme that is shown; the others are not displayed, so they would not be fetched either.
 EVERY_PICTURE = """all => Promise.all(

@@ -96,24 +96,56 @@
     });
   }
 
-  // One that is wider than the page scrolls, so the keyboard must reach what scrolls. Formulas come as they are seen.
+  // One that is wider than the page scrolls, so the keyboard must reach what scrolls. Formulas come as they are seen;
+  // they are measured once a frame, all before any is changed.
   function letScroll() {
+    var fresh = new Set();
+
+    function measure() {
+      var wide = Array.from(fresh).filter(function (formula) {
+        return formula.scrollWidth >= formula.clientWidth + 3;
+      });
+      fresh.clear();
+      wide.forEach(function (formula) {
+        formula.tabIndex = 0;
+        formula.classList.add("scrolls");
+      });
+    }
+
     new MutationObserver(function (changes) {
+      if (!fresh.size) requestAnimationFrame(measure);
       changes.forEach(function (change) {
         var around = change.target.closest("mjx-container");
         var formulas = around ? [around] : change.target.querySelectorAll("mjx-container");
         formulas.forEach(function (formula) {
-          if (formula.scrollWidth < formula.clientWidth + 3) return;
-          formula.tabIndex = 0;
-          formula.classList.add("scrolls");
+          if (formula.querySelector("mjx-math")) fresh.add(formula);
         });
       });
     }).observe(document.querySelector("main"), { childList: true, subtree: true });
   }
 
+  // MathJax looks for formulas part by part, so that the page answers in between.
+  function findFormulas() {
+    var parts = Array.from(document.querySelectorAll("article > section > *, article > :not(section)"));
+
+    function next() {
+      var part = parts.shift();
+      if (!part) return true;
+      var done = part.querySelector(".math, .output") || part.matches(".math") ? MathJax.typesetPromise([part]) : Promise.resolve();
+      return done
+        .then(function () {
+          return new Promise(setTimeout);
+        })
+        .then(next);
+    }
+
+    window.formulasFound = MathJax.startup.promise.then(next);
+  }
+
   // Without MathJax, formulas are shown as they are written.
   addEventListener("load", function () {
-    if (!(window.MathJax && MathJax.startup)) document.documentElement.classList.add("no-maths");
+    if (window.MathJax && MathJax.startup) findFormulas();
+    else document.documentElement.classList.add("no-maths");
   });
 
   // What is printed has all its pictures.
