@@ -59,8 +59,8 @@ def _shorter(path: str) -> str:
 
 def drawing(fig: Figure) -> str | None:
     """The figure's SVG, if lines and text make it up, so that it is sharper and hardly larger than a PNG."""
-    images = any(ax.get_images() for ax in fig.axes)
-    points = sum(len(cloud.get_offsets()) for ax in fig.axes for cloud in ax.collections)
+    images = any(bool(ax.get_images()) for ax in fig.axes)
+    points = sum(len(np.asarray(cloud.get_offsets())) for ax in fig.axes for cloud in ax.collections)
     text = "" if images or points > MANY else svg(fig)
     return text if 0 < len(text) < LARGE else None
 
