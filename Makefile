@@ -23,6 +23,7 @@ export PYTHONHASHSEED := 0
 BUILD := $(BIN)/jupyter-book build . -n -W --keep-going
 CLEAN_BUILD := rm -rf _build/html _build/.doctrees _build/jupyter_execute && $(BUILD)
 PYTEST := $(BIN)/python -m pytest
+PRESS := $(BIN)/python -m press
 
 # $(call stage,title,command): run a command, and say how long it took
 define stage
@@ -31,7 +32,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test lint unit labs pages browse execute matrix replica faults train experiments bench clean distclean
+.PHONY: help book pdf test lint unit labs pages browse execute matrix replica faults train experiments bench rooms audit clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -60,6 +61,9 @@ $(BENCH)/.ready: bench/requirements.txt pyproject.toml
 book: $(READY) ## render the book into _build/html
 	@start=$$(date +%s); $(CLEAN_BUILD) && \
 		echo "The book is ready ($$(( $$(date +%s) - start )) s): file://$(CURDIR)/_build/html/index.html"
+
+pdf: book ## print the book into _build/lower-bound.pdf (needs a Chromium)
+	@$(PRESS).pdf
 
 test: lint unit labs pages browse ## everything that CI runs, quick things first
 
@@ -102,6 +106,12 @@ experiments: $(READY) ## what chapter 5 measures (hours); one part: make experim
 
 bench: $(BENCH)/.ready ## speed and quality beside other libraries (hours); one part: make bench PART=speed
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BENCH)/bin/python -m bench $(PART) $(ARGS)
+
+rooms: book ## measure the formulas' sizes, which pages keep until they are typeset (needs a Chromium)
+	@$(PRESS).rooms
+
+audit: book ## what axe and Lighthouse find on every page, into results/pages.json (needs a Chromium and Node)
+	@$(PRESS).audit $(ARGS)
 
 clean: ## remove what was built
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis build

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import IPython.display
 import ipywidgets
@@ -64,6 +67,33 @@ def test_files_are_small_and_the_same_each_time(name: str) -> None:
     assert data == display.png(fig)
     assert len(data) < 40_000
     assert np.asarray(Image.open(io.BytesIO(data)).convert("L")).std() > 5, "an empty picture"
+
+
+def test_a_drawing_is_stored_as_one_svg_with_whole_letters() -> None:
+    text = display.svg(curve())
+    assert text == display.svg(curve())
+    assert "\n" not in text
+    root = ElementTree.fromstring(text)
+    assert root.get("viewBox") == "0 0 388.8 237.6"
+    scales = {float(number) for number in re.findall(r"scale\(([\d.]+)\)", text)}
+    assert scales == {1 / 64}, "matplotlib draws letters in units of 1/64"
+    assert not re.search(r"[ML]-?\d+\.\d\d", text), "coordinates to 0.1 points"
+
+
+def test_a_frame_is_the_drawing_as_text(shown: list[Any]) -> None:
+    figures.slider([curve(), curve(1)], ["0", "1"], "shift", "Curves.")
+    _, stack = widget(shown[0][0]).children
+    source = re.search(r'src="data:image/svg\+xml,([^"]*)"', stack.children[1].value)
+    assert source
+    assert unquote(source[1]).replace("'", '"') == display.svg(curve(1))
+
+
+def test_pictures_and_crowds_are_no_drawings(shown: list[Any]) -> None:
+    crowd = figures.scatter({"data": np.random.default_rng(0).normal(size=(3000, 2))})
+    for fig, drawn in ((curve(), True), (figures.image_grid(np.zeros((1, 4, 4))), False), (crowd, False)):
+        assert (display.drawing(fig) is not None) == drawn
+        figures.show(fig, "it", "It.")
+        assert ("image/svg+xml" in shown.pop()[0]) == drawn
 
 
 def test_bands_follow_their_line() -> None:
