@@ -48,6 +48,7 @@ TABLE: dict[str, set[str]] = {
     "metrics": {"data", "vae"},
     "presets": {"recipe", "zoo"},
     "train": {"checkpoint", "data", "fit", "metrics", "monitor", "parallel", "presets", "recipe", "zoo"},
+    "runtime": {"presets", "train", "zoo"},
     "experiments": {
         "bound",
         "checkpoint",
