@@ -46,6 +46,12 @@ EVERY_PICTURE = """all => Promise.all(
 ).then(found => found.filter(Boolean))"""
 
 
+@functools.cache
+def compressed(path: Path) -> bytes:
+    """A file as a server sends it, compressed once."""
+    return gzip.compress(path.read_bytes(), 5)
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """Serve the site below /lower-bound/, text compressed, and log nothing."""
 
@@ -61,10 +67,11 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         if not path.is_file():
             super().do_GET()
             return
-        kind, data = self.guess_type(path), path.read_bytes()
+        kind = self.guess_type(path)
+        text = any(word in kind for word in ("text", "javascript", "json", "svg"))
+        data = compressed(path) if text else path.read_bytes()
         self.send_response(200)
-        if any(word in kind for word in ("text", "javascript", "json", "svg")):
-            data = gzip.compress(data, 5)
+        if text:
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Type", f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
         self.send_header("Content-Length", str(len(data)))

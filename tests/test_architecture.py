@@ -72,9 +72,10 @@ TABLE: dict[str, set[str]] = {
     "symbolic": set(),
     "proofs": {"symbolic"},
     "display": set(),
-    "figures": {"display"},
+    "ticks": set(),
+    "figures": {"display", "ticks"},
 }
-WITHOUT_TORCH = ("__init__", "symbolic", "proofs", "display", "figures")
+WITHOUT_TORCH = ("__init__", "symbolic", "proofs", "display", "ticks", "figures")
 SYMPY_ALONE = ("symbolic", "proofs")
 
 

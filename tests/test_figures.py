@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from lowerbound import display, figures
+from lowerbound.ticks import log_ticks
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -210,3 +211,25 @@ def test_live_slider_redraws_in_the_kernel(
 def test_slider_wants_a_label_for_each_frame(shown: list[Any]) -> None:
     with pytest.raises(ValueError, match="2 frames need as many labels, got 1"):
         figures.slider([curve(), curve()], ["0"], "shift", "A curve")
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([1.3, 4.1], ["1", "2", "5"]),
+        ([2.3, 4.4], ["2", "5"]),
+        ([0.004, 0.11], ["0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2"]),
+        ([1e-3, 3.0], ["$10^{-3}$", "$10^{-2}$", "$10^{-1}$", "$10^{0}$"]),
+        ([1e-20, 1.0], [f"$10^{{{k}}}$" for k in range(-20, 1, 3)]),
+    ],
+)
+def test_ticks_of_a_logarithmic_axis(values: list[float], written: list[str]) -> None:
+    ticks, labels = log_ticks(np.array(values))
+    assert labels == written
+    assert len(ticks) == len(labels) <= 8
+    assert ticks == sorted(ticks)
+
+
+def test_a_logarithmic_axis_refuses_zero() -> None:
+    with pytest.raises(ValueError, match="leave out logy"):
+        figures.curves([1, 2], {"a": [0.0, 1.0]}, "x", "y", logy=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import signal
 import sys
 import types
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from lowerbound import data, presets, runtime, train
+from lowerbound import data, figures, presets, runtime, train, zoo
+from lowerbound.samplers import ddim
 
 TINY = replace(presets.SMOKE, steps=4, batch=4, warmup=1)
 
@@ -124,3 +128,39 @@ def test_on_colab_without_drive_the_folders_end_is_said(
 def test_an_unknown_preset_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no preset 'gan-short'; there are vae-smoke"):
         runtime.train("gan", out=tmp_path)
+
+
+LABS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def cells(lab: Path) -> list[str]:
+    """The sources of the code cells."""
+    notebook = json.loads(lab.read_text(encoding="utf-8"))
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda path: path.stem)
+def test_the_labs_of_the_models_offer_to_train_them(
+    lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One flag away: the cell does nothing as it is, and with `TRAIN = True` it runs to its end."""
+    sources = cells(lab)
+    offers = [source for source in sources if source.startswith("TRAIN = False\nif TRAIN:\n")]
+    assert len(offers) == (lab.stem in ("02_vae", "04_reverse", "05_comparison"))
+    shown: list[str] = []
+    monkeypatch.setattr(
+        runtime, "train", functools.partial(runtime.train, preset="smoke", out=tmp_path, full=False)
+    )
+    for offer in offers:
+        names: dict[str, Any] = {"runtime": runtime, "torch": torch, "ddim": ddim, "dims": 784}
+        names["figures"] = types.SimpleNamespace(
+            image_grid=figures.image_grid, show=lambda figure, key, alt: shown.append(key)
+        )
+        names |= {"vae": zoo.load("vae-fashion"), "model": zoo.load("ddpm-fashion")}
+        names |= {"x": data.to_unit(data.load("fashion-mnist", "test").x[:4]), "rng": torch.Generator()}
+        exec(offer, dict(names))
+        assert shown == []
+        exec(offer.replace("TRAIN = False", "TRAIN = True"), names)
+        assert shown == ["own"]
+        trained = capsys.readouterr().out.count("4 steps of 4 images on cpu")
+        assert trained == offer.count("runtime.train(") > 0
