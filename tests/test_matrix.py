@@ -172,4 +172,4 @@ def test_the_cells_that_a_cell_needs() -> None:
         "rng.draw()",
         "x + rng",
     ]
-    assert needed(cells, 6) == [0, 1, 3, 4, 5]  # cell 5 draws from what cell 6 draws from
+    assert needed(cells, 6) == [0, 1, 3, 4, 5, 6]  # cell 5 draws from what cell 6 draws from
