@@ -15,7 +15,7 @@ from sphinx.util.inventory import InventoryFile
 ROOT = Path(__file__).parents[1]
 EXTENSIONS = ROOT / "book" / "_ext"
 sys.path.insert(0, str(EXTENSIONS))
-docstrings = importlib.import_module("docstrings")
+api, docstrings = importlib.import_module("api"), importlib.import_module("docstrings")
 
 PAGE = (ROOT / "book" / "api.md").read_text(encoding="utf-8")
 ON_PAGE = re.findall(r"^\.\. automodule:: lowerbound\.(\w+)$", PAGE, re.M)
@@ -77,6 +77,7 @@ def entries(tmp_path_factory):
     root = tmp_path_factory.mktemp("api")
     blocks = re.findall(r"^```\{eval-rst\}\n.*?^```\n", PAGE, re.M | re.S)
     (root / "conf.py").write_text(CONF)
+    (root / "_toc.yml").write_text("root: index\n")
     (root / "index.md").write_text("# The library\n\n" + "\n".join(blocks))
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-n", "-N", "-q", ".", "_out"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
@@ -95,6 +96,13 @@ def test_every_module_has_its_place_on_the_page():
 def test_the_modules_stand_in_the_order_of_the_table():
     assert [name for name in ON_PAGE if name in TABLE] == [name for name in TABLE if name in ON_PAGE]
     assert len(TABLE) > 20
+
+
+def test_an_entry_names_the_equations_it_is_tested_against():
+    assert api.tested_against("lowerbound.schedule.Schedule.posterior_variance", ROOT) == [
+        "eq-reverse-posterior-variance"
+    ]
+    assert api.tested_against("lowerbound.zoo.load", ROOT) == []
 
 
 @pytest.mark.parametrize("name", ON_PAGE)

@@ -48,6 +48,7 @@ TABLE: dict[str, set[str]] = {
     "metrics": {"data", "vae"},
     "presets": {"recipe", "zoo"},
     "train": {"checkpoint", "data", "fit", "metrics", "monitor", "parallel", "presets", "recipe", "zoo"},
+    "runtime": {"presets", "train", "zoo"},
     "experiments": {
         "bound",
         "checkpoint",
@@ -72,9 +73,10 @@ TABLE: dict[str, set[str]] = {
     "proofs": {"symbolic"},
     "checks": {"dense", "proofs", "symbolic"},
     "display": set(),
-    "figures": {"display"},
+    "ticks": set(),
+    "figures": {"display", "ticks"},
 }
-WITHOUT_TORCH = ("__init__", "symbolic", "proofs", "display", "figures")
+WITHOUT_TORCH = ("__init__", "symbolic", "proofs", "display", "ticks", "figures")
 SYMPY_ALONE = ("symbolic", "proofs")
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import IPython.display
 import ipywidgets
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from lowerbound import display, figures
+from lowerbound.ticks import log_ticks
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -64,6 +68,33 @@ def test_files_are_small_and_the_same_each_time(name: str) -> None:
     assert data == display.png(fig)
     assert len(data) < 40_000
     assert np.asarray(Image.open(io.BytesIO(data)).convert("L")).std() > 5, "an empty picture"
+
+
+def test_a_drawing_is_stored_as_one_svg_with_whole_letters() -> None:
+    text = display.svg(curve())
+    assert text == display.svg(curve())
+    assert "\n" not in text
+    root = ElementTree.fromstring(text)
+    assert root.get("viewBox") == "0 0 388.8 237.6"
+    scales = {float(number) for number in re.findall(r"scale\(([\d.]+)\)", text)}
+    assert scales == {1 / 64}, "matplotlib draws letters in units of 1/64"
+    assert not re.search(r"[ML]-?\d+\.\d\d", text), "coordinates to 0.1 points"
+
+
+def test_a_frame_is_the_drawing_as_text(shown: list[Any]) -> None:
+    figures.slider([curve(), curve(1)], ["0", "1"], "shift", "Curves.")
+    _, stack = widget(shown[0][0]).children
+    source = re.search(r'src="data:image/svg\+xml,([^"]*)"', stack.children[1].value)
+    assert source
+    assert unquote(source[1]).replace("'", '"') == display.svg(curve(1))
+
+
+def test_pictures_and_crowds_are_no_drawings(shown: list[Any]) -> None:
+    crowd = figures.scatter({"data": np.random.default_rng(0).normal(size=(3000, 2))})
+    for fig, drawn in ((curve(), True), (figures.image_grid(np.zeros((1, 4, 4))), False), (crowd, False)):
+        assert (display.drawing(fig) is not None) == drawn
+        figures.show(fig, "it", "It.")
+        assert ("image/svg+xml" in shown.pop()[0]) == drawn
 
 
 def test_bands_follow_their_line() -> None:
@@ -180,3 +211,25 @@ def test_live_slider_redraws_in_the_kernel(
 def test_slider_wants_a_label_for_each_frame(shown: list[Any]) -> None:
     with pytest.raises(ValueError, match="2 frames need as many labels, got 1"):
         figures.slider([curve(), curve()], ["0"], "shift", "A curve")
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([1.3, 4.1], ["1", "2", "5"]),
+        ([2.3, 4.4], ["2", "5"]),
+        ([0.004, 0.11], ["0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2"]),
+        ([1e-3, 3.0], ["$10^{-3}$", "$10^{-2}$", "$10^{-1}$", "$10^{0}$"]),
+        ([1e-20, 1.0], [f"$10^{{{k}}}$" for k in range(-20, 1, 3)]),
+    ],
+)
+def test_ticks_of_a_logarithmic_axis(values: list[float], written: list[str]) -> None:
+    ticks, labels = log_ticks(np.array(values))
+    assert labels == written
+    assert len(ticks) == len(labels) <= 8
+    assert ticks == sorted(ticks)
+
+
+def test_a_logarithmic_axis_refuses_zero() -> None:
+    with pytest.raises(ValueError, match="leave out logy"):
+        figures.curves([1, 2], {"a": [0.0, 1.0]}, "x", "y", logy=True)

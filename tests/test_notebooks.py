@@ -100,7 +100,8 @@ def test_lab_is_clean(path: Path) -> None:
 
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
 def test_lab_is_small(path: Path) -> None:
-    assert path.stat().st_size < 1_500_000
+    """Small enough for GitHub to show it. Frames are stored as vectors, which takes twice a PNG's room."""
+    assert path.stat().st_size < 3_000_000
 
 
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
+import ledger
 from docstrings import PACKAGE, entry, find, scopes, to_rst
 from docutils import nodes
 from sphinx import addnodes
@@ -31,11 +33,21 @@ def annotation(text: Any, module: Any) -> Any:
     return re.sub(rf"' ?([^']*)'|{NAME}", named, text)
 
 
+def tested_against(name: str, root: Path) -> list[str]:
+    """The labels of the book's equations that this entry is compared with, ordered by their proofs' names."""
+    proofs = [proof for proof, place in ledger.proofs().code().items() if f"{PACKAGE}.{place}" == name]
+    labels = {equation.proof: equation.label for equation in ledger.equations(root)} if proofs else {}
+    return [labels[proof] for proof in sorted(proofs) if labels.get(proof)]
+
+
 def write_docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     names: set[str] = set()
     if callable(thing):
         names = set(inspect.signature(thing).parameters) | set(vars(thing).get("__annotations__", ()))
     lines[:] = to_rst("\n".join(lines), thing, names)
+    against = tested_against(name, Path(app.srcdir))
+    if against:
+        lines += ["", f"Tested against {', '.join(f':eq:`{label}`' for label in against)}.", ""]
 
 
 def write_signature(

@@ -1,7 +1,9 @@
 """Sphinx helpers of the book: every number, figure and proof on a page comes from where it was made.
 
-Roles       lab, result, lecture
-Directives  labfigure, derivation, ledger
+Roles       lab, result, and lecture (in minutes.py)
+Directives  labfigure, results, derivation, ledger, and minutes (in minutes.py)
+
+Beside it: pictures.py (figures), formulas.py (room for formulas), symbols.py (what they mean).
 
 A lab is notebooks/STEM.ipynb; what it recorded with `figures.note`, `show` and `slider` is found by
 the key in an output's metadata. A key, file or proof that is missing is a warning with its place.
@@ -9,22 +11,27 @@ the key in an output's metadata. A key, file or proof that is missing is a warni
 
 from __future__ import annotations
 
-import base64
 import functools
 import hashlib
+import html
 import importlib
 import json
 import os
-import re
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
+import formulas
 import ledger
+import minutes
+import pictures
+import symbols
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from docutils.statemachine import StringList
 from myst_nb.sphinx_ import NbMetadataCollector
+from pictures import MissingError
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.directives.patches import Figure, MathDirective
@@ -36,15 +43,9 @@ logger = logging.getLogger(__name__)
 
 LABS = "notebooks"
 RESULTS = "results"
-LECTURE_MAP = "/book/lecture_map"
 PROOFS = "Change a proof"  # the section of each lab to which a derivation links
-VIEW = "application/vnd.jupyter.widget-view+json"
+LONG_ENOUGH, DESCRIPTION = 40, 160  # characters of a paragraph that describes its page, and of what is kept
 STATE = "application/vnd.jupyter.widget-state+json"
-IMAGES = {"image/svg+xml": ".svg", "image/png": ".png"}
-
-
-class MissingError(Exception):
-    """What a page asks for does not exist; the message names the remedy."""
 
 
 # What the labs and results hold
@@ -78,10 +79,6 @@ def outputs(notebook: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _text(data: Any) -> str:
-    return data if isinstance(data, str) else "".join(data)
-
-
 def recorded(env: BuildEnvironment, target: str) -> tuple[str, str, dict[str, Any]]:
     """Stem, key and output of a target 'STEM:key'."""
     stem, colon, key = target.strip().partition(":")
@@ -98,22 +95,28 @@ def recorded(env: BuildEnvironment, target: str) -> tuple[str, str, dict[str, An
 def note_text(env: BuildEnvironment, target: str) -> str:
     """The text that a lab noted under a key."""
     _, key, output = recorded(env, target)
-    text = _text(output["data"].get("text/plain", ""))
+    text = pictures.text_of(output["data"].get("text/plain", ""))
     if "alt" in output["metadata"]["lowerbound"] or not text.startswith(f"{key}: "):
         raise MissingError(f"{target} is a figure, not a note; use the labfigure directive")
     return text.removeprefix(f"{key}: ")
 
 
-def result_text(env: BuildEnvironment, target: str) -> str:
-    """The number at 'file.json:dotted.path' or 'file.json:dotted.path:format'."""
-    name, _, rest = target.strip().partition(":")
-    path, _, spec = rest.partition(":")
+def result_at(env: BuildEnvironment, name: str, path: str) -> Any:
+    """What the results file holds at a dotted path."""
     value = read_json(env, RESULTS, name)
     for part in path.split("."):
         try:
             value = value[int(part)] if isinstance(value, list) else value[part]
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise MissingError(f"{RESULTS}/{name} has nothing at {path!r} (stopped at {part!r})") from error
+    return value
+
+
+def result_text(env: BuildEnvironment, target: str) -> str:
+    """The number at 'file.json:dotted.path' or 'file.json:dotted.path:format'."""
+    name, _, rest = target.strip().partition(":")
+    path, _, spec = rest.partition(":")
+    value = result_at(env, name, path)
     if isinstance(value, dict | list):
         raise MissingError(
             f"{RESULTS}/{name} holds a {type(value).__name__} at {path!r}, not a number or text"
@@ -122,6 +125,22 @@ def result_text(env: BuildEnvironment, target: str) -> str:
         return format(value, spec)
     except (ValueError, TypeError) as error:
         raise MissingError(f"{value!r} at {path!r} does not take the format {spec!r}") from error
+
+
+def result_rows(env: BuildEnvironment, target: str, columns: list[str]) -> list[list[str]]:
+    """A row of texts for each entry of the list or object at 'file.json:dotted.path'.
+
+    columns: formats of `str.format`, with the entry's keys as fields: "{seconds:.0f}", "{versions[torch]}"
+    """
+    name, _, path = target.strip().partition(":")
+    value = result_at(env, name, path)
+    entries = list(value.values()) if isinstance(value, dict) else value
+    if not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)):
+        raise MissingError(f"{RESULTS}/{name} holds no list of objects at {path!r}")
+    try:
+        return [[column.format(**entry) for column in columns] for entry in entries]
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise MissingError(f"an entry of {target} does not fill its columns: {error!r}") from error
 
 
 def derivation(env: BuildEnvironment, name: str) -> Any:
@@ -160,24 +179,6 @@ class TextRole(SphinxRole):
             return [nodes.literal("", self.text)], []
 
 
-class LectureRole(SphinxRole):
-    """Minutes of the lecture, such as 01:36-05:16, linked to the lecture map."""
-
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        if not re.fullmatch(r"\d\d:\d\d(-\d\d:\d\d)?", self.text):
-            message = "lecture minutes must look like 01:36-05:16, got %r"
-            logger.warning(
-                message, self.text, location=self.get_location(), type="lowerbound", subtype="lecture"
-            )
-        label = nodes.Text(f"Lecture {self.text.replace('-', '–')}")
-        xref = addnodes.pending_xref(
-            "", label, refdomain="std", reftype="doc", reftarget=LECTURE_MAP, refexplicit=True, refwarn=True
-        )
-        xref["refdoc"] = self.env.docname
-        self.set_source_info(xref)
-        return [nodes.inline("", "", xref, classes=["lecture"])], []
-
-
 # Directives
 
 
@@ -187,53 +188,14 @@ def _missing(directive: Directive, env: BuildEnvironment, missing: Exception) ->
     return [nodes.literal_block("", f"{directive.name}: {missing}")]
 
 
-def _image(output: dict[str, Any], mime: str) -> bytes:
-    text = _text(output["data"][mime])
-    return base64.b64decode(text) if mime == "image/png" else os.linesep.join(text.splitlines()).encode()
-
-
-def _save_image(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> tuple[str, str]:
-    """Write an output's image below the doctrees. Returns its uri for an image node and its type."""
-    for mime, suffix in IMAGES.items():
-        if mime in output["data"]:
-            path = Path(env.doctreedir, "lab_figures", f"{stem}-{key}{suffix}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(_image(output, mime))
-            return "/" + os.path.relpath(path, env.srcdir).replace(os.sep, "/"), mime
-    raise MissingError(f"{stem}:{key} holds no image; use the lab role for a note")
-
-
-def widget_state(state: dict[str, Any], root: str) -> dict[str, Any]:
-    """The models that a widget needs: those it refers to, and the links among them."""
-    refers = {name: set(re.findall(r"IPY_MODEL_(\w+)", json.dumps(model))) for name, model in state.items()}
-    needed, fresh = set(), {root}
-    while fresh:
-        needed |= fresh
-        fresh = {other for name in fresh for other in refers.get(name, set())} - needed
-        for name, model in state.items():
-            if "Link" in model.get("model_name", "") and name not in needed and refers[name] & needed:
-                fresh.add(name)
-    return {name: state[name] for name in state if name in needed}
-
-
-def _in_script(body: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
-    return json.dumps(body).replace("</", r"<\/")
-
-
-def _slider(env: BuildEnvironment, stem: str, view: dict[str, Any]) -> nodes.raw:
+def drawn(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> list[nodes.Node]:
+    """What a page shows of an output: its picture, or a player and, where it cannot play, its picture."""
+    if pictures.VIEW not in output["data"]:
+        return [*pictures.still(env, stem, key, output)]
     widgets = read_json(env, LABS, f"{stem}.ipynb")["metadata"].get("widgets", {}).get(STATE, {})
-    if view["model_id"] not in widgets.get("state", {}):
-        raise MissingError(
-            f"{LABS}/{stem}.ipynb stores no state of its slider; execute it again with nbconvert"
-        )
-    for i, (path, kwargs) in enumerate(env.config.nb_ipywidgets_js.items()):
-        NbMetadataCollector.add_js_file(env, env.docname, f"ipywidgets_{i}", path, kwargs)
-    state = {**widgets, "state": widget_state(widgets["state"], view["model_id"])}
-    scripts = "".join(
-        f'<script type="{mime}">{_in_script(body)}</script>' for mime, body in ((STATE, state), (VIEW, view))
-    )
-    return nodes.raw("", f'<div class="lab-slider">{scripts}</div>', format="html")
+    moving = pictures.moving(env, stem, key, output, widgets.get("state", {}))
+    start = pictures.still(env, stem, key, output)
+    return [addnodes.only("", moving, expr="html"), addnodes.only("", *start, expr="not html")]
 
 
 class LabFigure(Figure):
@@ -249,21 +211,14 @@ class LabFigure(Figure):
             stem, key, output = recorded(env, self.arguments[0])
             if not self.content:
                 raise MissingError(f"labfigure {stem}:{key} needs a caption")
-            uri, mime = _save_image(env, stem, key, output)
-            view = output["data"].get(VIEW)
-            slider = _slider(env, stem, view) if view else None
+            shown = drawn(env, stem, key, output)
         except MissingError as missing:
             return _missing(self, env, missing)
-        size = output["metadata"].get(mime, {})
-        self.arguments[0] = uri
-        self.options["alt"] = output["metadata"]["lowerbound"].get("alt", "")
-        if "width" in size and "width" not in self.options:
-            self.options["width"] = f"{size['width']}px"
+        self.arguments[0] = "picture"  # the directive wants one; what it makes of it is replaced below
         [figure, *rest] = super().run()
         figure["classes"].append("lab-figure")
-        if slider is not None:
-            image = next(figure.findall(nodes.image))
-            image.replace_self([slider, addnodes.only("", image.deepcopy(), expr="not html")])
+        figure["lab"] = f"{stem}:{key}"
+        next(figure.findall(nodes.image)).replace_self(shown)
         for caption in figure.findall(nodes.caption):
             label = nodes.inline("", f"Lab {stem.partition('_')[0].lstrip('0')}", classes=["std", "std-ref"])
             xref = addnodes.pending_xref(
@@ -279,6 +234,31 @@ class LabFigure(Figure):
             xref.source, xref.line = figure.source, self.lineno
             caption += [nodes.Text(" "), nodes.inline("", "", xref, classes=["from-lab"])]
         return [figure, *rest]
+
+
+class Results(Directive):
+    """A table with a row for each entry of a list in a results file; each line of content is a column.
+
+    A line is "heading | format", the format as for `result_rows`.
+    """
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        env = self.state.document.settings.env
+        pairs = [[part.strip() for part in line.split("|")] for line in self.content if line.strip()]
+        try:
+            if not pairs or any(len(pair) != 2 for pair in pairs):
+                raise MissingError('each column must be a line "heading | format"')
+            rows = result_rows(env, self.arguments[0], [pair[1] for pair in pairs])
+        except MissingError as missing:
+            return _missing(self, env, missing)
+        group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in pairs), cols=len(pairs))
+        for part, lines in ((nodes.thead, [[pair[0] for pair in pairs]]), (nodes.tbody, rows)):
+            entries = [[nodes.entry("", nodes.paragraph("", text)) for text in line] for line in lines]
+            group += part("", *(nodes.row("", *line) for line in entries))
+        return [nodes.table("", group, classes=["measured"])]
 
 
 def _link(env: BuildEnvironment, text: str, name: str) -> nodes.Node:
@@ -415,8 +395,42 @@ class Ledger(Directive):
 # Hooks
 
 
+def _as_named(output: dict[str, Any], mime: str) -> bytes:
+    """The bytes after whose hash MyST-NB names an output's image file."""
+    data = pictures.decoded(output, mime)
+    return data if mime == pictures.PNG else os.linesep.join(data.decode().splitlines()).encode()
+
+
+def _shown(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> nodes.container:
+    """An output of a lab on the lab's own page."""
+    try:
+        return nodes.container("", *drawn(env, stem, key, output), classes=["lab-output"])
+    except MissingError as missing:
+        logger.warning("%s", missing, location=env.docname, type="lowerbound", subtype="lab")
+        return nodes.container("")
+
+
+def _ways_to_run(app: Sphinx, stem: str) -> nodes.paragraph:
+    """Links to run, read or fetch a lab, from the address of the repository in the settings."""
+    options = app.config.html_theme_options
+    address = str(options.get("repository_url", "")).rstrip("/")
+    branch = options.get("repository_branch") or "main"
+    colab = str(options.get("launch_buttons", {}).get("colab_url", "")).rstrip("/")
+    file = f"blob/{branch}/{LABS}/{stem}.ipynb"
+    ways = {"Download": f"../_sources/{LABS}/{stem}.ipynb"}
+    if address:
+        ways = {"View on GitHub": f"{address}/{file}"} | ways
+    if address and colab:
+        ways = {"Open in Colab": f"{colab}/github/{'/'.join(address.split('/')[-2:])}/{file}"} | ways
+    row = nodes.paragraph(classes=["ways-to-run"])
+    for name, uri in ways.items():
+        row += nodes.reference("", "", nodes.Text(name), refuri=uri, internal=False)
+    return row
+
+
 def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
-    """Give the figures of a lab page alt text and a label lab-STEM-key; leave out the setup cell."""
+    """Show the figures of a lab page as a chapter does, each with a label lab-STEM-key; leave out the setup
+    cell and the state of the widgets, which only a notebook needs."""
     docname = app.env.docname
     folder, _, stem = docname.rpartition("/")
     if folder != LABS or Path(app.env.doc2path(docname)).suffix != ".ipynb":
@@ -425,21 +439,31 @@ def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
     if isinstance(first, nodes.container) and first.get("nb_element") == "cell_code":
         doctree.remove(first)  # it stands before the title, and installs the library where it is missing
     found = outputs(read_json(app.env, LABS, f"{stem}.ipynb"))
-    views = {output["data"][VIEW]["model_id"]: key for key, output in found.items() if VIEW in output["data"]}
+    views = {
+        o["data"][pictures.VIEW]["model_id"]: key for key, o in found.items() if pictures.VIEW in o["data"]
+    }
     hashes: dict[str, list[str]] = {}  # of what MyST-NB names the image files after; keys in order
     for key, output in found.items():
-        for mime in set(IMAGES) & set(output["data"]) if VIEW not in output["data"] else ():
-            hashes.setdefault(hashlib.sha256(_image(output, mime)).hexdigest(), []).append(key)
+        for mime in (
+            set(pictures.SUFFIXES) & set(output["data"]) if pictures.VIEW not in output["data"] else ()
+        ):
+            hashes.setdefault(hashlib.sha256(_as_named(output, mime)).hexdigest(), []).append(key)
     place: dict[str, nodes.Element] = {}
-    for image in doctree.findall(nodes.image):
+    for image in list(doctree.findall(nodes.image)):
         for key in hashes.get(Path(image["uri"]).stem, [])[:1]:
             hashes[Path(image["uri"]).stem].remove(key)
-            image["alt"] = found[key]["metadata"]["lowerbound"].get("alt", "")
-            place[key] = image
+            place[key] = _shown(app.env, stem, key, found[key])
+            image.replace_self(place[key])
     for raw in list(doctree.findall(nodes.raw)):
-        for key in [key for model, key in views.items() if VIEW in raw.astext() and model in raw.astext()]:
-            place[key] = nodes.container("", raw.deepcopy())
+        for key in [
+            key for model, key in views.items() if pictures.VIEW in raw.astext() and model in raw.astext()
+        ]:
+            place[key] = _shown(app.env, stem, key, found[key])
             raw.replace_self(place[key])
+    heading = next(iter(doctree.findall(nodes.title)), None)
+    if heading is not None:
+        heading.parent.insert(1, addnodes.only("", _ways_to_run(app, stem), expr="html"))
+    NbMetadataCollector.get_doc_data(app.env)[docname].get("js_files", {}).clear()
     labels = app.env.get_domain("std")
     for section in doctree.findall(nodes.section):
         if section[0].astext() == PROOFS:
@@ -447,7 +471,45 @@ def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
     for key, node in place.items():
         label = f"lab-{stem}-{key}"
         node["ids"].append(label.replace("_", "-"))
+        node["lab"] = key
         labels.note_hyperlink_target(label, docname, node["ids"][-1], key)  # type: ignore[attr-defined]
+
+
+def note_figures(app: Sphinx, doctree: nodes.document) -> None:
+    """Remember which numbered figure of a page shows which output of a lab."""
+    shown = {figure["lab"]: figure["ids"][0] for figure in doctree.findall(nodes.figure) if "lab" in figure}
+    _figures(app.env)[app.env.docname] = shown
+
+
+def _figures(env: BuildEnvironment) -> dict[str, dict[str, str]]:
+    """Lab outputs shown on each page: {page: {STEM:key: id of the figure}}."""
+    if not hasattr(env, "lab_figures"):
+        env.lab_figures = {}  # type: ignore[attr-defined]
+    return env.lab_figures  # type: ignore[attr-defined,no-any-return]
+
+
+def forget_figures(app: Sphinx, env: BuildEnvironment, page: str) -> None:
+    _figures(env).pop(page, None)
+
+
+def merge_figures(app: Sphinx, env: BuildEnvironment, pages: list[str], other: BuildEnvironment) -> None:
+    _figures(env).update({page: shown for page, shown in _figures(other).items() if page in pages})
+
+
+def link_back(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Below an output on a lab's page, link to the figure of the book that explains it."""
+    folder, _, stem = page.rpartition("/")
+    if folder != LABS:
+        return
+    for place in list(doctree.findall(nodes.container)):
+        for chapter, shown in _figures(app.env).items():
+            name = shown.get(f"{stem}:{place.get('lab', '')}")
+            number = app.env.toc_fignumbers.get(chapter, {}).get("figure", {}).get(name)
+            if number:
+                uri = f"{app.builder.get_relative_uri(page, chapter)}#{name}"
+                label = f"Fig. {'.'.join(map(str, number))}"
+                link = nodes.reference("", "", nodes.Text(label), refuri=uri, internal=True)
+                place += nodes.paragraph("", "In the book: ", link, classes=["in-the-book"])
 
 
 def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -460,13 +522,40 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], d
     ]
 
 
+def name_entries(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Give the bibliography's entries the role that a list wants; docutils' own is no longer in ARIA."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def describe_page(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Say in the page's head what it is about, in the words of its first paragraph without formulas."""
+    for paragraph in doctree.findall(nodes.paragraph) if doctree else ():
+        words = " ".join(paragraph.astext().split())
+        plain = isinstance(paragraph.parent, nodes.section) and not list(paragraph.findall(nodes.math))
+        if plain and len(words) > LONG_ENOUGH and words[0].isupper():
+            about = textwrap.shorten(words, DESCRIPTION, placeholder="…")
+            context["metatags"] += f'<meta name="description" content="{html.escape(about)}" />\n'
+            return
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("lab", TextRole(note_text))
     app.add_role("result", TextRole(result_text))
-    app.add_role("lecture", LectureRole())
+    formulas.setup(app)
+    pictures.setup(app)
+    minutes.setup(app)
+    symbols.setup(app)
     app.add_directive("labfigure", LabFigure)
+    app.add_directive("results", Results)
     app.add_directive("derivation", DerivationDirective)
     app.add_directive("ledger", Ledger)
-    app.connect("doctree-read", describe_lab)
+    app.connect("doctree-read", describe_lab, priority=400)  # before images are collected
+    app.connect("doctree-read", note_figures)
+    app.connect("env-purge-doc", forget_figures)
+    app.connect("env-merge-info", merge_figures)
+    app.connect("doctree-resolved", link_back)
     app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", name_entries)
+    app.connect("html-page-context", describe_page)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

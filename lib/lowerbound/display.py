@@ -13,22 +13,63 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from PIL import Image
 
 DPI = 144  # 1.5 pixels of the file for each pixel of the page
+LARGE, MANY = 60_000, 1000  # a drawing of more characters of SVG, or of more points, is stored as a PNG alone
+
+
+def _freeze(fig: Figure) -> None:
+    """Lay the figure out once and for all: another layout would move the axes by a pixel."""
+    if not isinstance(fig.get_layout_engine(), PlaceHolderLayoutEngine | None):
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")
+
+
+def svg(fig: Figure) -> str:
+    """Encode the figure as an SVG of one line, the same on every call, with coordinates to 0.1 points."""
+    stream = io.StringIO()
+    _freeze(fig)
+    with matplotlib.rc_context(
+        {"savefig.facecolor": "white", "svg.hashsalt": "lowerbound", "svg.fonttype": "path"}
+    ):
+        fig.savefig(
+            stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
+    # In a path 0.1 points will do; elsewhere, in a glyph's scale or an opacity, every digit counts.
+    text = re.sub(r' d="[^"]*"', lambda path: _shorter(path[0]), stream.getvalue())
+    text = re.sub(
+        r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL
+    )
+    return re.sub(r"\s+", " ", text).replace("> <", "><").strip()
+
+
+def _shorter(path: str) -> str:
+    """A path with coordinates to 0.1 points and no needless space."""
+    rounded = re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.1f}".replace(".0", ""), path)
+    return re.sub(r"\s*([A-Za-z])\s+(?=[-\d])", r"\1", re.sub(r"\s+", " ", rounded))
+
+
+def drawing(fig: Figure) -> str | None:
+    """The figure's SVG, if lines and text make it up, so that it is sharper and hardly larger than a PNG."""
+    images = any(bool(ax.get_images()) for ax in fig.axes)
+    points = sum(len(np.asarray(cloud.get_offsets())) for ax in fig.axes for cloud in ax.collections)
+    text = "" if images or points > MANY else svg(fig)
+    return text if 0 < len(text) < LARGE else None
 
 
 def png(fig: Figure, dpi: int = DPI) -> bytes:
     """Encode the figure as a PNG of at most 128 colours, byte-identical on every call."""
     full, small = io.BytesIO(), io.BytesIO()
     with matplotlib.rc_context({"savefig.facecolor": "white"}):
-        fig.draw_without_rendering()
-        fig.set_layout_engine("none")  # another drawing would move the axes by a pixel
+        _freeze(fig)
         fig.savefig(full, format="png", dpi=dpi, metadata={"Software": None})
     picture = Image.open(full).convert("RGB")
     picture.quantize(128, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
@@ -110,7 +151,14 @@ def show(fig: Figure, key: str, alt: str, witness_text: str | None = None) -> No
     witness_text: replaces the numbers that are read off the figure, where those vary between machines
     """
     text = f"{alt}\n{witness(fig) if witness_text is None else witness_text}"
-    _display({"text/plain": text, "image/png": base64.b64encode(png(fig)).decode()}, key, alt, _size(fig))
+    data = {"text/plain": text, "image/png": base64.b64encode(png(fig)).decode()}
+    vectors = drawing(fig)
+    _display(data | ({"image/svg+xml": vectors} if vectors else {}), key, alt, _size(fig))
+
+
+def _as_text(vectors: str) -> str:
+    """An SVG for an address: as text, which is shorter than base64, and of which git stores what differs."""
+    return "svg+xml," + quote(vectors.replace('"', "'"), safe=" <>=:/;,.()'#").replace("#", "%23")
 
 
 def slider(
@@ -139,11 +187,11 @@ def slider(
 
     def frame(i: int) -> str:
         fig, caption = figure(i), html.escape(f"{name} {labels[i]}")
-        source = base64.b64encode(png(fig, dpi=112)).decode()
-        width = _size(fig)["width"]
+        vectors = drawing(fig)
+        source = _as_text(vectors) if vectors else f"png;base64,{base64.b64encode(png(fig)).decode()}"
         return (
-            f'<img class="frame" alt="{html.escape(alt)} {caption}." width="{width}" '
-            f'style="max-width:100%;height:auto" src="data:image/png;base64,{source}"><div>{caption}</div>'
+            f'<img class="frame" alt="{html.escape(alt)} {caption}." width="{_size(fig)["width"]}" '
+            f'style="max-width:100%;height:auto" src="data:image/{source}"><div>{caption}</div>'
         )
 
     if not callable(frames) and len(frames) != len(labels):

@@ -20,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lowerbound.display import note, show, slider, witness
+from lowerbound.ticks import log_ticks
 
 __all__ = [
     "PALETTE",
@@ -164,6 +165,8 @@ def curves(
                 ax.minorticks_off()
         if logy:
             ax.set_yscale("log")
+            ax.set_yticks(*log_ticks(np.concatenate([to_array(y) for y in ys.values()])))
+            ax.minorticks_off()
         ax.set(xlabel=xlabel, ylabel=ylabel)
         if len(ys) > 1:
             ax.legend()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -37,17 +38,24 @@ class Monitor:
 
     grid: steps between grids of samples, 0 for none; tensorboard: whether to write events
     classes: rows of a grid, for a model that was trained with them
+    shown: called with the path of each grid, to show it
 
     Raises OSError if the folder cannot be written, ModuleNotFoundError if TensorBoard is missing.
     """
 
     def __init__(
-        self, folder: Path, name: str, grid: int = 0, tensorboard: bool = False, classes: int = 0
+        self,
+        folder: Path,
+        name: str,
+        grid: int = 0,
+        tensorboard: bool = False,
+        classes: int = 0,
+        shown: Callable[[Path], None] | None = None,
     ) -> None:
         self.path, self.samples, self.events = (
             folder / f"{name}{end}" for end in (".csv", "-samples", "-events")
         )
-        self.grid, self.classes = grid, classes
+        self.grid, self.classes, self.shown = grid, classes, shown
         self.writer: Any = None
         self.file: TextIO | None = None
         if tensorboard:
@@ -94,9 +102,12 @@ class Monitor:
         if self.grid and done.step % self.grid == 0 and hasattr(average, "sample"):
             from torchvision.utils import save_image
 
-            with atomically(self.samples / f"{done.step:06d}.png") as file:
+            path = self.samples / f"{done.step:06d}.png"
+            with atomically(path) as file:
                 images = samples(average, self.classes)
                 save_image(images, file, nrow=COLUMNS, normalize=True, value_range=(-1, 1), format="png")
+            if self.shown is not None:
+                self.shown(path)
 
     def sync(self) -> None:
         """Put what is written on the disk: before a checkpoint, so that no row before it is lost."""

@@ -1,7 +1,8 @@
 """What can be trained by name: a model, and a recipe that suits a machine.
 
-smoke: seconds, to see that everything works; cpu: below 20 minutes on two cores with bfloat16;
-gpu: below 10 minutes on a T4, by an estimate from its floating-point operations.
+smoke: seconds, to see that everything works; short: a few minutes on two cores, blurred but recognisable;
+cpu: below 20 minutes on two cores with bfloat16; gpu: below 10 minutes on a T4, by an estimate from its
+floating-point operations.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from lowerbound.zoo import Architecture
 SMOKE = Recipe(steps=20, warmup=5)
 VAE, DDPM, CLASSIFIER = Architecture("vae"), Architecture("ddpm"), Architecture("classifier", width=48)
 DDPM_CLASSES = Architecture("ddpm", classes=10)
+SHORT = Recipe(steps=1_500, lr=3e-3, warmup=200, ema=0.995, precision="auto")
 LONG = Recipe(steps=9_000, lr=3e-3, warmup=500, precision="auto")
 LONGER = Recipe(steps=20_000, batch=256, lr=3e-3, warmup=500, ema=0.9995, precision="auto")
 
@@ -20,6 +22,10 @@ PRESETS: dict[str, tuple[Architecture, Recipe]] = {
     "ddpm-smoke": (Architecture("ddpm", width=16), SMOKE),
     "ddpm-classes-smoke": (Architecture("ddpm", width=16, classes=10), SMOKE),
     "classifier-smoke": (Architecture("classifier", width=16), SMOKE),
+    "vae-short": (VAE, SHORT),
+    "ddpm-short": (DDPM, SHORT),
+    "ddpm-classes-short": (DDPM_CLASSES, SHORT),
+    "classifier-short": (CLASSIFIER, SHORT),
     "vae-cpu": (VAE, Recipe(steps=7_000, precision="auto")),
     "ddpm-cpu": (DDPM, LONG),
     "ddpm-classes-cpu": (DDPM_CLASSES, LONG),

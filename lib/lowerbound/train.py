@@ -25,7 +25,6 @@ from lowerbound.recipe import PRECISIONS, Recipe, resolve
 from lowerbound.zoo import Architecture
 
 UNDERSTOOD = (ValueError, OSError, FloatingPointError, ModuleNotFoundError)  # told in a line, not a traceback
-
 CPU = torch.device("cpu")
 KNOWN = {
     "schedule": ", ".join(zoo.SCHEDULES),
@@ -38,7 +37,8 @@ KNOWN = {
 class Run:
     """One run of the command line. Files are OUT/NAME.checkpoint, .csv, .safetensors, .json, -samples/.
 
-    full: all 60,000 images, or the bundled 4,000; every, grid: steps between checkpoints, grids of samples
+    full: all 60,000 images, or the bundled 4,000; fallback: the latter if the former cannot be fetched
+    every, grid: steps between checkpoints, grids of samples; shown: called with the path of each grid
     resume: go on from the checkpoint, which is otherwise refused; progress: show a bar
     """
 
@@ -48,11 +48,13 @@ class Run:
     recipe: Recipe
     out: Path = Path("runs")
     full: bool = True
+    fallback: bool = False
     every: int = 500
     grid: int = 500
     tensorboard: bool = False
     resume: bool = False
     progress: bool = False
+    shown: Callable[[Path], None] | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -101,12 +103,16 @@ def run(
     if processes.chief:
         _refuse_or_announce(what, say)
     with processes.chief_first():
-        train, test = (data.load("fashion-mnist", split, full=what.full) for split in ("train", "test"))
+        train, test = (
+            data.load("fashion-mnist", split, full=what.full, fallback=what.fallback)
+            for split in ("train", "test")
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model: Any = zoo.build(architecture).to(device)
     labelled = architecture.model == "classifier"
-    with closing(Monitor(what.out, what.name, what.grid, what.tensorboard, architecture.classes)) as monitor:
+    watch = Monitor(what.out, what.name, what.grid, what.tensorboard, architecture.classes, what.shown)
+    with closing(watch) as monitor:
         losses = fit(
             model,
             train.x,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -76,3 +77,13 @@ def test_scripts_styles_and_pictures_come_from_the_book(name: str) -> None:
 
     Sources().feed(text)
     assert foreign == []
+
+
+def test_every_icon_is_in_the_fonts_served_with_the_book() -> None:
+    licences = (ROOT / "book" / "_static" / "vendor" / "LICENSES.md").read_text(encoding="utf-8")
+    kept = set(licences.split("Icons kept: ")[1].split(",")[0].split())
+    used = set()
+    for name in PAGES:
+        for icon in re.findall(r'<i class="([^"]*)"', (SITE / name).read_text(encoding="utf-8")):
+            used |= {part.removeprefix("fa-") for part in icon.split() if part.startswith("fa-")}
+    assert used - {"solid", "brands", "lg"} <= kept, "cut the fonts anew, as LICENSES.md says"

@@ -1,35 +1,43 @@
 """Every page of the built book in a real browser, at the width of a desk and of a phone.
 
-The book is served from a sub-path of localhost, and every request to another host is refused.
-Screenshots are left in _build/screenshots.
+The book is served from a sub-path of localhost, compressed as on GitHub Pages, and every request to another
+host is refused. Screenshots are left in _build/screenshots.
 """
 
 from __future__ import annotations
 
-import functools
-import http.server
-import os
 import re
-import shutil
-import threading
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, expect, sync_playwright
+from pypdf import PdfReader
 
-ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from press.pdf import write
+from press.site import (
+    CHAPTERS,
+    EVERY_FORMULA,
+    EVERY_PICTURE,
+    PAGES,
+    ROOT,
+    SITE,
+    WIDTHS,
+    Visit,
+    launch,
+    served,
+)
+
 expect.set_options(timeout=20_000)
-SITE = ROOT / "_build" / "html"
 SCREENSHOTS = ROOT / "_build" / "screenshots"
-PAGES = re.findall(r"^\s*(?:- file|root): (\S+)", (ROOT / "_toc.yml").read_text(), re.M)
 SLIDERS = [
     p
     for p in PAGES
-    if (SITE / f"{p}.html").is_file() and "widget-view+json" in (SITE / f"{p}.html").read_text()
+    if (SITE / f"{p}.html").is_file() and 'class="player"' in (SITE / f"{p}.html").read_text()
 ]
-WIDTHS = {"desk": (1280, 900), "phone": (390, 844)}
 
 RAW_MATHS = r"""() => {
   const skip = "script,style,pre,code,mjx-container,.tex2jax_ignore";
@@ -52,92 +60,22 @@ TOO_WIDE = """() => [...document.querySelectorAll("main *")].filter(e => {
   return true;
 }).slice(0, 5).map(e => e.tagName + "." + e.className)"""
 
-ON_WHITE = """all => all.every(i => {
-  const card = i.closest(".widget-subarea") || i;
-  return getComputedStyle(card).backgroundColor === "rgb(255, 255, 255)";
-})"""
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serve the site below /lower-bound/, as GitHub Pages does, and log nothing."""
-
-    def translate_path(self, path: str) -> str:
-        return super().translate_path(path.removeprefix("/lower-bound"))
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-def chromium() -> str | None:
-    """The browser to drive: $CHROMIUM, one on the PATH, else None for playwright's own."""
-    named = os.environ.get("CHROMIUM")
-    if named:
-        return named
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+MOST = 1_500_000  # bytes that a page may transfer, before a figure is moved
+MOST_WITH_FRAMES = 2_000_000  # and with all frames of all its figures
 
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    if not (SITE / "index.html").is_file():
-        pytest.fail(f"{SITE} holds no book; run `make book` first")
-    handler = functools.partial(Quiet, directory=str(SITE))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/lower-bound"
-        server.shutdown()
+    with served() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(
-                executable_path=chromium(), args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-            )
-        except Error as error:
-            remedy = "apt-get install chromium, or playwright install chromium, or set CHROMIUM to its path"
-            pytest.fail(f"no Chromium could be started: {remedy}\n{error}")
+        browser = launch(playwright)
         yield browser
         browser.close()
-
-
-class Visit:
-    """A page, with everything that went wrong on it."""
-
-    def __init__(self, browser: Browser, size: tuple[int, int], dark: bool = False) -> None:
-        scheme = "dark" if dark else "light"
-        self.context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme
-        )
-        self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
-        self.faults: list[str] = []
-        self.page.route("**/*", self._route)
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        self.page.on("response", self._response)
-
-    def _route(self, route: Any) -> None:
-        if re.match(r"(http://127\.0\.0\.1|data:|blob:)", route.request.url):
-            route.continue_()
-        else:
-            self.faults.append(f"request to another host: {route.request.url}")
-            route.abort()
-
-    def _console(self, message: Any) -> None:
-        if message.type == "error":
-            self.faults.append(f"console: {message.text}")
-
-    def _response(self, response: Any) -> None:
-        if response.status >= 400:
-            self.faults.append(f"{response.status}: {response.url}")
-
-    def open(self, url: str) -> Page:
-        self.page.goto(url, wait_until="load")
-        self.page.evaluate("window.MathJax ? MathJax.startup.promise.then(() => true) : true")
-        if self.page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count():
-            self.page.locator(".jupyter-widgets img.frame").first.wait_for()
-        return self.page
 
 
 @pytest.fixture(params=WIDTHS)
@@ -150,10 +88,6 @@ def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
 @pytest.mark.parametrize("name", PAGES)
 def test_page(visit: Visit, address: str, name: str) -> None:
     page = visit.open(f"{address}/{name}.html")
-    width = page.viewport_size["width"] if page.viewport_size else 0
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name.replace('/', '-')}-{width}.png", full_page=True)
-
     assert page.locator("article h1").count() == 1
     assert page.locator("input[type=search]:visible").count() <= 1, "a second search bar"
     assert page.evaluate(RAW_MATHS) == [], "formulas left as source"
@@ -162,64 +96,177 @@ def test_page(visit: Visit, address: str, name: str) -> None:
     formulas = page.locator("main .math, main .amsmath").count()
     assert page.locator("main mjx-container").count() >= formulas, "formulas not typeset"
 
+    assert visit.transferred < MOST
     pictures = page.locator("main img")
-    broken = pictures.evaluate_all("all => all.filter(i => i.complete && !i.naturalWidth).map(i => i.src)")
-    assert broken == [], "pictures that did not load"
+    assert pictures.evaluate_all(EVERY_PICTURE) == [], "pictures that did not load"
     assert pictures.evaluate_all("all => all.filter(i => !i.alt).map(i => i.src)") == [], (
         "pictures without alt text"
     )
+    assert visit.transferred < MOST_WITH_FRAMES
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name.replace('/', '-')}-{width}.png", full_page=True)
 
     overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert overflow <= 1, f"the page is {overflow} px too wide: {page.evaluate(TOO_WIDE)}"
+    found = Axe().run(page, context="body", options={"resultTypes": ["violations"]})
+    faults = [(v["id"], v["impact"], v["nodes"][0]["html"][:200]) for v in found.response["violations"]]
+    assert faults == [], "what axe finds"
     assert visit.faults == []
 
 
 @pytest.mark.parametrize("name", SLIDERS)
 def test_sliders_move_the_picture(visit: Visit, address: str, name: str) -> None:
     page = visit.open(f"{address}/{name}.html")
-    views = page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count()
-    boxes = page.locator("main .widget-vbox").filter(has=page.locator(".noUi-handle"))
-    assert boxes.count() == views, "a slider did not start"
-    for box in boxes.all():
-        handle = box.locator(".noUi-handle")
-        shown = box.locator("img.frame:visible")
-        assert handle.get_attribute("aria-label"), "the handle has no name for a screen reader"
-        for button in box.locator("button").all():
-            assert button.get_attribute("aria-label"), "a button has no name for a screen reader"
-
-        handle.press("Home")  # some sliders start at their end, from where no key leads on
-        expect(handle).to_have_attribute("aria-valuenow", "0.0")
-        before = shown.get_attribute("src") or ""
-        handle.press("ArrowRight")
-        expect(shown, "the keyboard moves the picture").not_to_have_attribute("src", before)
-
-        before = shown.get_attribute("src") or ""
-        track = box.locator(".noUi-target")
-        size = track.bounding_box()
-        assert size is not None
-        track.click(position={"x": size["width"] - 2, "y": size["height"] / 2})
-        expect(shown, "the mouse moves the picture").not_to_have_attribute("src", before)
+    for player in page.locator("main .player").all():
+        handle, button = player.locator("input[type=range]"), player.locator("button")
+        shown = player.locator(".frame:visible")
+        label = player.locator("output")
+        last = handle.get_attribute("max") or ""
+        expect(shown).to_have_count(1)
+        expect(shown).to_have_attribute("data-label", label.inner_text())
 
         handle.press("Home")
-        expect(handle).to_have_attribute("aria-valuenow", "0.0")
-        before = shown.get_attribute("src") or ""
-        box.locator(".widget-play button").first.click()
-        expect(shown, "play moves the picture").not_to_have_attribute("src", before)
-        box.locator(".widget-play button").first.click()
+        expect(shown, "the keyboard moves the picture").to_have_attribute(
+            "data-label", player.locator(".frame").first.get_attribute("data-label") or ""
+        )
+        handle.press("ArrowRight")
+        second = player.locator(".frame").nth(1).get_attribute("data-label") or ""
+        expect(shown, "the keyboard moves the picture").to_have_attribute("data-label", second)
+        expect(handle).to_have_attribute("aria-valuetext", second)
+
+        size = handle.bounding_box()
+        assert size is not None
+        handle.click(position={"x": size["width"] - 3, "y": size["height"] / 2})
+        expect(handle, "the mouse moves the handle").to_have_value(last)
+        expect(shown, "the mouse moves the picture").to_have_attribute(
+            "data-label", player.locator(".frame").last.get_attribute("data-label") or ""
+        )
+
+        handle.press("Home")
+        first = player.locator(".frame").first.get_attribute("data-label") or ""
+        expect(shown).to_have_attribute("data-label", first)
+        button.click()
+        expect(shown, "play moves the picture").not_to_have_attribute("data-label", first)
+        if button.get_attribute("aria-label") == "Pause":
+            button.click()
+        expect(button).to_have_accessible_name("Play")
     assert visit.faults == []
 
 
-def test_formulas_and_figures_in_the_dark(browser: Browser, address: str) -> None:
-    visit = Visit(browser, WIDTHS["desk"], dark=True)
-    page = visit.open(f"{address}/{PAGES[1]}.html")
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-    page.screenshot(path=SCREENSHOTS / f"{PAGES[1].replace('/', '-')}-dark.png", full_page=True)
-    pictures = page.locator("main figure img")
-    white = pictures.evaluate_all(ON_WHITE)
-    assert pictures.count() > 0
-    assert white, "figures drawn on white need a white card in the dark theme"
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_formulas_know_their_symbols(browser: Browser, address: str, name: str) -> None:
+    visit = Visit(browser, WIDTHS["desk"])
+    page = visit.open(f"{address}/{name}.html")
+    known = page.locator("main div.math").evaluate_all(
+        """all => all.map(formula => [formula.id, symbolsIn(
+             MathJax.startup.document.getMathItemsWithin(formula).map(i => i.math).join(" "), formula
+           ).map(entry => entry.tex)])"""
+    )
+    assert sum(bool(symbols) for _, symbols in known) >= min(0.7 * len(known), len(known) - 2)
+
+    formula = page.locator("main div.math").nth([bool(symbols) for _, symbols in known].index(True))
+    panel = page.get_by_role("dialog", name="Symbols of this formula")
+    formula.click(position={"x": 4, "y": 4})
+    expect(panel.locator("dt mjx-container")).not_to_have_count(0)
+    expect(panel.locator("dd").first).not_to_be_empty()
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    formula.press("Enter")
+    link = panel.locator("dt a").first
+    link.click()
+    expect(page).to_have_url(re.compile(r"/book/notation\.html#symbol-\d+$"))
+    expect(page.locator(f"[id='{page.url.split('#')[1]}']")).to_have_count(1)
     assert visit.faults == []
     visit.context.close()
+
+
+SYMBOLS = {
+    r"\bar{\alpha}_{t-1}": [r"\bar\alpha_t"],
+    r"\sqrt{\alpha_{t}} x_{t-1} + \beta_{t} \epsilon": [r"\alpha_t", "x", r"\beta_t", r"\varepsilon"],
+    r"\mathrm{KL}\left(q(x_T \mid x_0) \,\|\, p\right)": [
+        r"\KL(q \,\|\, p)",
+        r"q(x_t \given x_0)",
+        "x",
+        "T",
+        "x_0",
+    ],
+    r"\text{the variance of x}": [],
+}
+
+
+def test_symbols_are_told_apart(browser: Browser, address: str) -> None:
+    visit = Visit(browser, WIDTHS["desk"])
+    page = visit.open(f"{address}/book/03_forward.html")
+    found = page.evaluate(
+        "all => all.map(tex => symbolsIn(tex, document.querySelector('main div.math')).map(e => e.tex))",
+        list(SYMBOLS),
+    )
+    assert dict(zip(SYMBOLS, found, strict=True)) == SYMBOLS
+    visit.context.close()
+
+
+def test_the_lecture_is_two_clicks_from_each_section(browser: Browser, address: str) -> None:
+    visit = Visit(browser, WIDTHS["desk"])
+    page = visit.open(f"{address}/book/index.html")
+    page.locator("ul.minutes a").filter(has_text="Line by line").click()
+    expect(page).to_have_url(re.compile(r"book/01_elbo\.html#line-by-line$"))
+    page.locator("section#line-by-line .lecture a").first.click()
+    expect(page).to_have_url(re.compile(r"book/lecture_map\.html#minute-0096$"))
+    visit.context.close()
+
+
+def test_a_book_opened_as_files(browser: Browser) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(f"file://{SITE}/book/01_elbo.html", wait_until="load")
+    page.evaluate(EVERY_FORMULA)
+    assert page.locator("main mjx-container").count() > 50
+    player = page.locator(".player").first
+    player.locator("input").press("End")
+    expect(player.locator(".frame").last).to_be_visible()
+    assert player.locator("img").evaluate_all(EVERY_PICTURE) == []
+    assert faults == []
+    context.close()
+
+
+@pytest.mark.parametrize("name", ["book/01_elbo", "notebooks/01_elbo", "notebooks/02_vae"])
+def test_figures_in_the_dark(browser: Browser, address: str, name: str) -> None:
+    visit = Visit(browser, WIDTHS["desk"], dark=True)
+    page = visit.open(f"{address}/{name}.html")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    drawings = page.locator("main img.only-dark:visible")
+    assert drawings.count() > 0
+    assert page.locator("main img.only-light:visible").count() == 0
+    assert page.locator("main img").evaluate_all(EVERY_PICTURE) == []
+    assert drawings.evaluate_all("all => all.every(i => i.src.endsWith('-dark.svg'))")
+    colour = "all => [...new Set(all.map(i => getComputedStyle(i).backgroundColor))]"
+    assert drawings.evaluate_all(colour) == ["rgba(0, 0, 0, 0)"], "drawings stand on the page"
+    images = page.locator("main img.on-white:visible")
+    assert images.evaluate_all(colour) in ([], ["rgb(255, 255, 255)"]), "images drawn on white need a card"
+    page.screenshot(path=SCREENSHOTS / f"{name.replace('/', '-')}-dark.png", full_page=True)
+    assert visit.faults == []
+    visit.context.close()
+
+
+def test_a_chapter_on_paper(browser: Browser, tmp_path: Path) -> None:
+    out = tmp_path / "book.pdf"
+    assert write(browser, out, ["book/01_elbo", "book/lecture_map"]) > 10
+    book = PdfReader(out)
+    assert [item["/Title"] for item in book.outline] == ["1. The bound", "Lecture map"]  # type: ignore[index,call-overload]
+    text = "".join(page.extract_text() for page in book.pages)
+    assert "\\frac" not in text, "formulas not typeset"
+    assert "The two-headed coin cannot show a tail" in " ".join(text.split()), "folded solutions are printed"
+    links = [
+        note.get_object()["/A"]["/URI"]
+        for page in book.pages
+        for note in page.get("/Annots", [])
+        if "/URI" in note.get_object().get("/A", {})
+    ]
+    assert links
+    assert not [link for link in links if "127.0.0.1" in link or link.startswith("file:")]
 
 
 def test_search_finds_a_chapter(browser: Browser, address: str) -> None:

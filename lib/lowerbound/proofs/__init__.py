@@ -15,6 +15,7 @@ from .prediction import *  # noqa: F403
 from .rate import *  # noqa: F403
 from .registry import code as code
 from .registry import derivations as derivations
+from .registry import titles as titles
 from .reverse import *  # noqa: F403
 from .sampling import *  # noqa: F403
 from .small_step import *  # noqa: F403

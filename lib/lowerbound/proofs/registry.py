@@ -12,6 +12,10 @@ _PROOFS: dict[str, tuple[int, Proof]] = {}
 CODE: dict[str, str] = {}
 
 
+def _title(proof: Proof) -> str:
+    return (proof.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
 def derivation(chapter: int, lecture: str = "", code: str = "") -> Callable[[Proof], Proof]:
     """Register a proof under its function's name, with its chapter and the minutes of the lecture it covers.
 
@@ -25,7 +29,7 @@ def derivation(chapter: int, lecture: str = "", code: str = "") -> Callable[[Pro
             with as_written():
                 result = proof()
             result.chapter, result.lecture = chapter, lecture
-            result.title = (proof.__doc__ or "").strip().splitlines()[0].rstrip(".")
+            result.title = _title(build)
             return result
 
         _PROOFS[proof.__name__] = chapter, build
@@ -40,6 +44,11 @@ def derivations(chapter: int | None = None) -> dict[str, Proof]:
     """All proofs by name, or one chapter's. Calling one builds and checks it: `derivations()["elbo"]()`."""
     found = sorted(_PROOFS.items(), key=lambda item: item[1][0])
     return {name: proof for name, (place, proof) in found if chapter in (None, place)}
+
+
+def titles(chapter: int | None = None) -> dict[str, str]:
+    """What each proof shows, by name, without building it."""
+    return {name: _title(proof) for name, proof in derivations(chapter).items()}
 
 
 def code() -> dict[str, str]:

@@ -1,0 +1,69 @@
+"""Room for formulas, so that the page does not move when they are typeset.
+
+`python -m press.rooms` measures each formula of the built book in a browser and writes rooms.json. From it, a
+formula gets its height or width as a property, which the style sheet uses until MathJax has typeset it.
+A formula that was not measured gets the style sheet's own guess.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import html
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+ROOMS = Path(__file__).with_name("rooms.json")
+WRITTEN = re.compile(r"\\[(\[](.*)\\[)\]]", re.DOTALL)
+
+
+def key(tex: str) -> str:
+    """The name of a formula in rooms.json: a hash of its TeX, whatever its spaces."""
+    return hashlib.sha256(" ".join(tex.split()).encode()).hexdigest()[:8]
+
+
+@functools.cache
+def rooms() -> dict[str, float]:
+    """Widths of formulas in a line (em) and heights of displayed ones (rem), by key."""
+    return json.loads(ROOMS.read_text()) if ROOMS.is_file() else {}
+
+
+def with_room(write: Callable[[Any, Any], None], tag: str, style: str) -> Callable[[Any, Any], None]:
+    """A writer of formulas that says beside each how much room to keep for it."""
+
+    def written(self: Any, node: nodes.Element) -> None:
+        start = len(self.body)
+        try:
+            write(self, node)
+        finally:  # the writer of a formula leaves by SkipNode
+            text = "".join(self.body[start:])
+            tex = WRITTEN.search(text)
+            room = rooms().get(key(html.unescape(tex[1]))) if tex else None
+            if room is not None:
+                styled = f'<{tag} style="{style.format(room)}" class="math'
+                text = text.replace(f'<{tag} class="math', styled, 1)
+            self.body[start:] = [text]
+
+    return written
+
+
+def keep_room(app: Sphinx) -> None:
+    """Wrap MathJax's writers, when MyST has put in its own."""
+    registry = app.registry
+    for writers, tag, style in (
+        (registry.html_block_math_renderers, "div", "--high: {}rem"),
+        (registry.html_inline_math_renderers, "span", "--wide: {}em"),
+    ):
+        visit, depart = writers["mathjax"]
+        writers["mathjax"] = with_room(visit, tag, style), depart
+
+
+def setup(app: Sphinx) -> None:
+    app.setup_extension("sphinx.ext.mathjax")
+    app.connect("builder-inited", keep_room, priority=900)

@@ -1,0 +1,175 @@
+"""The tool that runs the labs elsewhere: its environments, its counts, its planted errors, its page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+from matrix import environments, report  # noqa: E402
+from matrix.__main__ import bad, main  # noqa: E402
+from matrix.cells import difference, lines  # noqa: E402
+from matrix.configurations import configurations  # noqa: E402
+from matrix.faults import FAULTS, Fault, needed, plant  # noqa: E402
+
+DEPENDENCIES = (ROOT / "pyproject.toml").read_text().partition("\ndependencies")[2].partition("]")[0]
+ASKED = [Requirement(text) for text in re.findall(r'^    "(.+)",$', DEPENDENCIES, re.M)]
+RANGES = {one.name: one.specifier for one in ASKED}
+
+
+def pinned(name: str) -> dict[str, str]:
+    found = (line.partition("==") for line in configurations()[name].requirements if "==" in line)
+    return {package: version.partition(";")[0] for package, _, version in found}
+
+
+# Environments
+
+
+def test_the_oldest_packages_are_the_lower_ends_of_the_ranges() -> None:
+    lower = {name: next(s.version for s in spec if s.operator == ">=") for name, spec in RANGES.items()}
+    oldest = {name: version for name, version in pinned("py310-oldest").items() if name in RANGES}
+    assert {name: Version(v) for name, v in oldest.items()} == {n: Version(v) for n, v in lower.items()}
+
+
+@pytest.mark.parametrize("name", configurations())
+def test_pins_lie_within_the_ranges(name: str) -> None:
+    """Otherwise installing the library would replace what is there."""
+    assert all(version in RANGES[package] for package, version in pinned(name).items() if package in RANGES)
+
+
+def test_a_python_that_is_not_here_is_named_with_a_remedy() -> None:
+    with pytest.raises(environments.NoPythonError, match=r"no Python 9\.9 found; install it"):
+        environments.find_python("9.9")
+
+
+def test_a_python_is_found_and_is_of_its_version() -> None:
+    version = ".".join(map(str, sys.version_info[:2]))
+    path = environments.find_python(version)
+    assert subprocess.run([path, "-V"], capture_output=True, text=True).stdout.split()[1].startswith(version)
+
+
+def test_an_unknown_configuration_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["collab"])
+    assert "no configuration collab; there are pins, colab" in capsys.readouterr().err
+
+
+# Counts
+
+
+def cell(outcome: str, **more: Any) -> dict[str, Any]:
+    return {"lab": "x", "cell": 0, "outcome": outcome, "pictures": [], "seconds": 1, "hash": "a"} | more
+
+
+def test_cells_are_counted() -> None:
+    found = [cell("run"), cell("equal", pictures=[0.1, 0.2]), cell("error"), cell("different"), cell("equal")]
+    counts = report.counts(found)
+    assert (counts["cells"], counts["compared"], counts["equal"]) == (5, 4, 2)
+    assert (counts["different"], counts["errors"]) == (1, 1)
+    assert (counts["pictures"], counts["furthest_picture"]) == (2, 0.2)
+
+
+@pytest.mark.parametrize(("last", "identical"), [("a", 3), ("b", 2)])
+def test_runs_that_differ_in_one_output_are_not_identical(last: str, identical: int) -> None:
+    runs = [{"x": ([cell("equal", hash=name)], 1.0)} for name in ("a", "a", last)]
+    assert report.identical(runs)["identical"] == identical
+
+
+GOOD = {"equal": 3, "compared": 3, "changed_by_install": []}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"equal": 2},
+        {"equal": 0, "compared": 0},
+        {"changed_by_install": ["numpy 1 -> 2"]},
+        {"repeats": {"runs": 10, "identical": 9}},
+    ],
+)
+def test_what_is_bad_is_said(change: dict[str, Any]) -> None:
+    assert not bad(GOOD)
+    assert bad(GOOD | change)
+
+
+def test_a_difference_names_the_lines() -> None:
+    stored, fresh = ({"text": f"same\nvalue {digit}\n"} for digit in "12")
+    assert difference(lines([stored]), lines([fresh])) == ["-value 1", "+value 2"]
+
+
+# The plugin beside nbval
+
+
+def picture(colour: str) -> str:
+    file = io.BytesIO()
+    Image.new("RGB", (60, 40), colour).save(file, format="PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    ("stored", "text", "outcome"),
+    [("white", "1", "equal"), ("black", "1", "different"), ("white", "2", "different")],
+)
+def test_a_lab_is_compared_in_text_and_pictures(stored: str, text: str, outcome: str, tmp_path: Path) -> None:
+    data = {"image/png": picture("white"), "text/plain": "1"}
+    source = f"from IPython.display import publish_display_data\npublish_display_data({data!r})"
+    shown = {"image/png": picture(stored), "text/plain": text}
+    output = {"output_type": "display_data", "metadata": {}, "data": shown}
+    code = {"cell_type": "code", "execution_count": 1, "id": "a", "metadata": {}, "source": source}
+    code["outputs"] = [output]
+    notebook = {"cells": [code], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "x.ipynb").write_text(json.dumps(notebook))
+    command = [
+        sys.executable, "-m", "pytest", tmp_path / "x.ipynb", "-p", "matrix.cells", "--nbval",
+        "--nbval-current-env", f"--cells={tmp_path / 'cells.json'}", "-p", "no:cacheprovider",
+    ]  # fmt: skip
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True)
+    [found] = json.loads((tmp_path / "cells.json").read_text())
+    assert (found["outcome"], done.returncode) == (outcome, int(outcome != "equal"))
+
+
+# Planted errors
+
+
+def test_there_are_errors_for_every_lab() -> None:
+    assert len(FAULTS) >= 20
+    assert {fault.lab for fault in FAULTS} == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_an_error_has_its_place_in_the_library(fault: Fault) -> None:
+    text = (ROOT / "lib" / "lowerbound" / fault.file).read_text(encoding="utf-8")
+    assert text.count(fault.old) == 1
+    compile(text.replace(fault.old, fault.new), fault.file, "exec")
+
+
+def test_an_error_without_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lowerbound").mkdir()
+    (tmp_path / "lowerbound" / "x.py").write_text("a = 1\n")
+    with pytest.raises(ValueError, match="has its text 0 times; renew it"):
+        plant(tmp_path, Fault("none", "01_elbo", 1, "x.py", "b = 1", "b = 2"))
+
+
+def test_the_cells_that_a_cell_needs() -> None:
+    cells = [
+        "%pip install x\nimport a",
+        "x = a.b()",
+        "y = 1",
+        "x = x + 1",
+        "rng = a.rng()",
+        "rng.draw()",
+        "x + rng",
+    ]
+    assert needed(cells, 6) == [0, 1, 3, 4, 5, 6]  # cell 5 draws from what cell 6 draws from
