@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3 python,\
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
-LABS := $(sort $(wildcard notebooks/*.ipynb))
+LABS := $(sort $(wildcard notebooks/*.ipynb notebooks/assignments/*.ipynb))
 
 # One thread for each numeric library, so that sums are taken in the same order everywhere.
 export OMP_NUM_THREADS := 1

@@ -42,6 +42,7 @@ from sphinx.util.docutils import SphinxRole
 logger = logging.getLogger(__name__)
 
 LABS = "notebooks"
+STUDENT = "notebooks/assignments/student"
 RESULTS = "results"
 PROOFS = "Change a proof"  # the section of each lab to which a derivation links
 LONG_ENOUGH, DESCRIPTION = 40, 160  # characters of a paragraph that describes its page, and of what is kept
@@ -410,14 +411,14 @@ def _shown(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -
         return nodes.container("")
 
 
-def _ways_to_run(app: Sphinx, stem: str) -> nodes.paragraph:
-    """Links to run, read or fetch a lab, from the address of the repository in the settings."""
+def _ways_to_run(app: Sphinx, docname: str) -> nodes.paragraph:
+    """Links to run, read or fetch a notebook, from the address of the repository in the settings."""
     options = app.config.html_theme_options
     address = str(options.get("repository_url", "")).rstrip("/")
     branch = options.get("repository_branch") or "main"
     colab = str(options.get("launch_buttons", {}).get("colab_url", "")).rstrip("/")
-    file = f"blob/{branch}/{LABS}/{stem}.ipynb"
-    ways = {"Download": f"../_sources/{LABS}/{stem}.ipynb"}
+    file = f"blob/{branch}/{docname}.ipynb"
+    ways = {"Download": f"{'../' * docname.count('/')}_sources/{docname}.ipynb"}
     if address:
         ways = {"View on GitHub": f"{address}/{file}"} | ways
     if address and colab:
@@ -430,14 +431,19 @@ def _ways_to_run(app: Sphinx, stem: str) -> nodes.paragraph:
 
 def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
     """Show the figures of a lab page as a chapter does, each with a label lab-STEM-key; leave out the setup
-    cell and the state of the widgets, which only a notebook needs."""
+    cell and the state of the widgets, which only a notebook needs. Assignments have the former alone."""
     docname = app.env.docname
     folder, _, stem = docname.rpartition("/")
-    if folder != LABS or Path(app.env.doc2path(docname)).suffix != ".ipynb":
+    if folder not in (LABS, STUDENT) or Path(app.env.doc2path(docname)).suffix != ".ipynb":
         return
     first = doctree.children[0] if doctree.children else None
     if isinstance(first, nodes.container) and first.get("nb_element") == "cell_code":
         doctree.remove(first)  # it stands before the title, and installs the library where it is missing
+    heading = next(iter(doctree.findall(nodes.title)), None)
+    if heading is not None:
+        heading.parent.insert(1, addnodes.only("", _ways_to_run(app, docname), expr="html"))
+    if folder == STUDENT:
+        return
     found = outputs(read_json(app.env, LABS, f"{stem}.ipynb"))
     views = {
         o["data"][pictures.VIEW]["model_id"]: key for key, o in found.items() if pictures.VIEW in o["data"]
@@ -460,9 +466,6 @@ def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
         ]:
             place[key] = _shown(app.env, stem, key, found[key])
             raw.replace_self(place[key])
-    heading = next(iter(doctree.findall(nodes.title)), None)
-    if heading is not None:
-        heading.parent.insert(1, addnodes.only("", _ways_to_run(app, stem), expr="html"))
     NbMetadataCollector.get_doc_data(app.env)[docname].get("js_files", {}).clear()
     labels = app.env.get_domain("std")
     for section in doctree.findall(nodes.section):

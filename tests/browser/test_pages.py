@@ -96,6 +96,11 @@ def test_page(visit: Visit, address: str, name: str) -> None:
     formulas = page.locator("main .math, main .amsmath").count()
     assert page.locator("main mjx-container").count() >= formulas, "formulas not typeset"
 
+    if name.startswith("notebooks/"):
+        ways = page.locator(".ways-to-run a").all_inner_texts()
+        assert ways == ["Open in Colab", "View on GitHub", "Download"]
+        assert page.locator("main", has_text="find_spec").count() == 0, "the setup cell is shown"
+
     assert visit.transferred < MOST
     pictures = page.locator("main img")
     assert pictures.evaluate_all(EVERY_PICTURE) == [], "pictures that did not load"
