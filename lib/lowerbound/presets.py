@@ -1,6 +1,6 @@
 """What can be trained by name: a model, and a recipe that suits a machine.
 
-smoke: seconds, to see that everything works; short: about ten minutes on two slow cores;
+smoke: seconds, to see that everything works; short: five to ten minutes on two slow cores;
 cpu: below 20 minutes on two cores with bfloat16; gpu: below 10 minutes on a T4, by an estimate from its
 floating-point operations.
 """
