@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from lowerbound import data, figures, presets, runtime, train, zoo
+from lowerbound import data, figures, metrics, presets, runtime, train, zoo
 from lowerbound.samplers import ddim
 
 TINY = replace(presets.SMOKE, steps=4, batch=4, warmup=1)
@@ -22,10 +22,11 @@ TINY = replace(presets.SMOKE, steps=4, batch=4, warmup=1)
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The smoke presets in four steps, and no GPU."""
+    """The smoke presets in four steps, on the processor, their models not measured afterwards."""
     small = {name: (model, TINY) for name, (model, _) in presets.PRESETS.items() if name.endswith("smoke")}
     monkeypatch.setattr(runtime, "PRESETS", {**presets.PRESETS, **small})
     monkeypatch.setattr(runtime, "device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(metrics, "summary", lambda *_: {"bits_per_dim": 8.0})
 
 
 def test_the_line_names_device_and_preset(

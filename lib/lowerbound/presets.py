@@ -1,6 +1,6 @@
 """What can be trained by name: a model, and a recipe that suits a machine.
 
-smoke: seconds, to see that everything works; short: a few minutes on two cores, blurred but recognisable;
+smoke: seconds, to see that everything works; short: five to ten minutes on two slow cores;
 cpu: below 20 minutes on two cores with bfloat16; gpu: below 10 minutes on a T4, by an estimate from its
 floating-point operations.
 """
@@ -13,7 +13,7 @@ from lowerbound.zoo import Architecture
 SMOKE = Recipe(steps=20, warmup=5)
 VAE, DDPM, CLASSIFIER = Architecture("vae"), Architecture("ddpm"), Architecture("classifier", width=48)
 DDPM_CLASSES = Architecture("ddpm", classes=10)
-SHORT = Recipe(steps=1_500, lr=3e-3, warmup=200, ema=0.995, precision="auto")
+SHORT = Recipe(steps=500, lr=3e-3, warmup=50, ema=0.99, precision="auto")
 LONG = Recipe(steps=9_000, lr=3e-3, warmup=500, precision="auto")
 LONGER = Recipe(steps=20_000, batch=256, lr=3e-3, warmup=500, ema=0.9995, precision="auto")
 

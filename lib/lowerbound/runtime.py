@@ -37,7 +37,7 @@ def announce() -> None:
 
 
 def size(found: torch.device) -> str:
-    """The end of the preset's name for a device: "gpu" for cuda, else "short", a few minutes on two cores."""
+    """The end of the preset's name for a device: "gpu" for cuda, else "short", some minutes on two cores."""
     return "gpu" if found.type == "cuda" else "short"
 
 

@@ -27,4 +27,5 @@ def log_ticks(values: npt.NDArray[Any]) -> tuple[list[float], list[str]]:
         return ticks, [f"{tick:g}" for tick in ticks]
     powers = range(math.ceil(low), math.floor(high) + 1)
     powers = powers[:: math.ceil(len(powers) / MOST)]
-    return [10.0**power for power in powers], [f"$10^{{{power}}}$" for power in powers]
+    short = all(abs(power) <= 3 for power in powers)
+    return [10.0**power for power in powers], [f"{10.0**p:g}" if short else f"$10^{{{p}}}$" for p in powers]
