@@ -23,7 +23,8 @@ from matrix.environments import NoPythonError, NotMadeError
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "_build" / "matrix"
 RESULTS = ROOT / "results" / "reproducibility.json"
-RUN = ("lib", "matrix", "notebooks", "results", "tests/nbval_sanitize.cfg", "pyproject.toml", "README.md")
+DRAWN = tuple(f"results/{name}.json" for name in ("races", "shipped", "sweep", "codes", "reverse_step"))
+RUN = ("lib", "matrix", "notebooks", *DRAWN, "tests/nbval_sanitize.cfg", "pyproject.toml", "README.md")
 
 
 def git(*command: str) -> list[str]:
@@ -36,7 +37,7 @@ def git(*command: str) -> list[str]:
 
 def commit() -> str:
     """The commit, and whether what is run differs from it."""
-    changed = git("status", "--porcelain", "--", *(part for part in RUN if part != "results"))
+    changed = git("status", "--porcelain", "--", *RUN)
     return git("rev-parse", "HEAD")[0] + (" with changes" if changed else "")
 
 
@@ -45,7 +46,7 @@ def copy(folder: Path) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     digest = hashlib.sha256()
     for name in sorted(git("ls-files", "--cached", "--others", "--exclude-standard", "--", *RUN, "LICENSE*")):
-        if not (ROOT / name).is_file() or ROOT / name == RESULTS:
+        if not (ROOT / name).is_file():
             continue
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)

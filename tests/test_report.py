@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from lowerbound.experiments.sweep import bound_loss, even_chain
 from lowerbound.experiments.units import fingerprint, write
 from oracles import generator
 
-RESULTS = Path(__file__).parents[1] / "results"
-NAMES = ("races", "shipped", "sweep", "codes", "reverse_step")
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
 
 
 def run(model, size, seed, bits, distances, each=(1.0, 2.0)):
@@ -117,7 +118,7 @@ def test_an_even_chain_falls_in_equal_steps():
 # The files
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", report.STORED)
 def test_a_results_file_says_how_it_was_made(name):
     how = json.loads((RESULTS / f"{name}.json").read_text())["how"]
     assert how["command"].startswith(f"python -m lowerbound.experiments {name} --preset ")
@@ -190,3 +191,29 @@ def test_an_experiment_is_put_together_from_units_that_are_there(tmp_path, capsy
 def test_presets_hold_the_sizes_that_the_chapter_names():
     for name in ("cpu", "gpu"):
         assert [size.name for size in PRESETS[name].races.sizes] == ["0.5M", "1.4M"]
+
+
+def test_the_stored_results_are_those_of_the_checkout_and_where_there_is_none_those_installed(
+    tmp_path, monkeypatch
+):
+    assert set(report.stored()) == set(report.STORED)
+    assert report.stored()["races"] == json.loads((RESULTS / "races.json").read_text())
+    package = tmp_path / "site-packages" / "lowerbound"
+    (package / "results").mkdir(parents=True)
+    monkeypatch.setattr(report, "__file__", str(package / "experiments" / "report.py"))
+    with pytest.raises(FileNotFoundError, match="install lowerbound anew"):
+        report.stored()
+    for name in report.STORED:
+        (package / "results" / f"{name}.json").write_text(f'{{"of": "{name}"}}')
+    assert report.stored() == {name: {"of": name} for name in report.STORED}
+
+
+def test_what_is_installed_holds_every_folder_of_the_library_and_the_stored_results():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[tool.setuptools]")[2]
+    listed = set(re.findall(r'"(lowerbound[\w.]*)"', text.partition("packages")[2].partition("]")[0]))
+    folders = {path.parent for path in (ROOT / "lib/lowerbound").rglob("*.py")}
+    names = {".".join(folder.relative_to(ROOT / "lib").parts) for folder in folders}
+    assert listed == names | {"lowerbound.results"}
+    files = set(re.findall(r'"(\w+)\.json"', text))
+    assert files == set(report.STORED)
+    assert all((RESULTS / f"{name}.json").is_file() for name in files)

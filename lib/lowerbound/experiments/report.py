@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Run = dict[str, Any]
+STORED = ("races", "shipped", "sweep", "codes", "reverse_step")
 NAMES = {"vae": "VAE", "simple": "diffusion, L_simple", "bound": "diffusion, bound"}
+
+
+def stored() -> dict[str, Run]:
+    """The results that the book prints, by experiment: those of the checkout, else those installed.
+
+    Raises FileNotFoundError if a file is in neither place.
+    """
+    package = Path(__file__).parents[1]
+    found = {}
+    for name in STORED:
+        places = [folder / f"{name}.json" for folder in (package.parents[1] / "results", package / "results")]
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
+            raise FileNotFoundError(f"{places[0]} is not there: install lowerbound anew, or run make experiments")
+        found[name] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 @dataclass(frozen=True)
