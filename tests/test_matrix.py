@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lowerbound.experiments.report import STORED
 from packaging.requirements import Requirement
 from packaging.version import Version
 from PIL import Image
@@ -19,7 +20,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from matrix import environments, report  # noqa: E402
-from matrix.__main__ import bad, main  # noqa: E402
+from matrix.__main__ import DRAWN, bad, main  # noqa: E402
 from matrix.cells import difference, lines  # noqa: E402
 from matrix.configurations import configurations  # noqa: E402
 from matrix.faults import FAULTS, Fault, needed, plant  # noqa: E402
@@ -35,6 +36,10 @@ def pinned(name: str) -> dict[str, str]:
 
 
 # Environments
+
+
+def test_results_that_a_lab_draws_are_among_what_is_run() -> None:
+    assert {Path(name).stem for name in DRAWN} == set(STORED)
 
 
 def test_the_oldest_packages_are_the_lower_ends_of_the_ranges() -> None:

@@ -47,9 +47,7 @@ def test_every_model_has_the_presets_that_a_device_chooses() -> None:
     )
 
 
-def test_the_folder_is_in_drive_once_that_is_mounted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_folder_is_in_drive_once_that_is_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert runtime.folder() == Path("runs")
     monkeypatch.setattr(runtime, "DRIVE", tmp_path)
     assert runtime.folder() == tmp_path / "lowerbound"

@@ -26,7 +26,7 @@ def stored() -> dict[str, Run]:
         places = [folder / f"{name}.json" for folder in (package.parents[1] / "results", package / "results")]
         path = next((place for place in places if place.is_file()), None)
         if path is None:
-            raise FileNotFoundError(f"{places[0]} is not there: install lowerbound anew, or run make experiments")
+            raise FileNotFoundError(f"no {name}.json: install lowerbound anew, or run make experiments")
         found[name] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
