@@ -237,13 +237,15 @@ def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
     command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     command += ["--unshare-user", "--uid", "65534", "--gid", "65534"] if way == "user" else []
     command += ["--hostname", "sandbox", "--proc", "/proc", "--dev", "/dev"]
-    shown = {Path("/usr"), Path(sys.prefix), Path(sys.base_prefix)}
+    for folder in ("/tmp", "/dev/shm", "/submission"):
+        command += ["--perms", "1777", "--size", str(limits.space), "--tmpfs", folder]
+    shown = {Path("/usr"), *(Path(os.path.abspath(place)) for place in (sys.prefix, sys.base_prefix))}
     above = {
         parent
         for path in (*shown, Path("/grader/lib/x"), Path("/grader/grading/x"), Path("/etc/x"))
         for parent in path.parents
     }
-    for path in sorted(above - {Path("/")}):
+    for path in sorted(above - {Path("/"), Path("/tmp")}):
         command += ["--perms", "0755", "--dir", str(path)]
     for path in sorted(shown):
         command += ["--ro-bind", str(path), str(path)]
@@ -257,8 +259,6 @@ def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
     command += ["--ro-bind", str(_library()), "/grader/lib/lowerbound"]
     command += ["--ro-bind", str(HERE / "__init__.py"), "/grader/grading/__init__.py"]
     command += ["--ro-bind", str(HERE / "inside"), "/grader/grading/inside"]
-    for folder in ("/tmp", "/dev/shm", "/submission"):
-        command += ["--perms", "1777", "--size", str(limits.space), "--tmpfs", folder]
     command += ["--remount-ro", "/dev", "--chdir", "/submission"]
     for name, value in _environment(Path("/submission"), Path("/grader"), Path("/grader/lib")).items():
         command += ["--setenv", name, value]
@@ -273,4 +273,4 @@ def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
             "--bounding-set=-all",
         ]
         command += ["setpriv", *drop, "--inh-caps=-all"]
-    return [*command, sys.executable]
+    return [*command, os.path.abspath(sys.executable)]

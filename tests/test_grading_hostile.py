@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from toy_assignment import MARKER, NAME, STACK, hostile, write
 
 from grading import folder as grading_folder
+from grading import sandbox
 from grading.judge import Verdict
 from grading.sandbox import Limits, SandboxError, isolation
 
@@ -197,3 +199,18 @@ def test_without_the_sandbox_the_reader_finds_and_the_network_is_reached(tmp_pat
     server.settimeout(5)
     assert server.accept()[0].recv(10) == b"hello"
     server.close()
+
+
+def test_the_environment_may_lie_below_tmp_which_is_empty_in_the_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox_or_skip()
+    way, seen = isolation(), tmp_path / "prefix" / "seen"
+    seen.parent.mkdir()
+    seen.write_text("seen")
+    (tmp_path / "hidden").write_text("hidden")
+    monkeypatch.setattr(sandbox.sys, "prefix", f"{tmp_path}/else/../prefix")
+    command = sandbox._bubblewrap(way, Limits(), sandbox._spare_user())[:-1]
+    script = f"cat {seen}; ls -A {tmp_path}"
+    done = subprocess.run([*command, "/bin/sh", "-c", script], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("seenprefix\n", "")
