@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -285,7 +284,8 @@ def test_a_message_that_is_none_ends_the_conversation() -> None:
     for sent in (b"\xff" * 64, b"\x04" + bytes(7) + b"nope", b"\x02" + bytes(7) + b"[]"):
         ours, theirs = socket.socketpair()
         ours.settimeout(0.1)
-        threading.Thread(target=lambda: (theirs.sendall(sent), theirs.close())).start()  # noqa: B023
+        theirs.sendall(sent)
+        theirs.close()
         with pytest.raises(wire.ClosedError):
             wire.receive(ours, None, lambda: None)
 

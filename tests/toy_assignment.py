@@ -102,9 +102,10 @@ def without_metadata(notebook: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-SEARCH = """
+SEARCH = f"""
 import os, pathlib
-places = [pathlib.Path(p) for p in ("/submission", "/tmp", "/grader", "/proc", "{folder}") if os.path.isdir(p)]
+word = "{MARKER[::-1]}"[::-1]  # backwards, so as not to find itself
+places = [pathlib.Path(p) for p in ("/submission", "/tmp", "/grader", "/proc", "{{folder}}") if os.path.isdir(p)]
 found = []
 for place in places:
     for path in place.rglob("*.ipynb") if place.name != "proc" else place.glob("[0-9]*/cmdline"):
@@ -112,7 +113,7 @@ for place in places:
             text = path.read_text()
         except OSError:
             continue
-        if "HIDDEN" in text or "grading grade" in text or "{student}" in text:
+        if word in text or "grading grade" in text or "{{student}}" in text:
             found.append(str(path))
 print("found", len(found), "files")
 """
