@@ -436,8 +436,8 @@ def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
     folder, _, stem = docname.rpartition("/")
     if folder not in (LABS, STUDENT) or Path(app.env.doc2path(docname)).suffix != ".ipynb":
         return
-    first = doctree.children[0] if doctree.children else None
-    if isinstance(first, nodes.container) and first.get("nb_element") == "cell_code":
+    first = next((node for node in doctree.children if isinstance(node, nodes.container)), None)
+    if first is not None and (first.get("nb_element"), first.get("cell_index")) == ("cell_code", 0):
         doctree.remove(first)  # it stands before the title, and installs the library where it is missing
     heading = next(iter(doctree.findall(nodes.title)), None)
     if heading is not None:
