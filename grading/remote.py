@@ -144,7 +144,7 @@ class RemoteFunction(Remote):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it there. Raises StudentError where it raises."""
-        inputs = _tensors([args, kwargs])
+        inputs = wire.tensors([args, kwargs])
         wanted = (
             [n for n, tensor in enumerate(inputs) if tensor.requires_grad] if torch.is_grad_enabled() else []
         )
@@ -181,7 +181,7 @@ class _Gradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, function: Any, args: Any, kwargs: Any, wanted: Any, state: Any, *_: Any) -> Any:
         state["value"], graph = function._call(args, kwargs, wanted)
-        outputs = tuple(_tensors(state["value"]))
+        outputs = tuple(wire.tensors(state["value"]))
         live = (list(graph["live"]) + [False] * len(outputs))[: len(outputs)]
         ctx.function, ctx.graph = function, graph["id"]
         ctx.mark_non_differentiable(
@@ -196,16 +196,6 @@ class _Gradient(torch.autograd.Function):
         reply, back = session.request("vjp", session.sandbox.limits.call, blobs, graph=ctx.graph, grads=sent)
         found = session.decode(reply["value"], back, ctx.function._what)
         return (None, None, None, None, None, *found)
-
-
-def _tensors(value: Any) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, list | tuple):
-        return [tensor for entry in value for tensor in _tensors(entry)]
-    if isinstance(value, dict):
-        return [tensor for entry in value.values() for tensor in _tensors(entry)]
-    return []
 
 
 def _replace(value: Any, tensors: Iterator[torch.Tensor]) -> Any:

@@ -82,7 +82,7 @@ class Agent:
         """Call what the notebook made. With "grad", the gradient can be asked for afterwards."""
         args = self._decode(request["args"], blobs)
         kwargs = self._decode(request["kwargs"], blobs)
-        leaves = _tensors([args, kwargs])
+        leaves = wire.tensors([args, kwargs])
         for place in request["grad"]:
             leaves[place].requires_grad_()
         generators = [value for value in [*args, *kwargs.values()] if type(value).__name__ == "Generator"]
@@ -91,7 +91,7 @@ class Agent:
             result = _items(result)
         graph = None
         if request["grad"]:
-            results = _tensors(result)
+            results = wire.tensors(result)
             self.graphs.append(([leaves[place] for place in request["grad"]], results))
             graph = {"id": len(self.graphs) - 1, "live": [bool(tensor.requires_grad) for tensor in results]}
         states = [self._encode(generator, out) for generator in generators]
@@ -212,18 +212,6 @@ def _shell() -> tuple[Any, Recorder]:
     settings = Config(HistoryManager={"enabled": False})
     module = types.ModuleType("__main__")
     return Shell.instance(config=settings, user_module=module, colors="nocolor"), recorder
-
-
-def _tensors(value: Any) -> list[Any]:
-    """The tensors in lists, tuples and dictionaries, in order."""
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, list | tuple):
-        return [tensor for entry in value for tensor in _tensors(entry)]
-    if isinstance(value, dict):
-        return [tensor for entry in value.values() for tensor in _tensors(entry)]
-    return []
 
 
 def _items(iterator: Iterator[Any]) -> list[Any]:

@@ -222,3 +222,15 @@ def _tensor(data: dict[str, Any], blobs: list[bytes]) -> Any:
     if not raw:
         return torch.empty(data["shape"], dtype=dtype)
     return torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(dtype).reshape(data["shape"])
+
+
+def tensors(value: Any) -> list[Any]:
+    """The tensors in lists, tuples and dictionaries, in order. Does not import torch where nobody has."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [tensor for entry in value for tensor in tensors(entry)]
+    if isinstance(value, dict):
+        return [tensor for entry in value.values() for tensor in tensors(entry)]
+    return []
