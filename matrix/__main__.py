@@ -183,14 +183,23 @@ def main(argv: list[str] | None = None) -> int:
             say("\n".join(f"    {line}" for line in cell["difference"]))
         failed |= bad(found)
         say(f"{name}: {found['equal']} of {found['compared']} compared cells are equal, {found['seconds']} s")
-        if not args.check and not args.labs:
-            gather(found, list(known))
+        if not args.check and (args.repeat > 1 or not args.labs):
+            gather(found, list(known), some=bool(args.labs))
     return made or int(failed)
 
 
-def gather(found: dict[str, Any], order: list[str]) -> None:
-    """Put what a configuration gave into the results file, beside those that were run for the same files."""
+def gather(found: dict[str, Any], order: list[str], some: bool = False) -> None:
+    """Put what a configuration gave into the results file, beside those that were run for the same files.
+
+    Of a run of some notebooks alone only the repeats are kept, in the record of the run of all.
+    """
     old = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    before = old.get("configurations", {}).get(found["name"], {})
+    if before.get("files") == found["files"]:
+        found = before | {"repeats": found["repeats"]} if some else before | found
+    elif some:
+        say(f"{found['name']}: run all notebooks first, then some again and again; nothing was written")
+        return
     same = {
         name: one
         for name, one in {**old.get("configurations", {}), found["name"]: found}.items()

@@ -20,7 +20,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from matrix import environments, report  # noqa: E402
-from matrix.__main__ import DRAWN, bad, main  # noqa: E402
+from matrix.__main__ import DRAWN, bad, gather, main  # noqa: E402
 from matrix.cells import difference, lines  # noqa: E402
 from matrix.configurations import configurations  # noqa: E402
 from matrix.faults import FAULTS, Fault, needed, plant  # noqa: E402
@@ -107,6 +107,29 @@ GOOD = {"equal": 3, "compared": 3, "changed_by_install": []}
 def test_what_is_bad_is_said(change: dict[str, Any]) -> None:
     assert not bad(GOOD)
     assert bad(GOOD | change)
+
+
+def test_repeats_of_some_notebooks_join_the_record_of_all_of_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "reproducibility.json"
+    monkeypatch.setattr("matrix.__main__.RESULTS", results)
+
+    def kept() -> dict[str, Any]:
+        return json.loads(results.read_text())["configurations"]["pins"]
+
+    full = {**report.summary({"x": ([cell("equal")], 1.0)}), "name": "pins", "files": "now"}
+    some = {**report.summary({}), "name": "pins", "files": "now", "repeats": {"runs": 10, "identical": 10}}
+    gather(some, ["pins"], some=True)
+    assert not results.exists()
+    assert "run all notebooks first" in capsys.readouterr().out
+    gather(full, ["pins"])
+    gather(some, ["pins"], some=True)
+    assert kept() == full | {"repeats": some["repeats"]}
+    gather(full, ["pins"])
+    assert kept()["repeats"] == some["repeats"]
+    gather(full | {"files": "later"}, ["pins"])
+    assert "repeats" not in kept()
 
 
 def test_a_difference_names_the_lines() -> None:
