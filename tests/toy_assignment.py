@@ -103,18 +103,21 @@ def without_metadata(notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 SEARCH = f"""
-import os, pathlib
+import os, pathlib, sys
 word = "{MARKER[::-1]}"[::-1]  # backwards, so as not to find itself
-places = [pathlib.Path(p) for p in ("/submission", "/tmp", "/grader", "/proc", "{{folder}}") if os.path.isdir(p)]
+def files(place):
+    for folder, below, names in os.walk(place):  # not the packages: there are too many for the time allowed
+        below[:] = [name for name in below if os.path.join(folder, name) not in (sys.prefix, sys.base_prefix)]
+        yield from (pathlib.Path(folder, name) for name in names if name.endswith(".ipynb"))
+places = [place for place in ("/submission", "/tmp", "/grader", "{{folder}}") if os.path.isdir(place)]
 found = []
-for place in places:
-    for path in place.rglob("*.ipynb") if place.name != "proc" else place.glob("[0-9]*/cmdline"):
-        try:
-            text = path.read_text()
-        except OSError:
-            continue
-        if word in text or "grading grade" in text or "{{student}}" in text:
-            found.append(str(path))
+for path in [*(path for place in places for path in files(place)), *pathlib.Path("/proc").glob("[0-9]*/cmdline")]:
+    try:
+        text = path.read_text()
+    except OSError:
+        continue
+    if word in text or "grading grade" in text or "{{student}}" in text:
+        found.append(str(path))
 print("found", len(found), "files")
 """
 STACK = f"""
