@@ -33,7 +33,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book pdf test lint unit labs pages browse execute assignments grade matrix replica faults train experiments bench rooms audit clean distclean
+.PHONY: help book pdf test lint unit labs pages browse execute assignments grade matrix replica faults train experiments bench rooms audit release clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -120,6 +120,9 @@ rooms: book ## measure the formulas' sizes, which pages keep until they are type
 
 audit: book ## what axe and Lighthouse find on every page, into results/pages.json (needs a Chromium and Node)
 	@$(PRESS).audit $(ARGS)
+
+release: $(READY) ## date and tag the version of pyproject.toml; its notebooks install what they were made with
+	@$(PRESS).release
 
 clean: ## remove what was built
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis build

@@ -109,9 +109,9 @@ def test_lab_opens_with_the_setup_cell(path: Path) -> None:
     first = read(path)["cells"][0]
     model = read(LABS[0])["cells"][0]
     assert (first["cell_type"], source(first)) == ("code", source(model))
-    url = re.search(r"^  url: (\S+)", (ROOT / "_config.yml").read_text(), re.M)
-    assert url is not None
-    assert f"git+{url.group(1)}" in source(first)
+    config = (ROOT / "_config.yml").read_text()
+    url, branch = (re.findall(rf"^  {key}: (\S+)", config, re.M)[0] for key in ("url", "branch"))
+    assert f'git+{url}{"" if branch == "main" else f"@{branch}"}"' in source(first)
 
 
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)

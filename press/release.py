@@ -1,0 +1,112 @@
+"""`python -m press.release`: a version that stays as it is.
+
+The version is the one of pyproject.toml. It is dated, on the branch that is checked out, and tagged. The tag
+is one commit further: there the notebooks install the library of the tag, and the book's buttons open the
+notebooks of the tag. Nothing is pushed. The checkout is changed last, so that a failure leaves it as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from matrix import __main__ as matrix
+from matrix.configurations import configurations
+
+ROOT = Path(__file__).parents[1]
+
+
+class NotReadyError(RuntimeError):
+    """What has to be done before a release."""
+
+
+def git(*command: str, folder: Path = ROOT) -> str:
+    """What git prints. Raises NotReadyError with what it complains about."""
+    done = subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise NotReadyError(f"git {command[0]} failed: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def replace(path: Path, pattern: str, new: str) -> None:
+    """Replace what stands there exactly once. Raises NotReadyError otherwise."""
+    text, count = re.subn(pattern, new, path.read_text(encoding="utf-8"), flags=re.M)
+    if count != 1:
+        raise NotReadyError(f"{path.name} has {count} places like {pattern}, and should have one")
+    path.write_text(text, encoding="utf-8")
+
+
+def unmeasured() -> list[str]:
+    """The environments that the labs, as they are, were not compared in, or not with success."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = matrix.copy(Path(folder))
+    found = json.loads(matrix.RESULTS.read_text(encoding="utf-8"))["configurations"]
+    return [
+        name
+        for name in configurations()
+        if found.get(name, {}).get("files") != files or matrix.bad(found[name])
+    ]
+
+
+def date(folder: Path, version: str, today: str) -> None:
+    """Write the day of the release into the changelog and the citation."""
+    replace(folder / "CHANGELOG.md", rf"^## {re.escape(version)} \(unreleased\)$", f"## {version} ({today})")
+    replace(folder / "CITATION.cff", r"^version: .*$", f"version: {version}")
+    replace(folder / "CITATION.cff", r"^date-released: .*$", f'date-released: "{today}"')
+
+
+def pin(folder: Path, tag: str) -> None:
+    """Make the notebooks install the library of a tag, and the book's buttons open the tag's notebooks."""
+    config = folder / "_config.yml"
+    url = re.findall(r"^  url: (\S+)$", config.read_text(encoding="utf-8"), re.M)[0]
+    replace(config, r"^  branch: .*$", f"  branch: {tag}")
+    for path in sorted((folder / "notebooks").rglob("*.ipynb")):
+        replace(path, rf'git\+{re.escape(url)}(?=\\")', f"git+{url}@{tag}")
+
+
+def release(root: Path = ROOT) -> str:
+    """Date and tag the version in `root`. Returns the tag. Raises NotReadyError, and then nothing changed."""
+    project = (root / "pyproject.toml").read_text(encoding="utf-8")
+    version = re.findall(r'^version = "(.+)"$', project, re.M)[0]
+    tag, today = f"v{version}", time.strftime("%Y-%m-%d")
+    if git("status", "--porcelain", folder=root):
+        raise NotReadyError("there are changes that are not committed; commit them first")
+    if git("tag", "--list", tag, folder=root):
+        raise NotReadyError(f"{tag} is released; set the next version in pyproject.toml and the changelog")
+    if missing := unmeasured():
+        raise NotReadyError(f"run make matrix; the labs were not compared in {', '.join(missing)}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "checkout"
+        git("worktree", "add", "--quiet", "--detach", str(folder), folder=root)
+        try:
+            date(folder, version, today)
+            git("commit", "--quiet", "--all", "-m", f"Version {version}", folder=folder)
+            dated = git("rev-parse", "HEAD", folder=folder)
+            pin(folder, tag)
+            git("commit", "--quiet", "--all", "-m", f"The notebooks of {tag} install {tag}", folder=folder)
+            git("tag", "-a", tag, "-m", f"Lower Bound {version}", folder=folder)
+        finally:
+            git("worktree", "remove", "--force", str(folder), folder=root)
+    git("merge", "--quiet", "--ff-only", dated, folder=root)
+    return tag
+
+
+def main() -> int:
+    """Command line."""
+    try:
+        tag = release()
+    except NotReadyError as error:
+        print(f"Not released: {error}.", file=sys.stderr)
+        return 1
+    branch = git("branch", "--show-current")
+    print(f"{tag} is made. To publish it: git push origin {branch} {tag}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
