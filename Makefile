@@ -83,7 +83,7 @@ pages: $(READY) ## a clean build of the book, warnings as errors
 	$(call stage,book,$(CLEAN_BUILD) -q)
 
 browse: $(READY) ## the built book: links, and every page in a browser
-	@echo; echo "── built book"; $(PYTEST) tests/browser -n $(JOBS)
+	@echo; echo "── built book"; $(PYTEST) tests/browser -n $(JOBS) --dist worksteal --durations=5
 
 execute: $(READY) ## run every lab and store its outputs
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=600 \

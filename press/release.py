@@ -33,11 +33,11 @@ def git(*command: str, folder: Path = ROOT) -> str:
     return done.stdout.strip()
 
 
-def replace(path: Path, pattern: str, new: str) -> None:
-    """Replace what stands there exactly once. Raises NotReadyError otherwise."""
+def replace(path: Path, pattern: str, new: str, times: int = 1) -> None:
+    """Replace what stands there so many times. Raises NotReadyError if it does not."""
     text, count = re.subn(pattern, new, path.read_text(encoding="utf-8"), flags=re.M)
-    if count != 1:
-        raise NotReadyError(f"{path.name} has {count} places like {pattern}, and should have one")
+    if count != times:
+        raise NotReadyError(f"{path.name} has {count} places like {pattern}, and should have {times}")
     path.write_text(text, encoding="utf-8")
 
 
@@ -61,12 +61,15 @@ def date(folder: Path, version: str, today: str) -> None:
 
 
 def pin(folder: Path, tag: str) -> None:
-    """Make the notebooks install the library of a tag, and the book's buttons open the tag's notebooks."""
+    """Make the notebooks install the library of a tag, and what opens on Colab be the tag's notebooks."""
     config = folder / "_config.yml"
     url = re.findall(r"^  url: (\S+)$", config.read_text(encoding="utf-8"), re.M)[0]
     replace(config, r"^  branch: .*$", f"  branch: {tag}")
-    for path in sorted((folder / "notebooks").rglob("*.ipynb")):
+    notebooks = folder / "notebooks"
+    for path in sorted(notebooks.rglob("*.ipynb")):
         replace(path, rf'git\+{re.escape(url)}(?=\\")', f"git+{url}@{tag}")
+    replace(folder / "README.md", rf"git\+{re.escape(url)}$", f"git+{url}@{tag}")
+    replace(folder / "README.md", "/blob/main/", f"/blob/{tag}/", times=len(list(notebooks.glob("*.ipynb"))))
 
 
 def release(root: Path = ROOT) -> str:

@@ -28,6 +28,13 @@ def read(path: Path) -> dict[str, Any]:
     return notebook
 
 
+def configured() -> tuple[str, str]:
+    """The address of the repository, and the branch or tag that the book's links lead to."""
+    config = (ROOT / "_config.yml").read_text()
+    url, branch = (re.findall(rf"^  {key}: (\S+)", config, re.M)[0] for key in ("url", "branch"))
+    return url, branch
+
+
 def code_cells(notebook: dict[str, Any]) -> list[dict[str, Any]]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and source(cell).strip()]
 
@@ -109,9 +116,17 @@ def test_lab_opens_with_the_setup_cell(path: Path) -> None:
     first = read(path)["cells"][0]
     model = read(LABS[0])["cells"][0]
     assert (first["cell_type"], source(first)) == ("code", source(model))
-    config = (ROOT / "_config.yml").read_text()
-    url, branch = (re.findall(rf"^  {key}: (\S+)", config, re.M)[0] for key in ("url", "branch"))
+    url, branch = configured()
     assert f'git+{url}{"" if branch == "main" else f"@{branch}"}"' in source(first)
+
+
+@pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
+def test_the_front_page_opens_the_lab_on_colab(path: Path) -> None:
+    name = f"notebooks/{path.name}"
+    repository, branch = (part.removeprefix("https://github.com/") for part in configured())
+    address = f"https://colab.research.google.com/github/{repository}/blob/{branch}/{name}"
+    row = next(line for line in (ROOT / "README.md").read_text().splitlines() if f"]({name})" in line)
+    assert f"]({address})" in row
 
 
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)

@@ -36,14 +36,15 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(release, "unmeasured", list)
     folder = tmp_path / "repository"
     shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".*"))
-    for name in ("CHANGELOG.md", "CITATION.cff", "pyproject.toml", "_config.yml"):
+    for name in ("CHANGELOG.md", "CITATION.cff", "README.md", "pyproject.toml", "_config.yml"):
         shutil.copy(ROOT / name, folder)
-    config, changelog = folder / "_config.yml", folder / "CHANGELOG.md"
+    config, changelog, readme = folder / "_config.yml", folder / "CHANGELOG.md", folder / "README.md"
     config.write_text(re.sub(r"(?m)^  branch: .*$", "  branch: main", config.read_text()))
     heading = rf"(?m)^## {re.escape(VERSION)} \(.*\)$"
     changelog.write_text(re.sub(heading, f"## {VERSION} (unreleased)", changelog.read_text()))
-    for path in folder.rglob("*.ipynb"):
-        path.write_text(re.sub(r'(git\+[^"\\@]+)@v[\d.]+', r"\1", path.read_text()))
+    readme.write_text(re.sub(r"/blob/[^/]+/", "/blob/main/", readme.read_text()))
+    for path in [readme, *folder.rglob("*.ipynb")]:
+        path.write_text(re.sub(r'(git\+[^"\\@\s]+)@v[\d.]+', r"\1", path.read_text()))
     run(folder, "init", "--quiet", "--initial-branch", "main")
     run(folder, "add", "--all")
     run(folder, "commit", "--quiet", "-m", "Before")
@@ -62,13 +63,15 @@ def test_the_notebooks_of_a_tag_install_the_tag_and_nothing_else_differs(reposit
     changed = run(repository, "diff", "main", TAG, "--unified=0").splitlines()
     files = {line.split(" b/")[1] for line in changed if line.startswith("diff")}
     notebooks = {path.relative_to(repository).as_posix() for path in repository.rglob("*.ipynb")}
-    assert files == notebooks | {"_config.yml"}
+    assert files == notebooks | {"_config.yml", "README.md"}
     added = [line for line in changed if re.match(r"\+(?!\+)", line)]
-    assert f"+  branch: {TAG}" in added
-    assert len(added) == len(files)
-    assert sum(bool(re.search(rf'git\+https://\S+@{re.escape(TAG)}\\"', line)) for line in added) == len(
-        notebooks
+    installs = [line for line in added if re.search(rf'git\+https://\S+@{re.escape(TAG)}(\\"|$)', line)]
+    opens = [line for line in added if f"/blob/{TAG}/notebooks/" in line]
+    assert (len(installs), len(opens)) == (
+        len(notebooks) + 1,
+        len(list((ROOT / "notebooks").glob("*.ipynb"))),
     )
+    assert set(added) == {*installs, *opens, f"+  branch: {TAG}"}
     for name in notebooks:
         json.loads(run(repository, "show", f"{TAG}:{name}"))
 
