@@ -25,6 +25,7 @@ WORK = ROOT / "_build" / "matrix"
 RESULTS = ROOT / "results" / "reproducibility.json"
 DRAWN = tuple(f"results/{name}.json" for name in ("races", "shipped", "sweep", "codes", "reverse_step"))
 RUN = ("lib", "matrix", "notebooks", *DRAWN, "tests/nbval_sanitize.cfg", "pyproject.toml", "README.md")
+COMPARE = tuple(f"matrix/{name}.py" for name in ("__init__", "cells", "images"))
 
 
 def git(*command: str) -> list[str]:
@@ -42,7 +43,10 @@ def commit() -> str:
 
 
 def copy(folder: Path) -> str:
-    """Copy what a user would clone, without what git ignores. Returns a fingerprint of it."""
+    """Copy what a user would clone, without what git ignores.
+
+    Returns a fingerprint of what can change a result: what is run, and what compares.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     digest = hashlib.sha256()
     for name in sorted(git("ls-files", "--cached", "--others", "--exclude-standard", "--", *RUN, "LICENSE*")):
@@ -50,9 +54,14 @@ def copy(folder: Path) -> str:
             continue
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
-        if name != "README.md":  # pip needs it, the labs do not
+        if name in COMPARE or not name.startswith(("matrix/", "README")):
             digest.update(name.encode() + b"\0" + (ROOT / name).read_bytes())
     return digest.hexdigest()[:12]
+
+
+def packages(what: Configuration) -> str:
+    """A fingerprint of a configuration: its Python and the packages that are asked for."""
+    return hashlib.sha256(json.dumps([what.python, what.requirements]).encode()).hexdigest()[:12]
 
 
 def labs(source: Path, only: list[str]) -> list[Path]:
@@ -161,18 +170,21 @@ def main(argv: list[str] | None = None) -> int:
     for name in args.names or known:
         try:
             fingerprint = copy(WORK / "source")
-            asked = [fingerprint, args.labs, args.repeat, known[name].requirements, known[name].python]
-            asked_hash = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
+            about = {"files": fingerprint, "packages": packages(known[name])}
+            asked = {"of": [args.labs, args.repeat], **about}
             path = WORK / f"{name}.json"
             old = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-            if old.get("asked") == asked_hash and not args.again:
-                found = old
+            if old.get("asked") == asked and not args.again:
+                found = {key: value for key, value in old.items() if key != "asked"}
                 say(f"{name}: was run before, for the same files")
             else:
-                about = {"asked": asked_hash, "files": fingerprint, "commit": commit()}
-                about |= {"measured": time.strftime("%Y-%m-%d"), "machine": environments.machine()}
+                about |= {
+                    "commit": commit(),
+                    "measured": time.strftime("%Y-%m-%d"),
+                    "machine": environments.machine(),
+                }
                 found = about | run(known[name], args, WORK / "source")
-                write(path, found)
+                write(path, {"asked": asked} | found)
         except NotMadeError as error:
             skipped = args.optional and isinstance(error, NoPythonError)
             say(f"{name}: {'skipped, ' if skipped else ''}{error}")
@@ -184,28 +196,28 @@ def main(argv: list[str] | None = None) -> int:
         failed |= bad(found)
         say(f"{name}: {found['equal']} of {found['compared']} compared cells are equal, {found['seconds']} s")
         if not args.check and (args.repeat > 1 or not args.labs):
-            gather(found, list(known), some=bool(args.labs))
+            gather(found, known, some=bool(args.labs))
     return made or int(failed)
 
 
-def gather(found: dict[str, Any], order: list[str], some: bool = False) -> None:
+def gather(found: dict[str, Any], known: dict[str, Configuration], some: bool = False) -> None:
     """Put what a configuration gave into the results file, beside those that were run for the same files.
 
-    Of a run of some notebooks alone only the repeats are kept, in the record of the run of all.
+    Those that ask for other packages by now are left out, too. Of a run of some notebooks alone only the
+    repeats are kept, in the record of the run of all.
     """
     old = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
-    before = old.get("configurations", {}).get(found["name"], {})
-    if before.get("files") == found["files"]:
-        found = before | {"repeats": found["repeats"]} if some else before | found
-    elif some:
+    kept = {
+        name: one
+        for name, one in old.get("configurations", {}).items()
+        if name in known and (one["files"], one["packages"]) == (found["files"], packages(known[name]))
+    }
+    before = kept.get(found["name"], {})
+    if some and not before:
         say(f"{found['name']}: run all notebooks first, then some again and again; nothing was written")
         return
-    same = {
-        name: one
-        for name, one in {**old.get("configurations", {}), found["name"]: found}.items()
-        if one["files"] == found["files"]
-    }
-    ordered = {name: same[name] for name in order if name in same}
+    kept[found["name"]] = before | {"repeats": found["repeats"]} if some else before | found
+    ordered = {name: kept[name] for name in known if name in kept}
     new = {
         "how": {"command": "make matrix", "tolerance": TOLERANCE},
         "total": report.total(list(ordered.values())),

@@ -75,7 +75,8 @@ def make(configuration: Configuration, folder: Path, source: Path, log: Path) ->
     text = "\n".join(configuration.requirements) + "\n"
     if not wanted.is_file() or wanted.read_text(encoding="utf-8") != text:
         shutil.rmtree(folder, ignore_errors=True)
-        call([find_python(configuration.python), "-m", "venv", folder], source, log)
+        # with the newest pip and setuptools, since torch asks for a newer setuptools than some Pythons bring
+        call([find_python(configuration.python), "-m", "venv", "--upgrade-deps", folder], source, log)
         asked = folder / "requirements.txt"
         asked.write_text(text, encoding="utf-8")
         call([*pip, "--progress-bar", "off", "-r", asked], source, log)

@@ -46,11 +46,12 @@ def unmeasured() -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         files = matrix.copy(Path(folder))
     found = json.loads(matrix.RESULTS.read_text(encoding="utf-8"))["configurations"]
-    return [
-        name
-        for name in configurations()
-        if found.get(name, {}).get("files") != files or matrix.bad(found[name])
-    ]
+    same = {
+        name: found[name]
+        for name, what in configurations().items()
+        if name in found and (found[name]["files"], found[name]["packages"]) == (files, matrix.packages(what))
+    }
+    return [name for name in configurations() if name not in same or matrix.bad(same[name])]
 
 
 def date(folder: Path, version: str, today: str) -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from matrix import environments, report  # noqa: E402
-from matrix.__main__ import DRAWN, bad, gather, main  # noqa: E402
+from matrix.__main__ import COMPARE, DRAWN, bad, copy, gather, main, packages  # noqa: E402
 from matrix.cells import difference, lines  # noqa: E402
 from matrix.configurations import configurations  # noqa: E402
 from matrix.faults import FAULTS, Fault, needed, plant  # noqa: E402
@@ -115,21 +115,66 @@ def test_repeats_of_some_notebooks_join_the_record_of_all_of_the_same_files(
     results = tmp_path / "reproducibility.json"
     monkeypatch.setattr("matrix.__main__.RESULTS", results)
 
-    def kept() -> dict[str, Any]:
-        return json.loads(results.read_text())["configurations"]["pins"]
+    def kept(name: str = "pins") -> dict[str, Any]:
+        return json.loads(results.read_text())["configurations"].get(name, {})
 
-    full = {**report.summary({"x": ([cell("equal")], 1.0)}), "name": "pins", "files": "now"}
-    some = {**report.summary({}), "name": "pins", "files": "now", "repeats": {"runs": 10, "identical": 10}}
-    gather(some, ["pins"], some=True)
+    known = configurations()
+    about = {"name": "pins", "files": "now", "packages": packages(known["pins"])}
+    full = {**report.summary({"x": ([cell("equal")], 1.0)}), **about}
+    some = {**report.summary({}), **about, "repeats": {"runs": 10, "identical": 10}}
+    gather(some, known, some=True)
     assert not results.exists()
     assert "run all notebooks first" in capsys.readouterr().out
-    gather(full, ["pins"])
-    gather(some, ["pins"], some=True)
+    gather(full, known)
+    gather(some, known, some=True)
     assert kept() == full | {"repeats": some["repeats"]}
-    gather(full, ["pins"])
+    gather(full, known)
     assert kept()["repeats"] == some["repeats"]
-    gather(full | {"files": "later"}, ["pins"])
+    gather(full | {"files": "later"}, known)
     assert "repeats" not in kept()
+
+
+def test_records_of_other_files_and_other_packages_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "reproducibility.json"
+    monkeypatch.setattr("matrix.__main__.RESULTS", results)
+    known = configurations()
+
+    def record(name: str, **other: str) -> dict[str, Any]:
+        about = {"name": name, "files": "now", "packages": packages(known[name])} | other
+        return {**report.summary({"x": ([cell("equal")], 1.0)}), **about}
+
+    def kept() -> list[str]:
+        return list(json.loads(results.read_text())["configurations"])
+
+    gather(record("colab", packages="others"), known)
+    gather(record("pins"), known)
+    assert kept() == ["pins"]
+    gather(record("colab"), known)
+    assert kept() == ["pins", "colab"]
+    assert json.loads(results.read_text())["total"]["compared"] == 2
+    gather(record("colab", files="later"), known)
+    assert kept() == ["colab"]
+
+
+def test_the_fingerprint_is_of_what_can_change_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["README.md", "lib/x.py", "matrix/report.py", "notebooks/x.ipynb", *COMPARE]
+    monkeypatch.setattr("matrix.__main__.ROOT", tmp_path)
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("before")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    before = copy(tmp_path / "copy")
+    assert all((tmp_path / "copy" / name).read_text() == "before" for name in names)
+    changing = []
+    for name in names:
+        (tmp_path / name).write_text("after")
+        changing += [name] if copy(tmp_path / "copy") != before else []
+        (tmp_path / name).write_text("before")
+    assert changing == ["lib/x.py", "notebooks/x.ipynb", *COMPARE]
 
 
 def test_a_difference_names_the_lines() -> None:

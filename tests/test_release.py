@@ -114,13 +114,14 @@ def test_environments_of_other_files_do_not_count(tmp_path: Path, monkeypatch: p
     if not (ROOT / ".git").exists():
         pytest.skip("the files of a checkout are listed by git")
     files = matrix.copy(tmp_path / "source")
+    known = configurations()
     good = {"files": files, "equal": 2, "compared": 2, "changed_by_install": []}
-    names = list(configurations())
-    found = {name: good for name in names} | {
-        names[1]: good | {"files": "others"},
-        names[2]: good | {"equal": 1},
-    }
+    found = {name: good | {"packages": matrix.packages(known[name])} for name in known}
+    names = list(known)
+    found[names[1]] |= {"files": "others"}
+    found[names[2]] |= {"equal": 1}
+    found[names[4]] |= {"packages": "others"}
     del found[names[3]]
     monkeypatch.setattr(matrix, "RESULTS", tmp_path / "results.json")
     matrix.RESULTS.write_text(json.dumps({"configurations": found}))
-    assert release.unmeasured() == names[1:4]
+    assert release.unmeasured() == names[1:5]
