@@ -13,7 +13,7 @@ class Guided(nn.Module):
     net: xt (B, ...), log_snr (B,), y (B,) -> ε̂ (B, ...), for which class −1 is no class
     y: () or (B,) int64; w = 0 is the model of x given y, w > 0 goes beyond, w = −1 is the model of x alone
 
-    Called as `net(xt, log_snr)`, at the price of two calls of `net` in one batch (one where w = 0).
+    Called as `net(xt, log_snr)`, at the price of two calls of `net` in one batch (one where w is 0 or −1).
     """
 
     y: Tensor
@@ -30,10 +30,11 @@ class Guided(nn.Module):
         if self.y.ndim and len(self.y) != len(xt):
             raise ValueError(f"there are {len(self.y)} classes for {len(xt)} examples; give one for each")
         y = self.y.to(xt.device).expand(len(xt))
-        if self.weight == 0:
-            given: Tensor = self.net(xt, log_snr, y)
-            return given
-        twice = torch.cat([xt, xt]), torch.cat([log_snr, log_snr]), torch.cat([y, torch.full_like(y, -1)])
+        none = torch.full_like(y, -1)
+        if self.weight in (0, -1):
+            one: Tensor = self.net(xt, log_snr, y if self.weight == 0 else none)
+            return one
+        twice = torch.cat([xt, xt]), torch.cat([log_snr, log_snr]), torch.cat([y, none])
         out: Tensor = self.net(*twice)
         given, alone = out.chunk(2)
         return given + self.weight * (given - alone)
