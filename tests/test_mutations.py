@@ -24,6 +24,7 @@ import test_samplers
 import test_schedule
 import test_vae
 import torch
+from hypothesis import Phase, settings
 from lowerbound import data, diffusion, fit, likelihood, metrics, noise, objective, samplers
 from lowerbound.bound import Bound
 from lowerbound.data import Mixture
@@ -826,11 +827,20 @@ MUTATIONS = {
 }
 
 
+def _fail_at_once(monkeypatch, check):
+    """Let Hypothesis not look for the smallest example, which takes longer than to find one."""
+    name = "_hypothesis_internal_use_settings"
+    if found := getattr(check, name, None):
+        phases = (Phase.explicit, Phase.generate)
+        monkeypatch.setattr(check, name, settings(found, phases=phases, report_multiple_bugs=False))
+
+
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_mutation_is_caught(monkeypatch, tmp_path, record_property, name):
     record_property("mutation", "library")
     owner, attribute, mutant, (check, *arguments) = MUTATIONS[name]
     arguments = [tmp_path if a == "tmp_path" else a for a in arguments]
     monkeypatch.setattr(owner, attribute, mutant)
+    _fail_at_once(monkeypatch, check)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         check(*arguments)
