@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matrix.__main__ import RESULTS, ROOT, say, write
+from matrix.__main__ import RESULTS, ROOT, copy, say, write
 from matrix.environments import clean
 
 
@@ -55,7 +55,7 @@ FAULTS = (
     Fault("KL without its half", "02_vae", 5, "gaussian.py", "return 0.5 * (squared + torch", "return (squared + torch"),
     Fault("KL as a mean over dimensions", "02_vae", 5, "gaussian.py", "- ratio).flatten(1).sum(1)", "- ratio).flatten(1).mean(1)"),
     Fault("axis of a picture dropped", "03_forward", 8, "display.py", _TO_FILE, f"fig.delaxes(fig.axes[-1]); {_TO_FILE}"),
-    Fault("greys upside down", "05_comparison", 6, "figures.py", _GREY, _GREY.replace("vmin=0, vmax=1", "vmin=1, vmax=0")),
+    Fault("greys upside down", "05_comparison", 6, "figures.py", _GREY, _GREY.replace('"gray"', '"gray_r"')),
     Fault("alpha_bar of the step before", "03_forward", 7, "diffusion.py", _ALPHA_BAR, f"t = (t - 1).clamp(min=0); {_ALPHA_BAR}"),
     Fault("noise scaled by its variance", "03_forward", 7, "diffusion.py", "at((1 - alpha_bar).sqrt(), t, x0) * eps", "at(1 - alpha_bar, t, x0) * eps"),
     Fault("noise subtracted", "03_forward", 10, "diffusion.py", "* x0 + at((1 - alpha_bar).sqrt()", "* x0 - at((1 - alpha_bar).sqrt()"),
@@ -166,7 +166,7 @@ def look(lab: str, cell: int, fault: Fault | None = None) -> tuple[str, str]:
 def _tried(fault: Fault, sound: bool) -> dict[str, str]:
     """A row of the report. sound: whether the cell is equal without the fault."""
     outcome, seen = look(fault.lab, fault.cell, fault) if sound else ("it differs without the fault", "")
-    caught = {"error": "stops with an error", "different": seen}.get(outcome, f"no: {outcome}")
+    caught = {"error": "an error", "different": f"the {seen}"}.get(outcome, f"no: {outcome}")
     say(f"{fault.lab}, cell {fault.cell}: {fault.name}: {caught}")
     where = {"lab": fault.lab, "cell": str(fault.cell), "file": fault.file}
     return {"name": fault.name, **where, "caught": caught}
@@ -190,8 +190,10 @@ def main(argv: list[str] | None = None) -> int:
     if not args.check and not args.only:
         old = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
         by = Counter(one["caught"] for one in found)
-        counts = {"planted": len(found), "caught": len(found) - len(missed)}
-        counts |= {"in_text": by["text"], "in_picture": by["picture"], "by_error": by["stops with an error"]}
+        with tempfile.TemporaryDirectory() as folder:
+            files = copy(Path(folder))
+        counts = {"files": files, "planted": len(found), "caught": len(found) - len(missed)}
+        counts |= {"in_text": by["the text"], "in_picture": by["the picture"], "by_error": by["an error"]}
         write(
             RESULTS, old | {"faults": {**counts, "labs": len({one["lab"] for one in found}), "list": found}}
         )
