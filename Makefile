@@ -38,12 +38,17 @@ endef
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-# $(call environment,folder,requirements file): make a folder with its packages
-define environment
+# stop where there is no Python that is new enough
+define python
 	@test -n "$(strip $(PYTHON))" || { \
 		echo "No Python 3.11 or newer found. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "$(PYTHON) is no Python 3.11 or newer. Name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+endef
+
+# $(call environment,folder,requirements file): make a folder with its packages
+define environment
+	$(python)
 	@echo "── environment in $(1), from $(2) (downloads packages the first time)"
 	@$(PYTHON) -c 'import venv' 2>/dev/null || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
@@ -97,9 +102,11 @@ grade: $(READY) ## points and feedback: make grade SUBMISSIONS=folder ASSIGNMENT
 	$(BIN)/python -m grading grade "$(SUBMISSIONS)" --jobs $(JOBS) $(if $(ASSIGNMENT),--assignment $(ASSIGNMENT)) $(ARGS)
 
 matrix: ## the labs on other Pythons and packages (hours); one: make matrix CONFIG=colab; REPEAT=10 KEEP=1
+	$(python)
 	$(PYTHON) -m matrix $(CONFIG) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(KEEP),--keep) $(ARGS)
 
 replica: ## the labs on a replica of Colab's runtime, compared; skipped where there is no Python 3.13
+	$(python)
 	$(call stage,replica of Colab,$(PYTHON) -m matrix colab --check --optional $(if $(KEEP),--keep) $(ARGS))
 
 faults: $(READY) ## errors planted in the library, for the labs' comparison to catch

@@ -1,6 +1,7 @@
 """`python -m matrix [CONFIGURATION …]`: run the labs where they are to run, and write down what they gave.
 
-Needs no package beyond Python's own. A configuration that was run for the same files is not run again.
+Needs no package beyond Python's own. A configuration that gave no difference for the same files is not run
+again.
 """
 
 from __future__ import annotations
@@ -62,6 +63,11 @@ def copy(folder: Path) -> str:
 def packages(what: Configuration) -> str:
     """A fingerprint of a configuration: its Python and the packages that are asked for."""
     return hashlib.sha256(json.dumps([what.python, what.requirements]).encode()).hexdigest()[:12]
+
+
+def of(record: dict[str, Any]) -> tuple[str | None, str | None]:
+    """The fingerprints of what a record was made with: files, packages."""
+    return record.get("files"), record.get("packages")
 
 
 def labs(source: Path, only: list[str]) -> list[Path]:
@@ -171,10 +177,11 @@ def main(argv: list[str] | None = None) -> int:
         try:
             fingerprint = copy(WORK / "source")
             about = {"files": fingerprint, "packages": packages(known[name])}
-            asked = {"of": [args.labs, args.repeat], **about}
+            asked = {"labs": args.labs, **about}
             path = WORK / f"{name}.json"
             old = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-            if old.get("asked") == asked and not args.again:
+            enough = old.get("repeats", {"runs": 1})["runs"] >= args.repeat
+            if old.get("asked") == asked and enough and not bad(old) and not args.again:
                 found = {key: value for key, value in old.items() if key != "asked"}
                 say(f"{name}: was run before, for the same files")
             else:
@@ -210,7 +217,7 @@ def gather(found: dict[str, Any], known: dict[str, Configuration], some: bool = 
     kept = {
         name: one
         for name, one in old.get("configurations", {}).items()
-        if name in known and (one["files"], one["packages"]) == (found["files"], packages(known[name]))
+        if name in known and of(one) == (found["files"], packages(known[name]))
     }
     before = kept.get(found["name"], {})
     if some and not before:

@@ -1,8 +1,8 @@
 """`python -m press.release`: a version that stays as it is.
 
-The version is the one of pyproject.toml. It is dated, on the branch that is checked out, and tagged. The tag
-is one commit further: there the notebooks install the library of the tag, and the book's buttons open the
-notebooks of the tag. Nothing is pushed. The checkout is changed last, so that a failure leaves it as it was.
+The version is the one of pyproject.toml. It is dated on main, and tagged. The tag is one commit further:
+there the notebooks install the library of the tag, and the book's buttons open the notebooks of the tag.
+Nothing is pushed. The checkout is changed last, so that a failure leaves it as it was.
 """
 
 from __future__ import annotations
@@ -42,16 +42,25 @@ def replace(path: Path, pattern: str, new: str, times: int = 1) -> None:
 
 
 def unmeasured() -> list[str]:
-    """The environments that the labs, as they are, were not compared in, or not with success."""
+    """What `make matrix` and `make faults` have not shown of the labs as they are: a command for each."""
     with tempfile.TemporaryDirectory() as folder:
         files = matrix.copy(Path(folder))
-    found = json.loads(matrix.RESULTS.read_text(encoding="utf-8"))["configurations"]
-    same = {
-        name: found[name]
-        for name, what in configurations().items()
-        if name in found and (found[name]["files"], found[name]["packages"]) == (files, matrix.packages(what))
+    found = json.loads(matrix.RESULTS.read_text(encoding="utf-8"))
+    known, records = configurations(), found.get("configurations", {})
+    good = {
+        name: records[name]
+        for name, what in known.items()
+        if name in records
+        and matrix.of(records[name]) == (files, matrix.packages(what))
+        and not matrix.bad(records[name])
     }
-    return [name for name in configurations() if name not in same or matrix.bad(same[name])]
+    faults = found.get("faults", {})
+    missing = [f"make matrix CONFIG={name}" for name in known if name not in good]
+    if "repeats" not in good.get("pins", {}):
+        missing.append("make matrix CONFIG=pins REPEAT=10")
+    if faults.get("files") != files or faults["caught"] < faults["planted"]:
+        missing.append("make faults")
+    return missing
 
 
 def date(folder: Path, version: str, today: str) -> None:
@@ -78,12 +87,14 @@ def release(root: Path = ROOT) -> str:
     project = (root / "pyproject.toml").read_text(encoding="utf-8")
     version = re.findall(r'^version = "(.+)"$', project, re.M)[0]
     tag, today = f"v{version}", time.strftime("%Y-%m-%d")
+    if git("branch", "--show-current", folder=root) != "main":
+        raise NotReadyError("a release is made on main; check it out first")
     if git("status", "--porcelain", folder=root):
         raise NotReadyError("there are changes that are not committed; commit them first")
     if git("tag", "--list", tag, folder=root):
         raise NotReadyError(f"{tag} is released; set the next version in pyproject.toml and the changelog")
     if missing := unmeasured():
-        raise NotReadyError(f"run make matrix; the labs were not compared in {', '.join(missing)}")
+        raise NotReadyError(f"the labs as they are have still to pass: {'; '.join(missing)}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "checkout"
         git("worktree", "add", "--quiet", "--detach", str(folder), folder=root)
@@ -93,10 +104,11 @@ def release(root: Path = ROOT) -> str:
             dated = git("rev-parse", "HEAD", folder=folder)
             pin(folder, tag)
             git("commit", "--quiet", "--all", "-m", f"The notebooks of {tag} install {tag}", folder=folder)
-            git("tag", "-a", tag, "-m", f"Lower Bound {version}", folder=folder)
+            pinned = git("rev-parse", "HEAD", folder=folder)
         finally:
             git("worktree", "remove", "--force", str(folder), folder=root)
     git("merge", "--quiet", "--ff-only", dated, folder=root)
+    git("tag", "-a", tag, "-m", f"Lower Bound {version}", pinned, folder=root)
     return tag
 
 
@@ -107,8 +119,7 @@ def main() -> int:
     except NotReadyError as error:
         print(f"Not released: {error}.", file=sys.stderr)
         return 1
-    branch = git("branch", "--show-current")
-    print(f"{tag} is made. To publish it: git push origin {branch} {tag}")
+    print(f"{tag} is made. To publish it: git push origin main {tag}")
     return 0
 
 

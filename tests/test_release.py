@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomllib
@@ -54,8 +55,10 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_versions_agree() -> None:
     written = (ROOT / "lib" / "lowerbound" / "__init__.py").read_text()
     assert f'__version__ = "{VERSION}"' in written
-    assert f"version: {VERSION}\n" in (ROOT / "CITATION.cff").read_text()
-    assert f"\n## {VERSION} (" in (ROOT / "CHANGELOG.md").read_text()
+    headings = re.findall(r"(?m)^## (\S+) \((.+)\)$", (ROOT / "CHANGELOG.md").read_text())
+    assert headings[0][0] == VERSION
+    released = [version for version, day in headings if day != "unreleased"]
+    assert f"version: {[*released, VERSION][0]}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_the_notebooks_of_a_tag_install_the_tag_and_nothing_else_differs(repository: Path) -> None:
@@ -104,24 +107,36 @@ def test_a_failure_changes_nothing(repository: Path, monkeypatch: pytest.MonkeyP
     refused(r"CHANGELOG\.md has 0 places")
     run(repository, "reset", "--quiet", "--hard", "HEAD~1")
     with monkeypatch.context() as patch:
-        patch.setattr(release, "unmeasured", lambda: ["colab"])
-        refused("run make matrix; the labs were not compared in colab")
+        patch.setattr(release, "unmeasured", lambda: ["make faults"])
+        refused("have still to pass: make faults")
+    run(repository, "checkout", "--quiet", "-b", "other")
+    refused("on main")
+    run(repository, "checkout", "--quiet", "main")
     release.release(repository)
     refused(f"{TAG} is released")
 
 
-def test_environments_of_other_files_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_these_files_did_not_pass_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("the files of a checkout are listed by git")
-    files = matrix.copy(tmp_path / "source")
-    known = configurations()
+    files, known = matrix.copy(tmp_path / "source"), configurations()
     good = {"files": files, "equal": 2, "compared": 2, "changed_by_install": []}
     found = {name: good | {"packages": matrix.packages(known[name])} for name in known}
-    names = list(known)
-    found[names[1]] |= {"files": "others"}
-    found[names[2]] |= {"equal": 1}
-    found[names[4]] |= {"packages": "others"}
-    del found[names[3]]
+    found["pins"] |= {"repeats": {"runs": 10, "identical": 10}}
+    faults = {"files": files, "planted": 2, "caught": 2}
     monkeypatch.setattr(matrix, "RESULTS", tmp_path / "results.json")
-    matrix.RESULTS.write_text(json.dumps({"configurations": found}))
-    assert release.unmeasured() == names[1:5]
+
+    def missing(faults: dict[str, Any], **changed: dict[str, Any]) -> list[str]:
+        matrix.RESULTS.write_text(json.dumps({"configurations": found | changed, "faults": faults}))
+        return release.unmeasured()
+
+    assert missing(faults) == []
+    assert missing(faults, colab=found["colab"] | {"files": "others"}) == ["make matrix CONFIG=colab"]
+    assert missing(faults, colab=found["colab"] | {"packages": "others"}) == ["make matrix CONFIG=colab"]
+    assert missing(faults, colab=found["colab"] | {"equal": 1}) == ["make matrix CONFIG=colab"]
+    assert missing(faults, colab={}) == ["make matrix CONFIG=colab"]
+    assert missing(faults, pins=found["colab"] | {"packages": found["pins"]["packages"]}) == [
+        "make matrix CONFIG=pins REPEAT=10"
+    ]
+    assert missing(faults | {"files": "others"}) == ["make faults"]
+    assert missing(faults | {"caught": 1}) == ["make faults"]
