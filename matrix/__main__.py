@@ -161,7 +161,13 @@ def main(argv: list[str] | None = None) -> int:
     known = configurations()
     parser = argparse.ArgumentParser(prog="python -m matrix", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="CONFIGURATION", help=f"of {', '.join(known)}")
-    parser.add_argument("--labs", nargs="*", default=[], metavar="STEM", help="these notebooks alone")
+    parser.add_argument(
+        "--labs",
+        nargs="*",
+        default=[],
+        metavar="STEM",
+        help="these notebooks alone; no results file is written",
+    )
     parser.add_argument("--repeat", type=int, default=1, help="run every notebook so many times")
     parser.add_argument("--keep", action="store_true", help="keep the environments (5 GB each)")
     parser.add_argument("--again", action="store_true", help="run what was run before, too")
@@ -202,16 +208,15 @@ def main(argv: list[str] | None = None) -> int:
             say("\n".join(f"    {line}" for line in cell["difference"]))
         failed |= bad(found)
         say(f"{name}: {found['equal']} of {found['compared']} compared cells are equal, {found['seconds']} s")
-        if not args.check and (args.repeat > 1 or not args.labs):
-            gather(found, known, some=bool(args.labs))
+        if not args.check and not args.labs:
+            gather(found, known)
     return made or int(failed)
 
 
-def gather(found: dict[str, Any], known: dict[str, Configuration], some: bool = False) -> None:
+def gather(found: dict[str, Any], known: dict[str, Configuration]) -> None:
     """Put what a configuration gave into the results file, beside those that were run for the same files.
 
-    Those that ask for other packages by now are left out, too. Of a run of some notebooks alone only the
-    repeats are kept, in the record of the run of all.
+    Those that ask for other packages by now are left out, too. Repeats stay when it is run once more.
     """
     old = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     kept = {
@@ -219,11 +224,7 @@ def gather(found: dict[str, Any], known: dict[str, Configuration], some: bool = 
         for name, one in old.get("configurations", {}).items()
         if name in known and of(one) == (found["files"], packages(known[name]))
     }
-    before = kept.get(found["name"], {})
-    if some and not before:
-        say(f"{found['name']}: run all notebooks first, then some again and again; nothing was written")
-        return
-    kept[found["name"]] = before | {"repeats": found["repeats"]} if some else before | found
+    kept[found["name"]] = kept.get(found["name"], {}) | found
     ordered = {name: kept[name] for name in known if name in kept}
     new = {
         "how": {"command": "make matrix", "tolerance": TOLERANCE},

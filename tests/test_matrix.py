@@ -109,28 +109,23 @@ def test_what_is_bad_is_said(change: dict[str, Any]) -> None:
     assert bad(GOOD | change)
 
 
-def test_repeats_of_some_notebooks_join_the_record_of_all_of_the_same_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_repeats_stay_in_the_record_of_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = tmp_path / "reproducibility.json"
     monkeypatch.setattr("matrix.__main__.RESULTS", results)
 
-    def kept(name: str = "pins") -> dict[str, Any]:
-        return json.loads(results.read_text())["configurations"].get(name, {})
+    def kept() -> dict[str, Any]:
+        return json.loads(results.read_text())["configurations"]["pins"]
 
     known = configurations()
     about = {"name": "pins", "files": "now", "packages": packages(known["pins"])}
-    full = {**report.summary({"x": ([cell("equal")], 1.0)}), **about}
-    some = {**report.summary({}), **about, "repeats": {"runs": 10, "identical": 10}}
-    gather(some, known, some=True)
-    assert not results.exists()
-    assert "run all notebooks first" in capsys.readouterr().out
-    gather(full, known)
-    gather(some, known, some=True)
-    assert kept() == full | {"repeats": some["repeats"]}
-    gather(full, known)
-    assert kept()["repeats"] == some["repeats"]
-    gather(full | {"files": "later"}, known)
+    once = {**report.summary({"x": ([cell("equal")], 1.0)}), **about}
+    often = once | {"repeats": {"runs": 10, "identical": 10}}
+    gather(often, known)
+    gather(once, known)
+    assert kept() == often
+    gather(once | {"files": "later"}, known)
     assert "repeats" not in kept()
 
 

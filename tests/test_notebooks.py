@@ -123,8 +123,8 @@ def test_lab_opens_with_the_setup_cell(path: Path) -> None:
 @pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
 def test_the_front_page_opens_the_lab_on_colab(path: Path) -> None:
     name = f"notebooks/{path.name}"
-    repository, branch = (part.removeprefix("https://github.com/") for part in configured())
-    address = f"https://colab.research.google.com/github/{repository}/blob/{branch}/{name}"
+    url, branch = configured()
+    address = url.replace("github.com", "colab.research.google.com/github") + f"/blob/{branch}/{name}"
     row = next(line for line in (ROOT / "README.md").read_text().splitlines() if f"]({name})" in line)
     assert f"]({address})" in row
 
