@@ -22,7 +22,7 @@ from lowerbound.proofs import (
 )
 from lowerbound.proofs.elbo import p, q, t, x, z
 from lowerbound.symbolic import KL, E, Family, Normal, RandomVariable, StepError, Unit, latex
-from lowerbound.symbolic.layout import PAGE, width
+from lowerbound.symbolic.printing import PAGE, width
 from sympy import Derivative, Integral, Rational, Sum, Symbol, log, pi, sqrt
 
 NAMES = list(proofs.derivations())

@@ -16,10 +16,10 @@ from lowerbound.symbolic import (
     as_written,
     latex,
 )
-from lowerbound.symbolic.bounds import never_negative
-from lowerbound.symbolic.layout import width
+from lowerbound.symbolic.algebra import never_negative
+from lowerbound.symbolic.printing import width
 from lowerbound.symbolic.normal_form import NormalForm, moment
-from lowerbound.symbolic.witness import Model
+from lowerbound.symbolic.numeric_check import Model
 from sympy import Integral, Rational, Sum, exp, log, oo, pi, sqrt
 
 x, z, y = RandomVariable("x"), RandomVariable("z"), RandomVariable("y")
