@@ -1,7 +1,7 @@
-"""`python -m matrix.faults`: errors planted in a copy of the library, for the labs' comparison to catch.
+"""`python -m tools.reproduce.faults`: errors planted in a copy of the library, for the labs' comparison to catch.
 
-A fault changes one piece of text of the library. The lab's cell that should notice is run, and before it
-those cells whose names it needs, once on the library as it is, where the cell must agree with what is
+Those of `fault_table.py` that name a lab's cell. The cell that should notice is run, and before it those whose
+names it needs, once on the library as it is, where the cell must agree with what is
 stored, and once on the changed copy, where it must not.
 """
 
@@ -18,62 +18,15 @@ import sys
 import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matrix.__main__ import RESULTS, ROOT, copy, say, write
-from matrix.environments import clean
+from tools import jobs
+from tools.reproduce.fault_table import FAULTS, Fault
+from tools.reproduce.record import RESULTS, ROOT, TOOLS, copy, stored
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One error: in `file` of the library, `old` becomes `new`. lab, cell: where it should be noticed."""
-
-    name: str
-    lab: str
-    cell: int
-    file: str
-    old: str
-    new: str
-
-
-_TO_FILE = 'fig.savefig(full, format="png", dpi=dpi, metadata={"Software": None})'
-_ALPHA_BAR = "return at(alpha_bar.sqrt(), t, x0) * x0 + at((1 - alpha_bar).sqrt(), t, x0) * eps"
-_MEAN = "mean = at(coef_x0, t, x0) * x0 + at(coef_xt, t, x0) * xt"
-_GREY = 'ax.imshow(page.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")'
-
-FAULTS = (
-    Fault("Gaussian without its constant", "01_elbo", 6, "gaussian.py", "+ LOG_2PI)", ")"),
-    Fault("log density without its half", "01_elbo", 2, "gaussian.py", "return -0.5 * (squared", "return -1.0 * (squared"),
-    Fault("variance taken for the deviation", "02_vae", 4, "gaussian.py", "torch.exp(0.5 * self.logvar)", "torch.exp(self.logvar)"),
-    Fault("a term lost in a proof", "01_elbo", 5, "proofs/elbo.py", '    d.step(_mean(log(p(x))), "$z$ does not occur in it")\n', ""),
-    Fault("plot emptied", "01_elbo", 4, "display.py", _TO_FILE, f"[line.remove() for ax in fig.axes for line in ax.get_lines()]; {_TO_FILE}"),
-    Fault("colours of a picture in another order", "01_elbo", 4, "display.py", '.convert("RGB")', '.convert("RGB"); picture = Image.merge("RGB", picture.split()[::-1])'),
-    Fault("one image of the data replaced", "02_vae", 2, "data.py", 'return _verified(_bundled(split), "subset", split)', 'found = _verified(_bundled(split), "subset", split)\n        found.x[2] = found.x[3]\n        return found'),
-    Fault("no noise in the sample", "02_vae", 4, "gaussian.py", "self.std * normal(", "0 * self.std * normal("),
-    Fault("KL without its half", "02_vae", 5, "gaussian.py", "return 0.5 * (squared + torch", "return (squared + torch"),
-    Fault("KL as a mean over dimensions", "02_vae", 5, "gaussian.py", "- ratio).flatten(1).sum(1)", "- ratio).flatten(1).mean(1)"),
-    Fault("axis of a picture dropped", "03_forward", 8, "display.py", _TO_FILE, f"fig.delaxes(fig.axes[-1]); {_TO_FILE}"),
-    Fault("greys upside down", "05_comparison", 6, "figures.py", _GREY, _GREY.replace('"gray"', '"gray_r"')),
-    Fault("alpha_bar of the step before", "03_forward", 7, "diffusion.py", _ALPHA_BAR, f"t = (t - 1).clamp(min=0); {_ALPHA_BAR}"),
-    Fault("noise scaled by its variance", "03_forward", 7, "diffusion.py", "at((1 - alpha_bar).sqrt(), t, x0) * eps", "at(1 - alpha_bar, t, x0) * eps"),
-    Fault("noise subtracted", "03_forward", 10, "diffusion.py", "* x0 + at((1 - alpha_bar).sqrt()", "* x0 - at((1 - alpha_bar).sqrt()"),
-    Fault("another last beta", "03_forward", 11, "schedule.py", "beta_T: float = 0.02", "beta_T: float = 0.01"),
-    Fault("cosine not squared", "03_forward", 9, "schedule.py", "* math.pi / 2) ** 2", "* math.pi / 2)"),
-    Fault("a shorter axis of log SNR", "03_forward", 9, "schedule.py", "log_snr_T: float = -6.0", "log_snr_T: float = -5.0"),
-    Fault("posterior's coefficients exchanged", "04_reverse", 2, "diffusion.py", _MEAN, "mean = at(coef_xt, t, x0) * x0 + at(coef_x0, t, x0) * xt"),
-    Fault("posterior variance by the wrong index", "04_reverse", 3, "schedule.py", "* (1 - a[:-1]) / (1 - a[1:])", "* (1 - a[1:]) / (1 - a[1:])"),
-    Fault("KL turned around", "04_reverse", 4, "gaussian.py", "ratio = self.logvar - logvar", "ratio = logvar - self.logvar"),
-    Fault("beta without its one", "04_reverse", 5, "schedule.py", "return 1 - self.alpha\n", "return self.alpha\n"),
-    Fault("curve left out", "04_reverse", 3, "display.py", _TO_FILE, f"fig.axes[0].get_lines()[0].set_visible(False); {_TO_FILE}"),
-    Fault("x0 not divided by its root", "04_reverse", 11, "diffusion.py", "* eps) / at(alpha_bar.sqrt(), t, xt)", "* eps) / at(alpha_bar, t, xt)"),
-    Fault("network told another noise level", "04_reverse", 11, "diffusion.py", "level = at(self.schedule.log_snr, t, xt).flatten()", "level = at(self.schedule.log_snr, t - 1, xt).flatten().clamp(max=14)"),
-    Fault("pixels scaled by 128", "05_comparison", 4, "data.py", "x.float() / 127.5 - 1", "x.float() / 128 - 1"),
-    Fault("another seed", "05_comparison", 6, "noise.py", "    drawn = torch.randn(whole", "    rng = rng and torch.Generator().manual_seed(77)\n    drawn = torch.randn(whole"),
-    Fault("bits with the wrong logarithm", "05_comparison", 5, "bound.py", "math.log(2)", "math.log(10)"),
-    Fault("images of a grid transposed", "03_forward", 10, "figures.py", "image.transpose(1, 2, 0)", "image.transpose(2, 1, 0)"),
-)  # fmt: skip
+THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 
 
 def needed(sources: list[str], cell: int) -> list[int]:
@@ -124,15 +77,6 @@ def shortened(lab: Path, cell: int) -> dict[str, Any]:
     return notebook | {"cells": [cells[i] for i in kept]}
 
 
-def plant(library: Path, fault: Fault) -> None:
-    """Change the text. Raises ValueError if it does not stand there exactly once."""
-    path = library / "lowerbound" / fault.file
-    text = path.read_text(encoding="utf-8")
-    if text.count(fault.old) != 1:
-        raise ValueError(f"{fault.name!r}: {fault.file} has its text {text.count(fault.old)} times; renew it")
-    path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
-
-
 def look(lab: str, cell: int, fault: Fault | None = None) -> tuple[str, str]:
     """Run a cell with what it needs, with the fault planted or without.
 
@@ -140,22 +84,23 @@ def look(lab: str, cell: int, fault: Fault | None = None) -> tuple[str, str]:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        shutil.copytree(ROOT / "lib", folder / "lib", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(ROOT / "matrix", folder / "matrix", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(ROOT / "results", folder / "results")
+        for part in ("lib", "results", "tools/reproduce"):
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / TOOLS[0], folder / TOOLS[0])
         (folder / "notebooks").mkdir()
         path = folder / "notebooks" / f"{lab}.ipynb"
         path.write_text(json.dumps(shortened(ROOT / "notebooks" / path.name, cell)), encoding="utf-8")
         if fault:
-            plant(folder / "lib", fault)
+            text = (folder / fault.path).read_text(encoding="utf-8")
+            (folder / fault.path).write_text(fault.edited(text), encoding="utf-8")
         command = [
-            sys.executable, "-m", "pytest", path, "-p", "matrix.cells", "--cells=cells.json", "--nbval",
+            sys.executable, "-m", "pytest", path, "-p", "tools.reproduce.cells", "--cells=cells.json", "--nbval",
             "--nbval-current-env", "--nbval-cell-timeout=300", "-p", "no:cacheprovider",
             f"--nbval-sanitize-with={ROOT / 'tests' / 'nbval_sanitize.cfg'}",
         ]  # fmt: skip
         subprocess.run(
             [str(part) for part in command], cwd=folder, capture_output=True,
-            env=clean(os.environ) | {"PYTHONPATH": str(folder / "lib"), "PYTHONDONTWRITEBYTECODE": "1"},
+            env=os.environ | THREADS | {"PYTHONPATH": str(folder / "lib"), "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
         cells = json.loads((folder / "cells.json").read_text(encoding="utf-8"))
     failed = [one for one in cells if one["outcome"] == "error"]
@@ -165,39 +110,36 @@ def look(lab: str, cell: int, fault: Fault | None = None) -> tuple[str, str]:
 
 def _tried(fault: Fault, sound: bool) -> dict[str, str]:
     """A row of the report. sound: whether the cell is equal without the fault."""
-    outcome, seen = look(fault.lab, fault.cell, fault) if sound else ("it differs without the fault", "")
+    lab, _, cell = fault.lab.partition(":")
+    outcome, seen = look(lab, int(cell), fault) if sound else ("it differs without the fault", "")
     caught = {"error": "an error", "different": f"the {seen}"}.get(outcome, f"no: {outcome}")
-    say(f"{fault.lab}, cell {fault.cell}: {fault.name}: {caught}")
-    where = {"lab": fault.lab, "cell": str(fault.cell), "file": fault.file}
-    return {"name": fault.name, **where, "caught": caught}
+    print(f"{lab}, cell {cell}: {fault.name}: {caught}", flush=True)
+    return {"name": fault.name, "lab": lab, "cell": cell, "file": fault.file, "caught": caught}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns 1 if a fault is not caught, or if a cell differs without one."""
-    parser = argparse.ArgumentParser(prog="python -m matrix.faults", description=__doc__)
-    parser.add_argument("--only", default="", metavar="WORDS", help="faults whose name holds these words")
+    parser = argparse.ArgumentParser(prog="python -m tools.reproduce.faults", description=__doc__)
+    parser.add_argument("--only", default="", metavar="WORDS", help="errors whose name holds these words")
     parser.add_argument("--jobs", type=int, default=2, help="cells at once (2)")
     parser.add_argument("--check", action="store_true", help="write no results file")
     args = parser.parse_args(argv)
-    faults = [fault for fault in FAULTS if args.only in fault.name]
-    places = sorted({(fault.lab, fault.cell) for fault in faults})
+    faults = [fault for fault in FAULTS if fault.lab and args.only in fault.name]
+    cells = sorted({fault.lab for fault in faults})
     with ThreadPoolExecutor(args.jobs) as pool:
-        outcomes = pool.map(lambda place: look(*place)[0], places)
-        sound = {place: outcome == "equal" for place, outcome in zip(places, outcomes, strict=True)}
-        found = list(pool.map(lambda fault: _tried(fault, sound[fault.lab, fault.cell]), faults))
-    missed = [one["name"] for one in found if one["caught"].startswith("no:")]
-    say(f"{len(found) - len(missed)} of {len(found)} planted errors are caught")
+        outcomes = pool.map(lambda cell: look(cell.partition(":")[0], int(cell.partition(":")[2]))[0], cells)
+        sound = {cell: outcome == "equal" for cell, outcome in zip(cells, outcomes, strict=True)}
+        rows = list(pool.map(lambda fault: _tried(fault, sound[fault.lab]), faults))
+    by = Counter(row["caught"] for row in rows)
+    caught = by["the text"] + by["the picture"] + by["an error"]
+    print(f"{caught} of {len(rows)} planted errors are caught")
     if not args.check and not args.only:
-        old = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
-        by = Counter(one["caught"] for one in found)
         with tempfile.TemporaryDirectory() as folder:
-            files = copy(Path(folder))
-        counts = {"files": files, "planted": len(found), "caught": len(found) - len(missed)}
+            counts = {"files": copy(Path(folder)), "planted": len(rows), "caught": caught}
         counts |= {"in_text": by["the text"], "in_picture": by["the picture"], "by_error": by["an error"]}
-        write(
-            RESULTS, old | {"faults": {**counts, "labs": len({one["lab"] for one in found}), "list": found}}
-        )
-    return int(bool(missed))
+        labs = len({row["lab"] for row in rows})
+        jobs.write(RESULTS, stored() | {"faults": {**counts, "labs": labs, "list": rows}})
+    return int(caught < len(rows))
 
 
 if __name__ == "__main__":
