@@ -17,7 +17,7 @@ from jaxtyping import TypeCheckError
 from lowerbound import checks, samplers
 from lowerbound.bound import Bound
 from lowerbound.checks import CheckError
-from lowerbound.diffusion import Diffusion, fixed_small
+from lowerbound.diffusion import fixed_small
 from lowerbound.gaussian import Gaussian
 from lowerbound.likelihood import GaussianLikelihood
 from lowerbound.objective import Noised
@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 TESTS = {path.stem: path.parent for path in (ROOT / "tests").rglob("test_*.py")}
 sys.path[:0] = [str(ROOT), *sorted({str(folder) for folder in TESTS.values()})]
 from oracles import toy_diffusion  # noqa: E402
+
 from tools.reproduce.fault_table import CATALOGUE, FAULTS, Fault  # noqa: E402
 
 TESTED = [fault for fault in FAULTS if fault.tests]

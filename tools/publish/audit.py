@@ -21,7 +21,18 @@ from axe_playwright_python.sync_playwright import Axe
 from lowerbound.train import environment
 from playwright.sync_api import Browser, sync_playwright
 
-from tools.publish.site import CHAPTERS, EVERY_PICTURE, FLAGS, PAGES, ROOT, WIDTHS, Visit, chromium, launch, served
+from tools.publish.site import (
+    CHAPTERS,
+    EVERY_PICTURE,
+    FLAGS,
+    PAGES,
+    ROOT,
+    WIDTHS,
+    Visit,
+    chromium,
+    launch,
+    served,
+)
 
 LIGHTHOUSE = "lighthouse@12.8.2"  # 13 needs a newer Node
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")

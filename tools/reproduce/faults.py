@@ -1,4 +1,4 @@
-"""`python -m tools.reproduce.faults`: errors planted in a copy of the library, for the labs' comparison to catch.
+"""`python -m tools.reproduce.faults`: errors planted in a copy of the library, for the labs to notice.
 
 Those of `fault_table.py` that name a lab's cell. The cell that should notice is run, and before it those whose
 names it needs, once on the library as it is, where the cell must agree with what is
@@ -24,7 +24,6 @@ from typing import Any
 from tools import jobs
 from tools.reproduce.fault_table import FAULTS, Fault
 from tools.reproduce.record import RESULTS, ROOT, TOOLS, copy, stored
-
 
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 

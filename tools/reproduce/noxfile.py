@@ -1,7 +1,9 @@
-"""The labs in other environments, a session each: `nox -f tools/reproduce/noxfile.py [-s NAME …] [-- OPTIONS]`.
+"""The labs in other environments, one session each.
 
-Options: stems of notebooks, for these alone, without a record; --repeat N; --check, to write no record; --again, to
-run what has passed for the same files; --keep, to keep the environment (5 GB), which `nox -R` takes again.
+    nox -f tools/reproduce/noxfile.py [-s NAME …] [-- STEM … --repeat N --check --again --keep]
+
+STEM: these notebooks alone, without a record; --check: no record either; --again: run what has passed for the
+same files, too; --keep: keep the environment (5 GB), which `nox -R` then takes again.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""In which environments the labs are run, on which files, and the record of it: results/reproducibility.json."""
+"""In which environments the labs are run, on which files, and what is recorded of it."""
 
 from __future__ import annotations
 
