@@ -18,8 +18,8 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from pypdf import PdfReader
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from press.pdf import write
-from press.site import (
+from tools.publish.pdf import write
+from tools.publish.site import (
     CHAPTERS,
     EVERY_FORMULA,
     EVERY_PICTURE,

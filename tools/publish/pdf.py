@@ -1,4 +1,4 @@
-"""`python -m press.pdf`: the built book as one PDF, _build/lower-bound.pdf."""
+"""`python -m tools.publish.pdf`: the built book as one PDF, _build/lower-bound.pdf."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 from pypdf import PdfWriter
 
-from press.site import EVERY_FORMULA, EVERY_PICTURE, PAGES, ROOT, SITE, launch
+from tools.publish.site import EVERY_FORMULA, EVERY_PICTURE, PAGES, ROOT, SITE, launch
 
 BOOK = [page for page in PAGES if page.startswith("book/") and not page.endswith(("/api", "/changelog"))]
 MARGIN = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
@@ -49,8 +49,8 @@ def write(browser: Browser, out: Path, pages: list[str]) -> int:
 
 
 def main() -> None:
-    """Command line: `python -m press.pdf [PAGE …] [--out FILE]`."""
-    parser = argparse.ArgumentParser(prog="python -m press.pdf", description=__doc__)
+    """Command line: `python -m tools.publish.pdf [PAGE …] [--out FILE]`."""
+    parser = argparse.ArgumentParser(prog="python -m tools.publish.pdf", description=__doc__)
     parser.add_argument("pages", nargs="*", default=BOOK, metavar="PAGE", help="such as book/01_elbo")
     parser.add_argument("--out", type=Path, default=ROOT / "_build" / "lower-bound.pdf")
     args = parser.parse_args()

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 import tomllib
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
-from matrix import __main__ as matrix  # noqa: E402
-from matrix.configurations import configurations  # noqa: E402
-from press import release  # noqa: E402
+from tools.publish import release  # noqa: E402
+from tools.reproduce import record  # noqa: E402
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 TAG = f"v{VERSION}"
@@ -107,8 +106,8 @@ def test_a_failure_changes_nothing(repository: Path, monkeypatch: pytest.MonkeyP
     refused(r"CHANGELOG\.md has 0 places")
     run(repository, "reset", "--quiet", "--hard", "HEAD~1")
     with monkeypatch.context() as patch:
-        patch.setattr(release, "unmeasured", lambda: ["make faults"])
-        refused("have still to pass: make faults")
+        patch.setattr(release, "unmeasured", lambda: ["this and that"])
+        refused("have still to pass: this and that")
     run(repository, "checkout", "--quiet", "-b", "other")
     refused("on main")
     run(repository, "checkout", "--quiet", "main")
@@ -119,24 +118,24 @@ def test_a_failure_changes_nothing(repository: Path, monkeypatch: pytest.MonkeyP
 def test_what_these_files_did_not_pass_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("the files of a checkout are listed by git")
-    files, known = matrix.copy(tmp_path / "source"), configurations()
+    files, known = record.copy(tmp_path / "source"), record.configurations()
     good = {"files": files, "equal": 2, "compared": 2, "changed_by_install": []}
-    found = {name: good | {"packages": matrix.packages(known[name])} for name in known}
+    found = {name: good | {"packages": record.packages(known[name])} for name in known}
     found["pins"] |= {"repeats": {"runs": 10, "identical": 10}}
     faults = {"files": files, "planted": 2, "caught": 2}
-    monkeypatch.setattr(matrix, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results.json")
 
     def missing(faults: dict[str, Any], **changed: dict[str, Any]) -> list[str]:
-        matrix.RESULTS.write_text(json.dumps({"configurations": found | changed, "faults": faults}))
+        record.RESULTS.write_text(json.dumps({"configurations": found | changed, "faults": faults}))
         return release.unmeasured()
 
     assert missing(faults) == []
-    assert missing(faults, colab=found["colab"] | {"files": "others"}) == ["make matrix CONFIG=colab"]
-    assert missing(faults, colab=found["colab"] | {"packages": "others"}) == ["make matrix CONFIG=colab"]
-    assert missing(faults, colab=found["colab"] | {"equal": 1}) == ["make matrix CONFIG=colab"]
-    assert missing(faults, colab={}) == ["make matrix CONFIG=colab"]
+    assert missing(faults, colab=found["colab"] | {"files": "others"}) == [f"{record.COMMAND} -s colab"]
+    assert missing(faults, colab=found["colab"] | {"packages": "others"}) == [f"{record.COMMAND} -s colab"]
+    assert missing(faults, colab=found["colab"] | {"equal": 1}) == [f"{record.COMMAND} -s colab"]
+    assert missing(faults, colab={}) == [f"{record.COMMAND} -s colab"]
     assert missing(faults, pins=found["colab"] | {"packages": found["pins"]["packages"]}) == [
-        "make matrix CONFIG=pins REPEAT=10"
+        f"{record.COMMAND} -s pins -- --repeat 10"
     ]
-    assert missing(faults | {"files": "others"}) == ["make faults"]
-    assert missing(faults | {"caught": 1}) == ["make faults"]
+    assert missing(faults | {"files": "others"}) == ["python -m tools.reproduce.faults"]
+    assert missing(faults | {"caught": 1}) == ["python -m tools.reproduce.faults"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from typing import Any
 
@@ -72,3 +74,10 @@ def total(configurations: list[dict[str, Any]]) -> dict[str, Any]:
         "furthest_picture": furthest,
         "equal_percent": round(share, 2),
     }
+
+
+def machine() -> str:
+    """The machine in neutral words: cores and memory, as this process may use them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0
+    return f"{sys.platform}, {cores} CPU cores, {memory:.0f} GiB of memory"

@@ -14,11 +14,11 @@ from lowerbound.display import png
 from matplotlib.figure import Figure
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
-from matrix import TOLERANCE  # noqa: E402
-from matrix.cells import look  # noqa: E402
-from matrix.images import distance  # noqa: E402
+from tools.reproduce import TOLERANCE  # noqa: E402
+from tools.reproduce.cells import look  # noqa: E402
+from tools.reproduce.images import distance  # noqa: E402
 
 X = np.linspace(0, 1, 41)
 GREY = np.random.default_rng(0).random((8, 28, 28)) * 2 - 1

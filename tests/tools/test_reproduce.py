@@ -17,13 +17,12 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
-from matrix import environments, report  # noqa: E402
-from matrix.__main__ import COMPARE, DRAWN, bad, copy, gather, main, packages  # noqa: E402
-from matrix.cells import difference, lines  # noqa: E402
-from matrix.configurations import configurations  # noqa: E402
-from matrix.faults import FAULTS, Fault, needed, plant  # noqa: E402
+from tools.reproduce import record, report  # noqa: E402
+from tools.reproduce.cells import difference, lines  # noqa: E402
+from tools.reproduce.faults import needed  # noqa: E402
+from tools.reproduce.record import COMPARE, DRAWN, bad, configurations, copy, gather, packages  # noqa: E402
 
 DEPENDENCIES = (ROOT / "pyproject.toml").read_text().partition("\ndependencies")[2].partition("]")[0]
 ASKED = [Requirement(text) for text in re.findall(r'^    "(.+)",$', DEPENDENCIES, re.M)]
@@ -54,21 +53,12 @@ def test_pins_lie_within_the_ranges(name: str) -> None:
     assert all(version in RANGES[package] for package, version in pinned(name).items() if package in RANGES)
 
 
-def test_a_python_that_is_not_here_is_named_with_a_remedy() -> None:
-    with pytest.raises(environments.NoPythonError, match=r"no Python 9\.9 found; install it"):
-        environments.find_python("9.9")
-
-
-def test_a_python_is_found_and_is_of_its_version() -> None:
-    version = ".".join(map(str, sys.version_info[:2]))
-    path = environments.find_python(version)
-    assert subprocess.run([path, "-V"], capture_output=True, text=True).stdout.split()[1].startswith(version)
-
-
-def test_an_unknown_configuration_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["collab"])
-    assert "no configuration collab; there are pins, colab" in capsys.readouterr().err
+def test_each_configuration_is_a_session() -> None:
+    listing = [sys.executable, "-m", "nox", "-f", ROOT / record.HERE / "noxfile.py", "--list", "--json"]
+    done = subprocess.run([str(part) for part in listing], capture_output=True, text=True, check=True)
+    sessions = {one["name"]: one["python"] for one in json.loads(done.stdout)}
+    assert sessions.pop("bump") is None
+    assert sessions == {name: one.python for name, one in configurations().items()}
 
 
 # Counts
@@ -113,7 +103,7 @@ def test_repeats_stay_in_the_record_of_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = tmp_path / "reproducibility.json"
-    monkeypatch.setattr("matrix.__main__.RESULTS", results)
+    monkeypatch.setattr(record, "RESULTS", results)
 
     def kept() -> dict[str, Any]:
         return json.loads(results.read_text())["configurations"]["pins"]
@@ -122,10 +112,10 @@ def test_repeats_stay_in_the_record_of_the_same_files(
     about = {"name": "pins", "files": "now", "packages": packages(known["pins"])}
     once = {**report.summary({"x": ([cell("equal")], 1.0)}), **about}
     often = once | {"repeats": {"runs": 10, "identical": 10}}
-    gather(often, known)
-    gather(once, known)
+    gather(often)
+    gather(once)
     assert kept() == often
-    gather(once | {"files": "later"}, known)
+    gather(once | {"files": "later"})
     assert "repeats" not in kept()
 
 
@@ -133,35 +123,35 @@ def test_records_of_other_files_and_other_packages_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = tmp_path / "reproducibility.json"
-    monkeypatch.setattr("matrix.__main__.RESULTS", results)
+    monkeypatch.setattr(record, "RESULTS", results)
     known = configurations()
 
-    def record(name: str, **other: str) -> dict[str, Any]:
+    def result(name: str, **other: str) -> dict[str, Any]:
         about = {"name": name, "files": "now", "packages": packages(known[name])} | other
         return {**report.summary({"x": ([cell("equal")], 1.0)}), **about}
 
     def kept() -> list[str]:
         return list(json.loads(results.read_text())["configurations"])
 
-    unmarked = {key: value for key, value in record("py310-oldest").items() if key != "packages"}
-    before = {"configurations": {"colab": record("colab", packages="others"), "py310-oldest": unmarked}}
+    unmarked = {key: value for key, value in result("py310-oldest").items() if key != "packages"}
+    before = {"configurations": {"colab": result("colab", packages="others"), "py310-oldest": unmarked}}
     results.write_text(json.dumps(before))
-    gather(record("pins"), known)
+    gather(result("pins"))
     assert kept() == ["pins"]
-    gather(record("colab"), known)
+    gather(result("colab"))
     assert kept() == ["pins", "colab"]
     assert json.loads(results.read_text())["total"]["compared"] == 2
-    gather(record("colab", files="later"), known)
+    gather(result("colab", files="later"))
     assert kept() == ["colab"]
 
 
 def test_the_fingerprint_is_of_what_can_change_a_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = ["README.md", "lib/x.py", "matrix/report.py", "notebooks/x.ipynb", *COMPARE]
-    monkeypatch.setattr("matrix.__main__.ROOT", tmp_path)
+    names = ["README.md", "lib/x.py", "tools/reproduce/report.py", "notebooks/x.ipynb", *COMPARE]
+    monkeypatch.setattr(record, "ROOT", tmp_path)
     for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("before")
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     before = copy(tmp_path / "copy")
@@ -202,7 +192,7 @@ def test_a_lab_is_compared_in_text_and_pictures(stored: str, text: str, outcome:
     notebook = {"cells": [code], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     (tmp_path / "x.ipynb").write_text(json.dumps(notebook))
     command = [
-        sys.executable, "-m", "pytest", tmp_path / "x.ipynb", "-p", "matrix.cells", "--nbval",
+        sys.executable, "-m", "pytest", tmp_path / "x.ipynb", "-p", "tools.reproduce.cells", "--nbval",
         "--nbval-current-env", f"--cells={tmp_path / 'cells.json'}", "-p", "no:cacheprovider",
     ]  # fmt: skip
     done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True)
@@ -210,26 +200,7 @@ def test_a_lab_is_compared_in_text_and_pictures(stored: str, text: str, outcome:
     assert (found["outcome"], done.returncode) == (outcome, int(outcome != "equal"))
 
 
-# Planted errors
-
-
-def test_there_are_errors_for_every_lab() -> None:
-    assert len(FAULTS) >= 20
-    assert {fault.lab for fault in FAULTS} == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_an_error_has_its_place_in_the_library(fault: Fault) -> None:
-    text = (ROOT / "lib" / "lowerbound" / fault.file).read_text(encoding="utf-8")
-    assert text.count(fault.old) == 1
-    compile(text.replace(fault.old, fault.new), fault.file, "exec")
-
-
-def test_an_error_without_its_place_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "lowerbound").mkdir()
-    (tmp_path / "lowerbound" / "x.py").write_text("a = 1\n")
-    with pytest.raises(ValueError, match="has its text 0 times; renew it"):
-        plant(tmp_path, Fault("none", "01_elbo", 1, "x.py", "b = 1", "b = 2"))
+# The cells that a planted error needs
 
 
 def test_the_cells_that_a_cell_needs() -> None:

@@ -1,7 +1,7 @@
-"""A pytest plugin beside nbval (`-p matrix.cells`): compares pictures too, and accounts for each cell.
+"""A pytest plugin beside nbval (`-p tools.reproduce.cells`): compares pictures too, and accounts for each cell.
 
 nbval compares the text of outputs and leaves out PNG. Here the stored picture and the fresh one must also
-look the same, as `matrix.images` measures it. `--cells=FILE` writes what became of every cell.
+look the same, as `tools.reproduce.images` measures it. `--cells=FILE` writes what became of every cell.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from nbval.plugin import IPyNbCell, NbCellError
 
-from matrix import TOLERANCE
-from matrix.images import distance
+from tools.reproduce import TOLERANCE
+from tools.reproduce.images import distance
 
 LINES, WIDTH = 12, 200  # of a difference that is reported
 

@@ -1,4 +1,4 @@
-"""`python -m press.release`: a version that stays as it is.
+"""`python -m tools.publish.release`: a version that stays as it is.
 
 The version is the one of pyproject.toml. It is dated on main, and tagged. The tag is one commit further:
 there the notebooks install the library of the tag, and the book's buttons open the notebooks of the tag.
@@ -7,7 +7,6 @@ Nothing is pushed. The checkout is changed last, so that a failure leaves it as 
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -15,10 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from matrix import __main__ as matrix
-from matrix.configurations import configurations
+from tools.reproduce import record
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class NotReadyError(RuntimeError):
@@ -42,25 +40,9 @@ def replace(path: Path, pattern: str, new: str, times: int = 1) -> None:
 
 
 def unmeasured() -> list[str]:
-    """What `make matrix` and `make faults` have not shown of the labs as they are: a command for each."""
+    """What the record does not show of the labs as they are: a command for each."""
     with tempfile.TemporaryDirectory() as folder:
-        files = matrix.copy(Path(folder))
-    found = json.loads(matrix.RESULTS.read_text(encoding="utf-8"))
-    known, records = configurations(), found.get("configurations", {})
-    good = {
-        name: records[name]
-        for name, what in known.items()
-        if name in records
-        and matrix.of(records[name]) == (files, matrix.packages(what))
-        and not matrix.bad(records[name])
-    }
-    faults = found.get("faults", {})
-    missing = [f"make matrix CONFIG={name}" for name in known if name not in good]
-    if "repeats" not in good.get("pins", {}):
-        missing.append("make matrix CONFIG=pins REPEAT=10")
-    if faults.get("files") != files or faults["caught"] < faults["planted"]:
-        missing.append("make faults")
-    return missing
+        return record.missing(record.copy(Path(folder)))
 
 
 def date(folder: Path, version: str, today: str) -> None:

@@ -1,4 +1,4 @@
-"""`python -m press.audit`: what axe and Lighthouse find on the built book, in results/pages.json.
+"""`python -m tools.publish.audit`: what axe and Lighthouse find on the built book, in results/pages.json.
 
 axe runs on every page at both widths. Lighthouse (desktop) runs on the chapters, through npx; it needs Node.
 """
@@ -21,7 +21,18 @@ from axe_playwright_python.sync_playwright import Axe
 from lowerbound.train import environment
 from playwright.sync_api import Browser, sync_playwright
 
-from press.site import CHAPTERS, EVERY_PICTURE, FLAGS, PAGES, ROOT, WIDTHS, Visit, chromium, launch, served
+from tools.publish.site import (
+    CHAPTERS,
+    EVERY_PICTURE,
+    FLAGS,
+    PAGES,
+    ROOT,
+    WIDTHS,
+    Visit,
+    chromium,
+    launch,
+    served,
+)
 
 LIGHTHOUSE = "lighthouse@12.8.2"  # 13 needs a newer Node
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
@@ -78,8 +89,8 @@ def median(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Command line: `python -m press.audit [--out FILE] [--no-lighthouse]`."""
-    parser = argparse.ArgumentParser(prog="python -m press.audit", description=__doc__)
+    """Command line: `python -m tools.publish.audit [--out FILE] [--no-lighthouse]`."""
+    parser = argparse.ArgumentParser(prog="python -m tools.publish.audit", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "pages.json")
     parser.add_argument("--no-lighthouse", action="store_true")
     args = parser.parse_args()
@@ -101,7 +112,7 @@ def main() -> None:
                 print(name, pages[name]["lighthouse"], flush=True)
     engines = {pages[name][width].pop("axe_version") for name in PAGES for width in WIDTHS}
     how = {
-        "command": " ".join(["python", "-m", "press.audit", *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", "tools.publish.audit", *sys.argv[1:]]),
         "commit": environment()["commit"],
         "chromium": version,
         "axe": ", ".join(sorted(engines)),

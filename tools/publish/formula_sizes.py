@@ -1,4 +1,4 @@
-"""`python -m press.rooms`: measure every formula of the built book, for book/_ext/rooms.json.
+"""`python -m tools.publish.formula_sizes`: measure every formula of the built book, for book/_ext/rooms.json.
 
 The next build keeps that much room for each formula; see book/_ext/formulas.py.
 """
@@ -10,7 +10,7 @@ import sys
 
 from playwright.sync_api import sync_playwright
 
-from press.site import PAGES, ROOT, WIDTHS, Visit, launch, served
+from tools.publish.site import PAGES, ROOT, WIDTHS, Visit, launch, served
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 from formulas import ROOMS, key
