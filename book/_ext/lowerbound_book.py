@@ -219,7 +219,8 @@ class LabFigure(Figure):
         [figure, *rest] = super().run()
         figure["classes"].append("lab-figure")
         figure["lab"] = f"{stem}:{key}"
-        next(figure.findall(nodes.image)).replace_self(shown)
+        # In a box of their own: of two pictures, the theme hides a caption that follows either.
+        next(figure.findall(nodes.image)).replace_self(nodes.container("", *shown))
         for caption in figure.findall(nodes.caption):
             label = nodes.inline("", f"Lab {stem.partition('_')[0].lstrip('0')}", classes=["std", "std-ref"])
             xref = addnodes.pending_xref(
