@@ -72,11 +72,9 @@ TABLE: dict[str, set[str]] = {
     "symbolic": set(),
     "proofs": {"symbolic"},
     "checks": {"dense", "proofs", "symbolic"},
-    "display": set(),
-    "ticks": set(),
-    "figures": {"display", "ticks"},
+    "figures": set(),
 }
-WITHOUT_TORCH = ("__init__", "symbolic", "proofs", "display", "ticks", "figures")
+WITHOUT_TORCH = ("__init__", "symbolic", "proofs", "figures")
 SYMPY_ALONE = ("symbolic", "proofs")
 
 

@@ -115,11 +115,8 @@ def still(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) ->
 def moving(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> list[nodes.Node]:
     """A slider's HTML as its lab stored it, its images in files of their own."""
     again = f"notebooks/{stem}.ipynb stores no frames of its slider {key!r}; execute it again with nbconvert"
-    html_and_images = IMAGE.split(text_of(output["data"].get(HTML, "")))
-    between, images = (
-        html_and_images[::6],
-        [html_and_images[i : i + 5] for i in range(1, len(html_and_images), 6)],
-    )
+    parts = IMAGE.split(text_of(output["data"].get(HTML, "")))
+    between, images = parts[::6], [parts[i : i + 5] for i in range(1, len(parts), 6)]
     if not images or any("<img" in text for text in between):
         raise MissingError(again)
     player: list[nodes.Node] = [nodes.raw("", between[0], format="html")]

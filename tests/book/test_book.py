@@ -81,7 +81,7 @@ def player() -> str:
     """The HTML of a slider over two frames, of which the second is a drawing and comes first."""
     drawing = quote(SVG.replace('"', "'"), safe=" <>=:/;,.()'")
     images = [
-        f'<img alt="Noise &amp;amp; shirt. {label}." width="518" style="max-width:100%" src="data:image/{source}">'
+        f'<img alt="Noise &amp; shirt. {label}." width="518" style="max-width:9em" src="data:image/{source}">'
         for label, source in (("t &lt; 5", f"png;base64,{PNG}"), ("t 9", f"svg+xml,{drawing}"))
     ]
     return display._player(images, ["t < 5", "t 9"], "t", 250, 1)
@@ -193,7 +193,7 @@ MISTAKES = {
     "```{labfigure} 02_lab:gap\n\nCaption.\n```": "02_lab:gap holds no image; use the lab role for a note",
     "```{derivation} nonsense\n```": "lowerbound.proofs has no derivation 'nonsense'",
 } | {
-    f"```{{labfigure}} spoiled_{name}:chain\n\nCaption.\n```": f"spoiled_{name}.ipynb stores no frames of its slider"
+    f"```{{labfigure}} spoiled_{name}:chain\n\nCaption.\n```": f"spoiled_{name}.ipynb stores no frames of"
     for name in SPOILED
 }
 
@@ -327,10 +327,8 @@ def test_a_slider_becomes_a_player_of_its_frames(built: Book) -> None:
     assert (built.root / "_out/_images/02_lab-chain-00.png").read_bytes() == base64.b64decode(PNG)
     assert (built.root / "_out/_images/02_lab-chain-01-dark.svg").is_file()
     assert "data:image" not in player, "images are files of their own, fetched when they are asked for"
-    handle = re.search(r"<input[^>]*>", player)
-    assert handle
     for part in ('type="range"', 'max="1"', 'value="1"', 'aria-label="t"', 'aria-valuetext="t 9"'):
-        assert part in handle[0]
+        assert part in player.split("<input")[1].split("<output>")[0]
 
 
 def test_no_page_wants_the_scripts_of_widgets(built: Book) -> None:

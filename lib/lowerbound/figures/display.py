@@ -143,13 +143,13 @@ def note(key: str, text: str) -> None:
     _display({"text/plain": f"{key}: {text}"}, key)
 
 
-def show(fig: Figure, key: str, alt: str, summary_text: str | None = None) -> None:
+def show(fig: Figure, key: str, alt: str, witness_text: str | None = None) -> None:
     """Display a figure; a book page repeats it with {labfigure} STEM:key.
 
     alt:          what a reader who cannot see it should know, one sentence
-    summary_text: replaces the numbers that are read off the figure, where those vary between machines
+    witness_text: replaces the numbers that are read off the figure, where those vary between machines
     """
-    text = f"{alt}\n{summary(fig) if summary_text is None else summary_text}"
+    text = f"{alt}\n{summary(fig) if witness_text is None else witness_text}"
     data = {"text/plain": text, PNG: base64.b64encode(png(fig)).decode()}
     vectors = drawing(fig)
     _display(data | ({"image/svg+xml": vectors} if vectors else {}), key, alt, fig)
