@@ -13,7 +13,8 @@ from playwright.sync_api import sync_playwright
 from press.site import PAGES, ROOT, WIDTHS, Visit, launch, served
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-from formulas import SIZES as FILE, key
+from formulas import SIZES as FILE
+from formulas import key
 
 SIZES = """() => {
   const pixels = element => parseFloat(getComputedStyle(element).fontSize);
