@@ -55,6 +55,9 @@ TOO_WIDE = """() => [...document.querySelectorAll("main *")].filter(e => {
   return true;
 }).slice(0, 5).map(e => e.tagName + "." + e.className)"""
 
+UNSEEN = """all => all.filter(caption => !caption.getBoundingClientRect().height)
+  .map(caption => caption.textContent.trim())"""
+
 MOST = 1_500_000  # bytes that a page may transfer, before a figure is moved
 MOST_WITH_FRAMES = 2_000_000  # and with all frames of all its figures
 
@@ -104,26 +107,27 @@ def move(player: Locator) -> None:
     """Move a slider by keyboard, by mouse and by its button, and see its picture move."""
     handle, button = player.locator("input[type=range]"), player.locator("button")
     shown, label = player.locator(".frame:visible"), player.locator("output")
-    labels = player.locator(".frame").evaluate_all("all => all.map(frame => frame.dataset.label)")
+    labels = player.locator("summary").all_text_contents()
     expect(shown).to_have_count(1)
-    expect(shown).to_have_attribute("data-label", label.inner_text())
+    expect(shown.locator("img:visible")).to_have_count(1)
+    expect(shown.locator("summary")).to_have_text(label.inner_text())
 
     handle.press("Home")
-    expect(shown, "the keyboard moves the picture").to_have_attribute("data-label", labels[0])
+    expect(shown.locator("summary"), "the keyboard moves the picture").to_have_text(labels[0])
     handle.press("ArrowRight")
-    expect(shown, "the keyboard moves the picture").to_have_attribute("data-label", labels[1])
+    expect(shown.locator("summary"), "the keyboard moves the picture").to_have_text(labels[1])
     expect(handle).to_have_attribute("aria-valuetext", labels[1])
 
     size = handle.bounding_box()
     assert size is not None
     handle.click(position={"x": size["width"] - 3, "y": size["height"] / 2})
     expect(handle, "the mouse moves the handle").to_have_value(handle.get_attribute("max") or "")
-    expect(shown, "the mouse moves the picture").to_have_attribute("data-label", labels[-1])
+    expect(shown.locator("summary"), "the mouse moves the picture").to_have_text(labels[-1])
 
     handle.press("Home")
-    expect(shown).to_have_attribute("data-label", labels[0])
+    expect(shown.locator("summary")).to_have_text(labels[0])
     button.click()
-    expect(shown, "play moves the picture").not_to_have_attribute("data-label", labels[0])
+    expect(shown.locator("summary"), "play moves the picture").not_to_have_text(labels[0])
     if button.get_attribute("aria-label") == "Pause":
         button.click()
     expect(button).to_have_accessible_name("Play")
@@ -164,6 +168,20 @@ def test_page(visit: Visit, address: str, name: str) -> None:
     page.locator("#pst-back-to-top").evaluate("it => { it.style.display = 'block'; }")  # as when scrolling up
     assert visit.faults == []  # asked before axe, which fetches styles of its own accord
     assert axe(page) == [], "what axe finds"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_captions_are_seen_in_light_in_dark_and_on_paper(browser: Browser, address: str, name: str) -> None:
+    visit = Visit(browser, WIDTHS["desk"])
+    page = visit.page
+    page.goto(f"{address}/{name}.html", wait_until="load")
+    captions = page.locator("main figcaption")
+    assert captions.count() == page.locator("main figure").count(), "a figure without a caption"
+    for theme, medium in (("light", "screen"), ("dark", "screen"), ("light", "print"), ("dark", "print")):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        page.emulate_media(media=medium)
+        assert captions.evaluate_all(UNSEEN) == [], f"captions hidden in {theme} on {medium}"
+    visit.context.close()
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lowerbound import figures
-from lowerbound.display import png
+from lowerbound.figures.display import png
 from matplotlib.figure import Figure
 from PIL import Image
 

@@ -1,4 +1,4 @@
-"""`python -m tools.publish.formula_sizes`: measure every formula of the built book, for book/_ext/rooms.json.
+"""`python -m tools.publish.formula_sizes`: measure every formula of the built book, for book/_ext/formula_sizes.json.
 
 The next build keeps that much room for each formula; see book/_ext/formulas.py.
 """
@@ -13,7 +13,8 @@ from playwright.sync_api import sync_playwright
 from tools.publish.site import PAGES, ROOT, WIDTHS, Visit, launch, served
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-from formulas import ROOMS, key
+from formulas import SIZES as FILE
+from formulas import key
 
 SIZES = """() => {
   const pixels = element => parseFloat(getComputedStyle(element).fontSize);
@@ -39,8 +40,8 @@ def main() -> None:
                 found |= {key(tex): round(size, 2) for tex, size in page.evaluate(SIZES) if size}
             visit.context.close()
         browser.close()
-    ROOMS.write_text(json.dumps(dict(sorted(found.items())), indent=0) + "\n")
-    print(f"wrote {ROOMS}: {len(found)} formulas")
+    FILE.write_text(json.dumps(dict(sorted(found.items())), indent=0) + "\n")
+    print(f"wrote {FILE}: {len(found)} formulas")
 
 
 if __name__ == "__main__":

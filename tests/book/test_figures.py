@@ -1,9 +1,8 @@
-"""Figures: deterministic files, witnesses that change with the data, a slider that works without a kernel."""
+"""Figures: deterministic files, summaries that change with the data, sliders with and without a kernel."""
 
 from __future__ import annotations
 
 import io
-import json
 import re
 import sys
 from typing import Any
@@ -16,8 +15,9 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from lowerbound import display, figures
-from lowerbound.ticks import log_ticks
+from lowerbound import figures
+from lowerbound.figures import display
+from lowerbound.figures.plots import log_ticks
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -56,9 +56,9 @@ DRAWINGS = {
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
-def test_the_witness_sees_the_data(name: str) -> None:
+def test_the_summary_sees_the_data(name: str) -> None:
     draw = DRAWINGS[name]
-    assert figures.witness(draw(1.0)) == figures.witness(draw(1.0)) != figures.witness(draw(1.5))
+    assert figures.summary(draw(1.0)) == figures.summary(draw(1.0)) != figures.summary(draw(1.5))
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
@@ -83,10 +83,8 @@ def test_a_drawing_is_stored_as_one_svg_with_whole_letters() -> None:
 
 def test_a_frame_is_the_drawing_as_text(shown: list[Any]) -> None:
     figures.slider([curve(), curve(1)], ["0", "1"], "shift", "Curves.")
-    _, stack = widget(shown[0][0]).children
-    source = re.search(r'src="data:image/svg\+xml,([^"]*)"', stack.children[1].value)
-    assert source
-    assert unquote(source[1]).replace("'", '"') == display.svg(curve(1))
+    sources = re.findall(r'src="data:image/svg\+xml,([^"]*)"', shown[0][0]["text/html"])
+    assert unquote(sources[1]).replace("'", '"') == display.svg(curve(1))
 
 
 def test_pictures_and_crowds_are_no_drawings(shown: list[Any]) -> None:
@@ -108,9 +106,9 @@ def test_stacked_bars_stand_on_each_other_and_negative_ones_hang() -> None:
     assert [bar.get_y() for group in fig.axes[0].containers for bar in group] == [0, 2, 0]
 
 
-def test_rounding_noise_does_not_reach_the_witness() -> None:
+def test_rounding_noise_does_not_reach_the_summary() -> None:
     clean, noisy = X - X.mean(), X - X.mean() + 1e-9
-    assert figures.witness(figures.curves(X, {"a": clean}, "x", "y")) == figures.witness(
+    assert figures.summary(figures.curves(X, {"a": clean}, "x", "y")) == figures.summary(
         figures.curves(X, {"a": noisy}, "x", "y")
     )
 
@@ -139,7 +137,7 @@ def test_no_figure_is_left_open_and_no_setting_changed() -> None:
     assert dict(matplotlib.rcParams) == before
 
 
-def test_show_stores_picture_alt_text_and_witness(shown: list[Any]) -> None:
+def test_show_stores_picture_alt_text_and_summary(shown: list[Any]) -> None:
     figures.show(curve(), "two-terms", "Two curves.")
     [(data, about)] = shown
     assert about["lowerbound"] == {"key": "two-terms", "alt": "Two curves."}
@@ -148,7 +146,7 @@ def test_show_stores_picture_alt_text_and_witness(shown: list[Any]) -> None:
     assert data["image/png"].startswith("iVBOR")
 
 
-def test_show_takes_a_witness_of_ones_own(shown: list[Any]) -> None:
+def test_show_takes_a_summary_of_ones_own(shown: list[Any]) -> None:
     figures.show(curve(), "loss", "A loss.", witness_text="it falls")
     assert shown[0][0]["text/plain"] == "A loss.\nit falls"
 
@@ -165,47 +163,66 @@ def test_keys_are_words_joined_by_hyphens(key: str, shown: list[Any]) -> None:
     assert shown == []
 
 
-def widget(data: dict[str, Any]) -> ipywidgets.VBox:
-    model = data["application/vnd.jupyter.widget-view+json"]["model_id"]
-    box = ipywidgets.widgets.widget._instances[model]
-    assert isinstance(box, ipywidgets.VBox)
-    return box
-
-
-def test_slider_stores_every_frame_and_links_them(shown: list[Any]) -> None:
-    figures.slider([curve(s) for s in range(3)], ["0", "1", "2"], "shift", "A <curve>", name="s", start=1)
+def test_slider_stores_every_frame_as_html(shown: list[Any]) -> None:
+    figures.slider([curve(s) for s in range(3)], ["0", "1", "2"], "shift", "A <curve>", name="s =", start=1)
     [(data, about)] = shown
-    controls, stack = widget(data).children
-    assert [child.value.count("<img") for child in stack.children] == [1, 1, 1]
-    assert 'alt="A &lt;curve&gt; s 2."' in stack.children[2].value
-    assert (stack.selected_index, controls.children[1].value) == (1, 1)
+    assert sorted(data) == ["image/png", "text/html", "text/plain"]
+    frames = re.findall(
+        r'<details class="frame" (\w+)><summary>(.*?)</summary><img alt="(.*?)"', data["text/html"]
+    )
+    assert frames == [
+        (state, f"s = {i}", f"A &lt;curve&gt; s = {i}.")
+        for i, state in enumerate(("hidden", "open", "hidden"))
+    ]
+    for part in ('max="2"', 'value="1"', 'aria-label="s"', 'aria-valuetext="s = 1"'):
+        assert part in data["text/html"].split("<details")[0]
     assert data["image/png"] == display.base64.b64encode(display.png(curve(1))).decode()
     assert data["text/plain"].count("line a:") == 3
     assert about["lowerbound"]["key"] == "shift"
-    links = [w for w in ipywidgets.widgets.widget._instances.values() if type(w).__name__ == "Link"]
-    ends = {(type(w.source[0]).__name__, type(w.target[0]).__name__) for w in links}
-    assert {("Play", "IntSlider"), ("IntSlider", "Stack")} <= ends
+    assert ipywidgets.Widget.get_manager_state(widgets=None)["state"] == {}, "no widget is needed"
 
 
-def test_slider_state_needs_no_kernel(shown: list[Any]) -> None:
+def test_slider_of_a_function_stores_the_frames_that_it_draws(shown: list[Any]) -> None:
     figures.slider([curve(s) for s in range(2)], ["0", "1"], "shift", "A curve")
-    state = ipywidgets.Widget.get_manager_state(widgets=None)["state"]
-    assert "Stack" in json.dumps(state)
-    assert "IPY_MODEL_" in json.dumps(state)
+    figures.slider(lambda i: curve(i), ["0", "1"], "shift", "A curve")
+    (all_compared, _), (one_compared, _) = shown
+    assert all_compared["text/html"] == one_compared["text/html"]
+    assert [data["text/plain"].count("line a:") for data, _ in shown] == [2, 1]
 
 
-@pytest.mark.parametrize("old", [False, True])
-def test_live_slider_redraws_in_the_kernel(
-    old: bool, shown: list[Any], monkeypatch: pytest.MonkeyPatch
+def test_live_slider_draws_in_the_kernel_what_it_is_moved_to(
+    shown: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if old:
-        monkeypatch.delattr(ipywidgets, "Stack")
-    figures.slider(lambda i: curve(float(i)), ["0", "1", "2"], "shift", "A curve", live=not old)
-    controls, picture = widget(shown[0][0]).children
-    before = picture.value
-    controls.children[1].value = 2
-    assert picture.value != before
-    assert "step 2" in picture.value
+    drawn = []
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/lab.ipynb")
+    figures.slider(lambda i: drawn.append(i) or curve(i), ["0", "1", "2"], "shift", "A curve", name="s")
+    [(data, _)] = shown
+    assert sorted(data) == [display.VIEW, "image/png", "text/plain"]
+    assert set(drawn) == {0}, "nothing is drawn before it is asked for"
+    controls, picture = ipywidgets.widgets.widget._instances[data[display.VIEW]["model_id"]].children
+    play, handle = controls.children
+    play.value = 2
+    assert handle.value == 2
+    assert picture.value == f"{display._image(curve(2), 'A curve s 2.')}<div>s 2</div>"
+
+
+@pytest.mark.parametrize("front_end", ["Colab", "JupyterLab", "VS Code", ""])
+def test_slider_is_live_where_someone_runs_the_notebook(
+    front_end: str, shown: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if front_end == "Colab":
+        monkeypatch.setitem(sys.modules, "google.colab", figures)
+    elif front_end == "JupyterLab":
+        monkeypatch.setenv("JPY_SESSION_NAME", "lab.ipynb")
+    elif front_end == "VS Code":
+        shell = type("Shell", (), {"user_ns": {"__vsc_ipynb_file__": "lab.ipynb"}})
+        monkeypatch.setattr(IPython.core.getipython, "get_ipython", shell)
+    figures.slider([curve(), curve(1)], ["0", "1"], "shift", "A curve")
+    figures.slider([curve(), curve(1)], ["0", "1"], "shift", "A curve", live=not front_end)
+    (by_default, _), (otherwise, _) = shown
+    assert (display.VIEW in by_default, "text/html" in by_default) == (bool(front_end), not front_end)
+    assert (display.VIEW in otherwise) == (not front_end)
+    assert by_default["text/plain"] == otherwise["text/plain"], "what is compared is the same"
 
 
 def test_slider_wants_a_label_for_each_frame(shown: list[Any]) -> None:

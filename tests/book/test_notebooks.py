@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LABS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EXEMPT = re.compile(r"^\s*#\s*NBVAL_(IGNORE_OUTPUT|SKIP)\s*$", re.M)
 REASON = re.compile(r"^\s*#\s*not compared: \S+ \S+", re.M)
@@ -67,6 +67,11 @@ def faults(notebook: dict[str, Any]) -> list[str]:
         found += [
             f"{what} in an output: {match.group()!r}" for match in [pattern.search(texts(notebook))] if match
         ]
+    found += [
+        "a widget, of which a page shows nothing; execute with nbconvert"
+        for output in outputs(notebook)
+        if "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+    ]
     found += ["text on stderr" for o in outputs(notebook) if o.get("name") == "stderr"]
 
     exempt = [
@@ -174,6 +179,8 @@ def planted(change: str) -> dict[str, Any]:
         cells[3]["outputs"] = [{**stream, "text": ["UserWarning: careful"]}]
     elif change == "stderr":
         cells[3]["outputs"] = [{**stream, "name": "stderr", "text": ["careful"]}]
+    elif change == "widget":
+        cells[2]["outputs"][0]["data"]["application/vnd.jupyter.widget-view+json"] = {}
     elif change == "no reason":
         cells[3]["source"] = ["# NBVAL_IGNORE_OUTPUT\n", "x"]
     elif change == "too many exempt":
@@ -192,7 +199,7 @@ def test_a_good_lab_has_no_faults() -> None:
 
 FAULTS = (
     "order", "never run", "error", "address", "path", "warning", "stderr", "no reason", "too many exempt",
-    "alt", "key twice",
+    "alt", "key twice", "widget",
 )  # fmt: skip
 
 
