@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import html
-import importlib
 import json
 import os
 import textwrap
@@ -22,6 +21,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
+import checked
 import formulas
 import ledger
 import minutes
@@ -146,20 +146,14 @@ def result_rows(env: BuildEnvironment, target: str, columns: list[str]) -> list[
 
 def derivation(env: BuildEnvironment, name: str) -> Any:
     """The checked derivation of that name from lowerbound.proofs."""
-    proofs = importlib.import_module("lowerbound.proofs")
-    for module in (proofs, importlib.import_module("lowerbound.symbolic")):
-        source = Path(str(module.__file__))
-        for file in source.parent.glob("*.py") if source.name == "__init__.py" else [source]:
-            env.note_dependency(str(file))
-    known = proofs.derivations()
+    for file in checked.sources():
+        env.note_dependency(str(file))
+    known = ledger.proofs().derivations()
     if name not in known:
         raise MissingError(
             f"lowerbound.proofs has no derivation {name!r}; it has: {', '.join(sorted(known))}"
         )
-    return _built(known[name])
-
-
-_built = functools.cache(lambda build: build())
+    return checked.checked(name)
 
 
 # Roles
@@ -307,7 +301,7 @@ class DerivationDirective(MathDirective):
             links = [_link(self.env, name, name), nodes.Text(" · "), _lab_link(self.env, proof.chapter)]
         except (MissingError, ImportError, ValueError) as missing:
             return _missing(self, self.env, missing)
-        tex = proof.statement() if "result" in self.options else proof.latex()
+        tex = proof.statement if "result" in self.options else proof.latex
         self.arguments, self.content = [], StringList(tex.splitlines(), source=self.get_location())
         about = nodes.paragraph("", f"{ledger.check(proof)} · ", *links, classes=["checked"])
         return [nodes.container("", *super().run(), about, classes=["derivation"])]
@@ -364,24 +358,24 @@ class Ledger(Directive):
     def _axioms(self, env: BuildEnvironment, found: list[ledger.Equation]) -> nodes.Node:
         labels = {equation.proof: equation.label for equation in found}
         rows: list[list[nodes.Node]] = []
-        for name, build in ledger.proofs().derivations().items():
-            for step in _built(build).axioms:
+        for name in ledger.proofs().derivations():
+            for reason in checked.checked(name).axioms:
                 place = [self._number(env, labels[name])] if name in labels else [_link(env, name, name)]
                 words = [
                     nodes.math(part, part) if i % 2 else nodes.Text(part)
-                    for i, part in enumerate(step.reason.split("$"))
+                    for i, part in enumerate(reason.split("$"))
                 ]
                 rows.append([*place, nodes.Text(": "), *words])
         return self._items(rows)
 
     def _unprinted(self, env: BuildEnvironment, found: list[ledger.Equation]) -> nodes.Node:
         printed = {equation.proof for equation in found}
-        rest = {name: b for name, b in ledger.proofs().derivations().items() if name not in printed}
-        return self._items([[_link(env, n, n), nodes.Text(f" {_built(b).title}.")] for n, b in rest.items()])
+        rest = [name for name in ledger.proofs().derivations() if name not in printed]
+        return self._items([[_link(env, n, n), nodes.Text(f" {checked.checked(n).title}.")] for n in rest])
 
     def _counts(self, env: BuildEnvironment, found: list[ledger.Equation]) -> nodes.Node:
-        built = [_built(build) for build in ledger.proofs().derivations().values()]
-        kinds = Counter(step.kind for proof in built for step in proof.steps[1:])
+        built = [checked.checked(name) for name in ledger.proofs().derivations()]
+        kinds = Counter(kind for proof in built for kind in proof.kinds)
         printed = sum(bool(equation.proof) for equation in found)
         rows = [
             f"Numbered equations in the book: {len(found)}. Printed from a checked object: {printed}.",
@@ -545,6 +539,7 @@ def describe_page(app: Sphinx, page: str, template: str, context: dict[str, Any]
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("lab", TextRole(note_text))
     app.add_role("result", TextRole(result_text))
+    checked.setup(app)
     formulas.setup(app)
     pictures.setup(app)
     minutes.setup(app)
