@@ -72,7 +72,10 @@ def public(owner: Any, inherited: bool = False) -> list[str]:
 
 
 class Library(SphinxDirective):
-    """What a module says of itself, and its public names, or those of :members: wherever they are defined."""
+    """What a module says of itself, and its public names.
+
+    members: names, wherever they are defined; with nothing after it, those of the module's __all__
+    """
 
     required_arguments = 1
     option_spec: ClassVar[dict[str, Any]] = {"members": directives.unchanged}
@@ -80,10 +83,10 @@ class Library(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.module = library(Path(self.env.srcdir))[self.arguments[0]]
         self.env.note_dependency(str(self.module.filepath))
-        members = self.options.get("members")
+        named = re.findall(r"\w+", self.options.get("members", "")) or self.module.exports
         text = [f".. py:module:: {self.module.path}", ""]
         text += to_rst(self.module.docstring.value, self.module, set())
-        for name in public(self.module) if members is None else re.findall(r"\w+", members):
+        for name in named if "members" in self.options else public(self.module):
             text += self.entry(self.module[name], name)
         return self.parse_text_to_nodes("\n".join(["`````{eval-rst}", *text, "`````"]))
 

@@ -1,4 +1,4 @@
-"""What the book prints of its proofs: checked on all cores before pages are read, kept until a source changes."""
+"""What the book prints of its proofs: checked on all cores before the reading, kept until a source changes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def checked(name: str) -> Checked:
     return _checked[name]
 
 
-def sources() -> list[Path]:
+def source_files() -> list[Path]:
     """The files that a derivation depends on."""
     folder = Path(ledger.proofs().__file__).parent
     return sorted([*folder.glob("*.py"), *folder.with_name("symbolic").glob("*.py"), Path(__file__)])
@@ -72,7 +72,7 @@ def check_all(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
     printed = {equation.proof for equation in ledger.equations(Path(app.srcdir))} - {""}
     if not printed:
         return
-    text = b"".join(path.read_bytes() for path in sources()) + version("sympy").encode()
+    text = b"".join(path.read_bytes() for path in source_files()) + version("sympy").encode()
     key, file = hashlib.sha256(text).hexdigest(), Path(app.outdir).with_name(KEPT)
     kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if kept.pop("sources", "") == key:

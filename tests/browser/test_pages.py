@@ -55,6 +55,9 @@ TOO_WIDE = """() => [...document.querySelectorAll("main *")].filter(e => {
   return true;
 }).slice(0, 5).map(e => e.tagName + "." + e.className)"""
 
+UNSEEN = """all => all.filter(caption => !caption.getBoundingClientRect().height)
+  .map(caption => caption.textContent.trim())"""
+
 MOST = 1_500_000  # bytes that a page may transfer, before a figure is moved
 MOST_WITH_FRAMES = 2_000_000  # and with all frames of all its figures
 
@@ -164,6 +167,20 @@ def test_page(visit: Visit, address: str, name: str) -> None:
     page.locator("#pst-back-to-top").evaluate("it => { it.style.display = 'block'; }")  # as when scrolling up
     assert visit.faults == []  # asked before axe, which fetches styles of its own accord
     assert axe(page) == [], "what axe finds"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_captions_are_seen_in_light_in_dark_and_on_paper(browser: Browser, address: str, name: str) -> None:
+    visit = Visit(browser, WIDTHS["desk"])
+    page = visit.page
+    page.goto(f"{address}/{name}.html", wait_until="load")
+    captions = page.locator("main figcaption")
+    assert captions.count() == page.locator("main figure").count(), "a figure without a caption"
+    for theme, medium in (("light", "screen"), ("dark", "screen"), ("light", "print"), ("dark", "print")):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        page.emulate_media(media=medium)
+        assert captions.evaluate_all(UNSEEN) == [], f"captions hidden in {theme} on {medium}"
+    visit.context.close()
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

@@ -11,20 +11,19 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from lowerbound import proofs
+from lowerbound.figures import display
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXTENSIONS = ROOT / "book" / "_ext"
 sys.path.insert(0, str(EXTENSIONS))
-extension = importlib.import_module("lowerbound_book")
-formulas = importlib.import_module("formulas")
-pictures = importlib.import_module("pictures")
+formulas, labs, pictures = map(importlib.import_module, ("formulas", "labs", "pictures"))
 
 STUDENT = ROOT / "notebooks" / "assignments" / "student"
 TOC = re.findall(r"^\s*(?:- file|root): (\S+)", (ROOT / "_toc.yml").read_text(), re.M)
@@ -78,51 +77,43 @@ def output(key: str, alt: str = "", **data: Any) -> dict[str, Any]:
     return {"output_type": "display_data", "data": mimes, "metadata": about}
 
 
-def lab() -> dict[str, Any]:
-    view = {"version_major": 2, "version_minor": 0, "model_id": "box"}
-    slider = output("chain", "Noise turns into a shirt.", text_plain="Noise", image_png=PNG)
-    slider["data"][pictures.VIEW] = view
+def player() -> str:
+    """The HTML of a slider over two frames, of which the second is a drawing and comes first."""
     drawing = quote(SVG.replace('"', "'"), safe=" <>=:/;,.()'")
+    images = [
+        f'<img alt="Noise &amp;amp; shirt. {label}." width="518" style="max-width:100%" src="data:image/{source}">'
+        for label, source in (("t &lt; 5", f"png;base64,{PNG}"), ("t 9", f"svg+xml,{drawing}"))
+    ]
+    return display._player(images, ["t < 5", "t 9"], "t", 250, 1)
 
-    def frame(mime: str, data: str, caption: str) -> dict[str, Any]:
-        value = (
-            f'<img class="frame" alt="Noise &amp; shirt. {caption}." width="518" style="max-width:100%" '
-            f'src="data:{mime},{data}"><div>{caption}</div>'
-        )
-        return {"model_name": "HTMLModel", "state": {"value": value}}
 
-    def holds(*names: str) -> dict[str, Any]:
-        return {"model_name": "BoxModel", "state": {"children": [f"IPY_MODEL_{name}" for name in names]}}
-
-    models = {
-        "box": holds("controls", "stack"),
-        "controls": holds("play", "handle"),
-        "stack": holds("first", "second"),
-        "play": {"model_name": "PlayModel", "state": {"interval": 250}},
-        "handle": {"model_name": "IntSliderModel", "state": {"value": 1, "description": "t:"}},
-        "first": frame("image/png;base64", PNG, "t &lt; 5"),
-        "second": frame("image/svg+xml", drawing, "t 9"),
-        "other": {"model_name": "FloatProgressModel", "state": {}},
-    }
+def lab(slider: str = "") -> str:
+    """A lab with a note, two figures and a slider, as JSON."""
     outputs = [
         output("gap", text_plain=["gap: 0.35 nats: exactly"]),
         output("two-terms", "Two bars of equal height.", text_plain="Two bars", image_png=PNG),
         output("drawing", "A line.", **{"text_plain": "A line", "image_svg+xml": SVG}),
-        slider,
+        output("chain", "Noise.", text_plain="Noise", image_png=PNG, text_html=slider or player()),
     ]
-    title = {"cell_type": "markdown", "metadata": {}, "source": "# Lab 2"}
-    cell = {"cell_type": "code", "execution_count": 1, "metadata": {}, "source": "x", "outputs": outputs}
-    metadata = {
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-        "widgets": {extension.STATE: {"version_major": 2, "version_minor": 0, "state": models}},
-    }
     setup = {"cell_type": "code", "execution_count": None, "metadata": {}, "source": "install", "outputs": []}
-    return {"cells": [setup, title, cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
+    cell = {**setup, "execution_count": 1, "source": "x", "outputs": outputs}
+    return notebook(setup, {"cell_type": "markdown", "metadata": {}, "source": "# Lab 2"}, cell)
 
 
-def proofs_lab() -> dict[str, Any]:
-    cell = {"cell_type": "markdown", "metadata": {}, "source": f"# Lab 1\n\n## {extension.PROOFS}"}
-    return {"cells": [cell], "metadata": lab()["metadata"], "nbformat": 4, "nbformat_minor": 4}
+def notebook(*cells: dict[str, Any]) -> str:
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return json.dumps(
+        {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 4}
+    )
+
+
+PROOFS_LAB = notebook({"cell_type": "markdown", "metadata": {}, "source": f"# Lab 1\n\n## {labs.PROOFS}"})
+SPOILED = {
+    "live": lab().replace('"text/html"', f'"{pictures.VIEW}"'),
+    "empty": lab(re.sub("<img[^>]*>", "", player().replace(quote("<"), ""))),
+    "foreign": lab(player().replace('src="data:image/png;base64,', 'src="frame.png?')),
+    "broken": lab(player().replace("base64,", "base64,?")),
+}
 
 
 PAGE = """# Page
@@ -175,33 +166,60 @@ CONF = f"""
 import sys
 sys.path.insert(0, {str(EXTENSIONS)!r})
 extensions = ["myst_nb", "lowerbound_book"]
-exclude_patterns = ["_out", "jupyter_execute"]
+exclude_patterns = ["_out", "jupyter_execute", "notebooks/spoiled_*"]
 html_theme = "basic"
 myst_enable_extensions = ["deflist", "dollarmath"]
 nb_execution_mode = "off"
-nb_ipywidgets_js = {{}}
 numfig = True
 """
 
 
+MISTAKES = {
+    "{lab}`02_lab:gup`": "notebooks/02_lab.ipynb records no 'gup'; it has: chain, drawing, gap, two-terms",
+    "{lab}`03_lab:gap`": "notebooks/03_lab.ipynb does not exist",
+    "{lab}`gap`": "'gap' is not of the form STEM:key",
+    "{lab}`02_lab:two-terms`": "is a figure, not a note",
+    "{result}`q.json:a`": "results/q.json does not exist",
+    "{result}`r.json:vae.nats`": "results/r.json has nothing at 'vae.nats' (stopped at 'nats')",
+    "{result}`r.json:vae.bits.9`": "(stopped at '9')",
+    "{result}`r.json:vae.bits`": "holds a list at 'vae.bits', not a number or text",
+    "```{results} r.json:vae.bits\nbits | {bits}\n```": "holds no list of objects at 'vae.bits'",
+    "```{results} r.json:rows\nbits | {nats}\n```": "does not fill its columns: KeyError('nats')",
+    "```{results} r.json:rows\nbits\n```": 'each column must be a line "heading | format"',
+    "{result}`r.json:vae.name:.2f`": "'VAE' at 'vae.name' does not take the format '.2f'",
+    "{lecture}`1:36`": "lecture minutes must look like 01:36-05:16, got '1:36'",
+    "```{labfigure} 02_lab:none\n\nCaption.\n```": "records no 'none'",
+    "```{labfigure} 02_lab:two-terms\n```": "needs a caption",
+    "```{labfigure} 02_lab:gap\n\nCaption.\n```": "02_lab:gap holds no image; use the lab role for a note",
+    "```{derivation} nonsense\n```": "lowerbound.proofs has no derivation 'nonsense'",
+} | {
+    f"```{{labfigure}} spoiled_{name}:chain\n\nCaption.\n```": f"spoiled_{name}.ipynb stores no frames of its slider"
+    for name in SPOILED
+}
+
+
 class Book:
-    """A book of one page and one lab, built where it can be changed."""
+    """A small book, built where it can be changed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.write("conf.py", CONF)
-        self.write(
-            "index.md",
-            "# Index\n\n```{minutes}\n```\n\n"
-            "```{toctree}\nbook/page\nbook/lecture_map\nnotebooks/01_lab\nnotebooks/02_lab\n```\n",
+        pages = (
+            "book/page\nbook/mistakes\nbook/lecture_map\nnotebooks/01_lab\nnotebooks/02_lab\nnotebooks/04_lab"
         )
+        self.write("index.md", f"# Index\n\n```{{minutes}}\n```\n\n```{{toctree}}\n{pages}\n```\n")
         self.write("book/page.md", PAGE)
+        self.write("book/mistakes.md", "# Mistakes\n" + "".join(f"\n{mistake}\n" for mistake in MISTAKES))
         self.write(
             "book/lecture_map.md", "# Lecture map\n\n00:00–01:36\n: The aim.\n\n01:36–05:16\n: The bound.\n"
         )
-        self.write("notebooks/02_lab.ipynb", json.dumps(lab()))
-        self.write("notebooks/01_lab.ipynb", json.dumps(proofs_lab()))
-        self.write("results/r.json", json.dumps({"vae": VAE, "rows": {"a": VAE, "b": {**VAE, "name": "B"}}}))
+        self.write("notebooks/01_lab.ipynb", PROOFS_LAB)
+        self.write("notebooks/02_lab.ipynb", lab().replace("0.35 nats", "0.34 nats"))
+        self.write("notebooks/04_lab.ipynb", SPOILED["broken"])
+        for name, text in SPOILED.items():
+            self.write(f"notebooks/spoiled_{name}.ipynb", text)
+        self.write("results/r.json", json.dumps({"vae": {**VAE, "bits": [3.0, 2.71]}, "rows": [VAE]}))
+        self.warnings = self.build()
 
     def write(self, name: str, text: str) -> None:
         path = self.root / name
@@ -209,12 +227,12 @@ class Book:
         path.write_text(text)
         os.utime(path, (time.time() + 2, time.time() + 2))
 
-    def build(self) -> str:
+    def build(self) -> list[str]:
         """Build what has changed, in a process of its own. Returns the warnings."""
         command = [sys.executable, "-m", "sphinx", "-b", "html", "-n", "-N", "-q", ".", "_out"]
         done = subprocess.run(command, cwd=self.root, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        return done.stderr.replace(f"{self.root}/", "")
+        return done.stderr.replace(f"{self.root}/", "").splitlines()
 
     def html(self, name: str = "book/page") -> str:
         return (self.root / "_out" / f"{name}.html").read_text()
@@ -222,17 +240,29 @@ class Book:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Book:
+    """A book whose lab and results have changed since it was first built, and its pages have not."""
     book = Book(tmp_path_factory.mktemp("book"))
-    assert book.build() == ""
+    before = book.html()
+    assert "0.34 nats" in before
+    assert "2.71" in before
+    book.write("notebooks/02_lab.ipynb", lab())
+    book.write("results/r.json", json.dumps({"vae": VAE, "rows": {"a": VAE, "b": {**VAE, "name": "B"}}}))
+    book.build()
     return book
 
 
-@pytest.fixture
-def fresh(tmp_path: Path) -> Book:
-    return Book(tmp_path)
+def test_each_mistake_is_a_warning_with_its_line(built: Book) -> None:
+    line = 3
+    for mistake, message in MISTAKES.items():
+        warnings = [warning for warning in built.warnings if message in warning and "mistakes" in warning]
+        assert len(warnings) == 1, message
+        assert warnings[0].startswith(f"book/mistakes.md:{line}: WARNING: ")
+        line += mistake.count("\n") + 2
+    [other] = [warning for warning in built.warnings if "mistakes" not in warning]
+    assert other.startswith("notebooks/04_lab.ipynb: WARNING: notebooks/04_lab.ipynb stores no frames")
 
 
-def test_notes_and_results_stand_in_the_text(built: Book) -> None:
+def test_notes_and_results_stand_in_the_text_and_follow_their_files(built: Book) -> None:
     text = re.sub(r"<[^>]+>", "", built.html())
     assert "It is 0.35 nats: exactly, or 3.14 bits of VAE." in text
 
@@ -287,24 +317,26 @@ def test_a_drawing_comes_in_the_colours_of_both_themes(built: Book) -> None:
 def test_a_slider_becomes_a_player_of_its_frames(built: Book) -> None:
     player = built.html().split('<div class="player"')[1].split("</figure>")[0]
     assert 'data-interval="250"' in player
-    assert 'data-start="1"' in player
-    frames = re.findall(r'<div class="frame"([^>]*)>', player)
-    assert ["hidden" in frame for frame in frames] == [True, False]
-    assert ['data-label="t &lt; 5"' in frames[0], 'data-label="t 9"' in frames[1]] == [True, True]
+    assert re.findall(r'<details class="frame" (\w+)><summary>(.*?)</summary>', player) == [
+        ("hidden", "t &lt; 5"),
+        ("open", "t 9"),
+    ]
+    assert player.count("</details>") == 2
     alts = re.findall(r'alt="([^"]*)"', player)
     assert alts == ["Noise &amp; shirt. t &lt; 5.", *["Noise &amp; shirt. t 9."] * 2]
     assert (built.root / "_out/_images/02_lab-chain-00.png").read_bytes() == base64.b64decode(PNG)
     assert (built.root / "_out/_images/02_lab-chain-01-dark.svg").is_file()
+    assert "data:image" not in player, "images are files of their own, fetched when they are asked for"
     handle = re.search(r"<input[^>]*>", player)
     assert handle
     for part in ('type="range"', 'max="1"', 'value="1"', 'aria-label="t"', 'aria-valuetext="t 9"'):
         assert part in handle[0]
 
 
-def test_no_page_holds_the_state_of_widgets(built: Book) -> None:
+def test_no_page_wants_the_scripts_of_widgets(built: Book) -> None:
     for page in ("book/page", "notebooks/02_lab"):
-        assert "FloatProgressModel" not in built.html(page)
         assert "require.js" not in built.html(page)
+        assert "jupyter-widgets" not in built.html(page)
 
 
 def test_lab_page_has_alt_texts_and_anchors(built: Book) -> None:
@@ -323,7 +355,6 @@ def test_a_lab_links_back_to_the_figure_that_shows_its_output(built: Book) -> No
 
 
 def test_derivation_is_printed_and_numbered(built: Book) -> None:
-    proofs = importlib.import_module("lowerbound.proofs")
     latex = proofs.derivations()["log_inequality"]().latex()
     block = built.html().split('id="equation-eq-log"')[1].split("</div>")[0]
     assert latex.splitlines()[1].replace("&", "&amp;") in block
@@ -331,11 +362,11 @@ def test_derivation_is_printed_and_numbered(built: Book) -> None:
 
 
 def test_room_is_kept_for_a_formula(built: Book) -> None:
-    latex = importlib.import_module("lowerbound.proofs").derivations()["log_inequality"]().latex()
+    latex = proofs.derivations()["log_inequality"]().latex()
     block = built.html().split('id="equation-eq-log"')[0].rsplit("<div", 1)[1]
-    known = formulas.rooms()[formulas.key(latex)]
-    assert f'style="--high: {known}rem" class="math' in block
-    assert f'<span style="--wide: {formulas.rooms()[formulas.key("x_0")]}em" class="math' in built.html()
+    sizes = formulas.formula_sizes()
+    assert f'style="--high: {sizes[formulas.key(latex)]}rem" class="math' in block
+    assert f'<span style="--wide: {sizes[formulas.key("x_0")]}em" class="math' in built.html()
 
 
 def test_a_derivation_says_what_was_checked_and_links_its_lab(built: Book) -> None:
@@ -346,77 +377,6 @@ def test_a_derivation_says_what_was_checked_and_links_its_lab(built: Book) -> No
 
 
 def test_a_statement_is_printed_without_its_proof(built: Book) -> None:
-    proofs = importlib.import_module("lowerbound.proofs")
     block = built.html().split('id="equation-eq-statement"')[1].split("</div>")[0]
     assert proofs.elbo_two_terms().statement().replace("&", "&amp;") in block
     assert "aligned" not in block
-
-
-MISTAKES = {
-    "{lab}`02_lab:gup`": "notebooks/02_lab.ipynb records no 'gup'; it has: chain, drawing, gap, two-terms",
-    "{lab}`03_lab:gap`": "notebooks/03_lab.ipynb does not exist",
-    "{lab}`gap`": "'gap' is not of the form STEM:key",
-    "{lab}`02_lab:two-terms`": "is a figure, not a note",
-    "{result}`q.json:a`": "results/q.json does not exist",
-    "{result}`r.json:vae.nats`": "results/r.json has nothing at 'vae.nats' (stopped at 'nats')",
-    "{result}`r.json:vae.bits.9`": "(stopped at '9')",
-    "{result}`r.json:vae.bits`": "holds a list at 'vae.bits', not a number or text",
-    "```{results} r.json:vae.bits\nbits | {bits}\n```": "holds no list of objects at 'vae.bits'",
-    "```{results} r.json:rows\nbits | {nats}\n```": "does not fill its columns: KeyError('nats')",
-    "```{results} r.json:rows\nbits\n```": 'each column must be a line "heading | format"',
-    "{result}`r.json:vae.name:.2f`": "'VAE' at 'vae.name' does not take the format '.2f'",
-    "{lecture}`1:36`": "lecture minutes must look like 01:36-05:16, got '1:36'",
-    "```{labfigure} 02_lab:none\n\nCaption.\n```": "records no 'none'",
-    "```{labfigure} 02_lab:two-terms\n```": "needs a caption",
-    "```{labfigure} 02_lab:gap\n\nCaption.\n```": "02_lab:gap holds no image; use the lab role for a note",
-    "```{derivation} nonsense\n```": "lowerbound.proofs has no derivation 'nonsense'",
-}
-
-
-def test_each_mistake_is_a_warning_with_its_line(fresh: Book) -> None:
-    page, places = "# Page\n", {}
-    for mistake, message in MISTAKES.items():
-        places[message] = page.count("\n") + 2
-        page += f"\n{mistake}\n"
-    fresh.write("book/page.md", page)
-    warnings = fresh.build().splitlines()
-    for message, line in places.items():
-        found = [warning for warning in warnings if message in warning]
-        assert len(found) == 1, message
-        assert f"book/page.md:{line}: WARNING" in found[0]
-    assert len(warnings) == len(MISTAKES)
-
-
-def without_state(notebook: dict[str, Any]) -> None:
-    del notebook["metadata"]["widgets"]
-
-
-def without_a_frame(notebook: dict[str, Any]) -> None:
-    del notebook["metadata"]["widgets"][extension.STATE]["state"]["second"]
-
-
-def with_another_frame(notebook: dict[str, Any]) -> None:
-    notebook["metadata"]["widgets"][extension.STATE]["state"]["second"]["state"]["value"] = "<b>9</b>"
-
-
-def with_a_broken_frame(notebook: dict[str, Any]) -> None:
-    models = notebook["metadata"]["widgets"][extension.STATE]["state"]
-    models["first"]["state"]["value"] = models["first"]["state"]["value"].replace("base64,", "base64,?")
-
-
-@pytest.mark.parametrize("spoil", [without_state, without_a_frame, with_another_frame, with_a_broken_frame])
-def test_a_slider_without_its_frames_is_a_warning(fresh: Book, spoil: Callable[[Any], None]) -> None:
-    notebook = lab()
-    spoil(notebook)
-    fresh.write("notebooks/02_lab.ipynb", json.dumps(notebook))
-    assert "stores no frames of its slider 'chain'; execute it again" in fresh.build()
-
-
-def test_a_page_is_rebuilt_when_its_lab_or_result_changes(fresh: Book) -> None:
-    assert fresh.build() == ""
-    fresh.write("notebooks/02_lab.ipynb", json.dumps(lab()).replace("0.35 nats", "0.36 nats"))
-    assert fresh.build() == ""
-    assert "0.36 nats" in fresh.html()
-    fresh.write("results/r.json", json.dumps({"vae": {**VAE, "bits": [3.0, 2.71]}, "rows": [VAE]}))
-    assert fresh.build() == ""
-    assert "2.71" in fresh.html()

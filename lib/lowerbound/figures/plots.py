@@ -1,7 +1,5 @@
-"""Figures in one style: arrays in, closed `Figure` out; and a slider that needs no kernel.
-
-Arrays may be numpy arrays, nested lists or torch tensors on any device. Nothing here touches
-pyplot, so no figure stays open and no global state changes. Colours: Okabe & Ito 2008.
+"""Arrays in, closed `Figure` out. Nothing here touches pyplot, so no figure stays open and no global
+state changes. Colours: Okabe & Ito 2008.
 """
 
 from __future__ import annotations
@@ -19,33 +17,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lowerbound.display import note, show, slider, witness
-from lowerbound.ticks import log_ticks
-
-__all__ = [
-    "PALETTE",
-    "SIZE",
-    "STYLE",
-    "bars",
-    "canvas",
-    "curves",
-    "density",
-    "filmstrip",
-    "image_grid",
-    "note",
-    "scatter",
-    "show",
-    "slider",
-    "style",
-    "to_array",
-    "witness",
-]
-
 Array = npt.NDArray[Any]
 
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+MOST_TICKS = 8
 SIZE = (5.4, 3.3)  # inches; at 96 pixels an inch it fills a phone with letters of 10 pixels and more
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -139,6 +116,27 @@ def filmstrip(
     return image_grid(frames.reshape(-1, *frames.shape[2:]), frames.shape[1], row_labels, labels, cell, ax)
 
 
+def log_ticks(values: npt.NDArray[Any]) -> tuple[list[float], list[str]]:
+    """At most eight powers of ten among positive values, and how they are written.
+
+    Every version of matplotlib draws these alike; its own choice changes. Where the values span less than
+    two powers: 1, 2 and 5 times a power, from below the smallest to above the largest.
+    Raises ValueError if a value is not positive.
+    """
+    if not np.all(values > 0):
+        raise ValueError("a logarithmic axis needs positive values; leave out logy, or the others")
+    low, high = (float(np.log10(value)) for value in (values.min(), values.max()))
+    if high - low < 2:
+        steps = [m * 10.0**k for k in range(math.floor(low) - 1, math.ceil(high) + 2) for m in (1, 2, 5)]
+        first, last = np.searchsorted(steps, values.min(), "right") - 1, np.searchsorted(steps, values.max())
+        ticks = [float(f"{step:g}") for step in steps[first : last + 1]]
+        return ticks, [f"{tick:g}" for tick in ticks]
+    powers = range(math.ceil(low), math.floor(high) + 1)
+    powers = powers[:: math.ceil(len(powers) / MOST_TICKS)]
+    short = all(abs(power) <= 3 for power in powers)
+    return [10.0**power for power in powers], [f"{10.0**p:g}" if short else f"$10^{{{p}}}$" for p in powers]
+
+
 def curves(
     x: Any,
     ys: Mapping[str, Any],
@@ -183,17 +181,17 @@ def bars(
 ) -> Figure:
     """Bars, one for each label. parts: name -> (len(labels),), stacked or not; errors: half-widths."""
     ax = canvas()[1] if ax is None else ax
-    place, width = np.arange(len(labels)), 0.7 if stacked else 0.8 / len(parts)
-    up, down = np.zeros(len(labels)), np.zeros(len(labels))
+    centres, width = np.arange(len(labels)), 0.7 if stacked else 0.8 / len(parts)
+    above, below = np.zeros(len(labels)), np.zeros(len(labels))
     with style():
         for i, (name, values) in enumerate(parts.items()):
             y = to_array(values).astype(np.float64)
-            at = place if stacked else place + (i - (len(parts) - 1) / 2) * width
-            base = np.where(y >= 0, up, down) if stacked else np.zeros(len(labels))
+            middles = centres if stacked else centres + (i - (len(parts) - 1) / 2) * width
+            base = np.where(y >= 0, above, below) if stacked else np.zeros(len(labels))
             yerr = to_array(errors[name]) if errors and name in errors else None
-            ax.bar(at, y, width * 0.94, bottom=base, yerr=yerr, capsize=3, label=name, zorder=2)
-            up, down = up + np.maximum(y, 0), down + np.minimum(y, 0)
-        ax.set_xticks(place, labels)
+            ax.bar(middles, y, width * 0.94, bottom=base, yerr=yerr, capsize=3, label=name, zorder=2)
+            above, below = above + np.maximum(y, 0), below + np.minimum(y, 0)
+        ax.set_xticks(centres, labels)
         ax.set_ylabel(ylabel)
         ax.grid(False, axis="x")
         if len(parts) > 1:
