@@ -12,6 +12,7 @@ import html
 import textwrap
 from typing import Any
 
+import checked
 import formulas
 import labs
 import measurements
@@ -53,7 +54,7 @@ def describe_page(app: Sphinx, page: str, template: str, context: dict[str, Any]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    for subject in (formulas, labs, measurements, minutes, pictures, proofs, symbols):
+    for subject in (checked, formulas, labs, measurements, minutes, pictures, proofs, symbols):
         subject.setup(app)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", name_entries)

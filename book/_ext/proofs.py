@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
 import ledger
+from checked import Checked, checked, source_files
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from docutils.statemachine import StringList
@@ -19,14 +18,10 @@ from sphinx.application import Sphinx
 from sphinx.directives.patches import MathDirective
 from sphinx.environment import BuildEnvironment
 
-checked = functools.cache(lambda name: ledger.proofs().derivations()[name]())
-
-
-def derivation(env: BuildEnvironment, name: str) -> Any:
+def derivation(env: BuildEnvironment, name: str) -> Checked:
     """The checked derivation of that name from lowerbound.proofs."""
-    for module in (ledger.proofs(), importlib.import_module("lowerbound.symbolic")):
-        for file in Path(str(module.__file__)).parent.glob("*.py"):
-            env.note_dependency(str(file))
+    for file in source_files():
+        env.note_dependency(str(file))
     names = ledger.proofs().derivations()
     if name not in names:
         raise MissingError(
@@ -85,7 +80,7 @@ class DerivationDirective(MathDirective):
             links = [_source_link(self.env, name), nodes.Text(" · "), _lab_link(self.env, proof.chapter)]
         except (MissingError, ImportError, ValueError) as error:
             return instead(self, self.env, error)
-        tex = proof.statement() if "result" in self.options else proof.latex()
+        tex = proof.statement if "result" in self.options else proof.latex
         self.arguments, self.content = [], StringList(tex.splitlines(), source=self.get_location())
         line = nodes.paragraph("", f"{ledger.check(proof)} · ", *links, classes=["checked"])
         return [nodes.container("", *super().run(), line, classes=["derivation"])]
@@ -138,11 +133,11 @@ class Ledger(Directive):
     def _axioms(self, env: BuildEnvironment, equations: Any, printed: dict[str, str]) -> list[nodes.Node]:
         rows: list[list[nodes.Node]] = []
         for name in ledger.proofs().derivations():
-            for step in checked(name).axioms:
+            for reason in checked(name).axioms:
                 link = self._number(env, printed[name]) if name in printed else _source_link(env, name)
                 words = [
                     nodes.math(part, part) if i % 2 else nodes.Text(part)
-                    for i, part in enumerate(step.reason.split("$"))
+                    for i, part in enumerate(reason.split("$"))
                 ]
                 rows.append([link, nodes.Text(": "), *words])
         return self._items(rows)
@@ -155,7 +150,7 @@ class Ledger(Directive):
         self, env: BuildEnvironment, equations: list[ledger.Equation], printed: Any
     ) -> list[nodes.Node]:
         proofs = [checked(name) for name in ledger.proofs().derivations()]
-        kinds = Counter(step.kind for proof in proofs for step in proof.steps[1:])
+        kinds = Counter(kind for proof in proofs for kind in proof.kinds)
         total, from_proofs = len(equations), sum(bool(equation.proof) for equation in equations)
         rows = [
             f"Numbered equations in the book: {total}. Printed from a checked object: {from_proofs}.",
