@@ -47,7 +47,7 @@ FAULTS = (
     Fault("Gaussian without its constant", "01_elbo", 6, "gaussian.py", "+ LOG_2PI)", ")"),
     Fault("log density without its half", "01_elbo", 2, "gaussian.py", "return -0.5 * (squared", "return -1.0 * (squared"),
     Fault("variance taken for the deviation", "02_vae", 4, "gaussian.py", "torch.exp(0.5 * self.logvar)", "torch.exp(self.logvar)"),
-    Fault("a term lost in a proof", "01_elbo", 5, "proofs/elbo.py", '    d.step(_mean(log(p(x))), "$z$ does not occur in it")\n', ""),
+    Fault("a term lost in a proof", "01_elbo", 5, "proofs/ch1_elbo.py", '    d.step(_mean(log(p(x))), "$z$ does not occur in it")\n', ""),
     Fault("plot emptied", "01_elbo", 4, "display.py", _TO_FILE, f"[line.remove() for ax in fig.axes for line in ax.get_lines()]; {_TO_FILE}"),
     Fault("colours of a picture in another order", "01_elbo", 4, "display.py", '.convert("RGB")', '.convert("RGB"); picture = Image.merge("RGB", picture.split()[::-1])'),
     Fault("one image of the data replaced", "02_vae", 2, "data.py", 'return _verified(_bundled(split), "subset", split)', 'found = _verified(_bundled(split), "subset", split)\n        found.x[2] = found.x[3]\n        return found'),
