@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from lowerbound import proofs
 from lowerbound.experiments import reverse_step
 from lowerbound.experiments.reverse_step import LAWS, Bumps, ReverseStep, chain, coefficient, curve, price
 from lowerbound.experiments.units import Place, measured, rounded
-from lowerbound.proofs import small_step
 
 SETTING = ReverseStep()
 SMALL = replace(SETTING, betas=(2e-5, 1e-5))
@@ -73,7 +73,7 @@ def test_price_ends_with_the_slope_and_the_factor_of_theory(name, level):
 
 
 def test_theory_is_the_last_line_of_the_proof():
-    last = small_step.small_step_price().last
+    last = proofs.small_step_price().last
     (beta,) = (s for s in last.free_symbols if s.name == "beta_t")
     factor = last.subs(beta, 1) / last.args[-1]
     assert sp.degree(last, beta) == reverse_step.THEORY_SLOPE

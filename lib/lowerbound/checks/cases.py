@@ -38,9 +38,8 @@ def times(rng: Rng, n: int, T: int, low: int = 1) -> Tensor:
     return torch.randint(low, T + 1, (n,), generator=rng)
 
 
-@cache
 def derivation(name: str) -> Derivation:
-    """A derivation of the book, proved once."""
+    """A derivation of the book."""
     return proofs.derivations()[name]()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..proofs import forward
+from ..proofs import ch3_forward as forward
 from .cases import POINTS, Rng, between, derivation, line, normal, on
 from .engine import Check, Mistake
 

@@ -9,7 +9,8 @@ import torch
 from sympy import Rational
 from torch import Tensor
 
-from ..proofs import forward, reverse
+from ..proofs import ch3_forward as forward
+from ..proofs import ch4_reverse as reverse
 from .cases import POINTS, Rng, chain, column, line, normal, on, times
 from .engine import Check, Mistake
 from .proved import ProofCheck

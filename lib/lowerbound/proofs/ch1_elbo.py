@@ -1,25 +1,9 @@
-"""Chapter 1: log p(x) and its lower bound, for arbitrary positive densities."""
+"""Chapter 1: log p(x) and its lower bound, for any positive densities and in two models worked in full."""
 
-from __future__ import annotations
+from sympy import Integer, Integral, Rational, Symbol, log, oo, pi, symbols
 
-from typing import Any
-
-from sympy import Integer, Integral, Symbol, log
-
-from ..symbolic import KL, Derivation, E, Family, RandomVariable
+from ..symbolic import KL, Derivation, E, Family, Normal, RandomVariable, Unit, as_written
 from .registry import derivation
-
-__all__ = [
-    "elbo",
-    "elbo_two_terms",
-    "evidence",
-    "evidence_lower_bound",
-    "kl_nonnegative",
-    "log_inequality",
-    "pointwise_identity",
-    "sampled_evidence",
-    "two_expectations",
-]
 
 x, z = RandomVariable("x"), RandomVariable("z")
 p = Family("p", "theta", fixed=[z])
@@ -27,7 +11,7 @@ q = Family("q", "phi")
 t = Symbol("t", positive=True)
 
 
-def _mean(f: Any) -> Any:
+def _mean(f):
     return E(q(z | x), f)
 
 
@@ -124,4 +108,82 @@ def sampled_evidence() -> Derivation:
     d = Derivation("sampled_evidence", start=_mean(p(x, z) / q(z | x)))
     d.step(p(x) * _mean(p(z | x) / q(z | x)), "product rule")
     d.step(p(x), "$p(z \\mid x)$ sums to one")
+    return d
+
+
+# Worked in full: two states, and the linear Gaussian
+
+half = Rational(1, 2)
+w, m = symbols("w m", real=True)
+s, v = symbols("s v", positive=True)
+MODEL = {p(z): Normal(z, 0, 1), p(x | z): Normal(x, w * z, s**2), q(z | x): Normal(z, m, v)}
+m_post, v_post = Symbol("m_*", real=True), Symbol("v_*", positive=True)
+with as_written():
+    POSTERIOR = {
+        p(z | x): Normal(z, m_post, v_post),
+        m_post: w * x / (w**2 + s**2),
+        v_post: s**2 / (w**2 + s**2),
+    }
+
+
+@derivation(chapter=1, lecture="00:29–00:52")
+def two_states() -> Derivation:
+    """A latent with two states, summed in full: a = p(x, z=1), b = p(x, z=2), r = q(z=1 | x)."""
+    a, b, r = Symbol("a", positive=True), Symbol("b", positive=True), Unit("r")
+    d = Derivation("two_states", start=log(a + b))
+    d.step(r * log(a + b) + (1 - r) * log(a + b), "$r + (1 - r) = 1$")
+    first = r * log(a / (a / (a + b))) + (1 - r) * log(b / (b / (a + b)))
+    d.step(first, "product rule: $p(z \\mid x)$ is $a/(a+b)$, $b/(a+b)$")
+    bound = r * log(a / r) + (1 - r) * log(b / (1 - r))
+    gap = r * log(r / (a / (a + b))) + (1 - r) * log((1 - r) / (b / (a + b)))
+    d.step(bound + gap, "multiply and divide by $q$; split")
+    return d
+
+
+@derivation(chapter=1)
+def linear_gaussian_evidence() -> Derivation:
+    """The evidence of the linear-Gaussian model, by integrating z out."""
+    d = Derivation(
+        "linear_gaussian_evidence", start=Integral(p(x | z) * p(z), (z, -oo, oo)), symbol=p(x), given=MODEL
+    )
+    d.step(Integral(Normal(x, w * z, s**2) * Normal(z, 0, 1), (z, -oo, oo)), "the model's densities")
+    d.step(Normal(x, 0, w**2 + s**2), "Gaussian integral")
+    return d
+
+
+@derivation(chapter=1, code="vae.VAE.bound")
+def linear_gaussian_elbo() -> Derivation:
+    """The bound of the linear-Gaussian model, integrated."""
+    encoder = Normal(z, m, v)
+    d = Derivation("linear_gaussian_elbo", start=E(q(z | x), log(p(x | z))) - KL(q(z | x), p(z)), given=MODEL)
+    d.step(E(encoder, log(Normal(x, w * z, s**2))) - KL(encoder, Normal(z, 0, 1)), "the model's densities")
+    squares = E(encoder, (x - w * z) ** 2)
+    fit = -squares / (2 * s**2) - half * log(2 * pi * s**2)
+    d.step(fit - (m**2 + v - 1 - log(v)) / 2, "log of a Gaussian; KL to N(0, 1)")
+    fit = -((x - w * m) ** 2 + w**2 * v) / (2 * s**2) - half * log(2 * pi * s**2)
+    d.step(fit - (m**2 + v - 1 - log(v)) / 2, "mean and variance of $x - w z$")
+    return d
+
+
+@derivation(chapter=1)
+def linear_gaussian_kl() -> Derivation:
+    """The gap of the linear-Gaussian model: the KL from the encoder to the exact posterior."""
+    d = Derivation("linear_gaussian_kl", start=KL(q(z | x), p(z | x)), given={**MODEL, **POSTERIOR})
+    encoder = Normal(z, m, v)
+    d.step(E(encoder, log(encoder / Normal(z, m_post, v_post))), "definition of KL")
+    squares = E(encoder, (z - m_post) ** 2 / v_post - (z - m) ** 2 / v)
+    d.step((log(v_post / v) + squares) / 2, "log of a Gaussian")
+    d.step((log(v_post / v) + ((m - m_post) ** 2 + v) / v_post - 1) / 2, "mean and variance of $z$")
+    return d
+
+
+@derivation(chapter=1, lecture="00:29–00:52")
+def linear_gaussian_identity() -> Derivation:
+    """Bound plus gap is log p(x), in the linear-Gaussian model, by integrals."""
+    start = E(q(z | x), log(p(x | z) * p(z) / q(z | x))) + KL(q(z | x), p(z | x))
+    d = Derivation("linear_gaussian_identity", start=start, given={**MODEL, **POSTERIOR})
+    squares = ((x - w * m) ** 2 + w**2 * v) / s**2 + m**2 + v - ((m - m_post) ** 2 + v) / v_post
+    d.step(-half * (squares + log(2 * pi * s**2 / v_post)), "bound and gap, integrated")
+    d.step(-(x**2) / (2 * (w**2 + s**2)) - half * log(2 * pi * (w**2 + s**2)), "$m$ and $v$ cancel")
+    d.step(log(Normal(x, 0, w**2 + s**2)), "log of a Gaussian")
     return d

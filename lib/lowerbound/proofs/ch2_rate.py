@@ -1,20 +1,9 @@
-"""Chapter 2: the rate taken apart, its trade with the distortion, and the linear VAE."""
-
-from __future__ import annotations
+"""Chapter 2: why the log counts, the rate taken apart, its trade with the distortion, and the linear VAE."""
 
 from sympy import Rational, Symbol, log, pi, symbols
 
 from ..symbolic import KL, Derivation, E, Family, Normal, RandomVariable, Unit
 from .registry import derivation
-
-__all__ = [
-    "distortion_and_rate",
-    "forbidden_side",
-    "linear_vae_direction",
-    "linear_vae_off",
-    "linear_vae_rate",
-    "rate_in_two_parts",
-]
 
 half = Rational(1, 2)
 x, z = RandomVariable("x"), RandomVariable("z")
@@ -22,6 +11,24 @@ p = Family("p", "theta", fixed=[z])
 q = Family("q", "phi", fixed=[x])
 distortion, rate = Symbol("D", real=True), Symbol("R", real=True)
 sigma, lam = symbols("sigma lambda", positive=True)
+
+
+@derivation(chapter=2, lecture="07:13–08:07")
+def mean_prefers_sharp() -> Derivation:
+    """Two equally likely z: f = (0.9, 0.1) has the larger mean than f = (0.45, 0.45)."""
+    d = Derivation("mean_prefers_sharp", start=half * Rational(9, 10) + half * Rational(1, 10))
+    d.step(half, "add").at_least(half * Rational(9, 20) + half * Rational(9, 20), "$1/2 > 9/20$")
+    return d
+
+
+@derivation(chapter=2, lecture="07:13–08:07")
+def log_prefers_flat() -> Derivation:
+    """And yet the smaller mean of the log: the maximiser changes with the log."""
+    d = Derivation("log_prefers_flat", start=half * log(Rational(9, 10)) + half * log(Rational(1, 10)))
+    d.step(half * log(Rational(9, 100)), "log of a product")
+    d.at_most(half * log(Rational(81, 400)), "log is increasing, and $9/100 < 81/400$")
+    d.step(half * log(Rational(9, 20)) + half * log(Rational(9, 20)), "log of a product")
+    return d
 
 
 @derivation(chapter=2, lecture="05:29–07:13", code="bound.Bound.nats")

@@ -3,31 +3,12 @@
 Here x̃_t = x_t/√ᾱ_t and ς_t = √((1 − ᾱ_t)/ᾱ_t), in which the forward chain adds noise and shrinks nothing.
 """
 
-from __future__ import annotations
-
-from typing import Any
-
 from sympy import Derivative, Integer, Integral, Symbol, exp, log, sqrt
 
 from ..symbolic import Derivation, Family, RandomVariable, as_written
-from .forward import alphabar, alphabar_s, xs, xt
+from .ch3_forward import alphabar, alphabar_s, xs, xt
+from .ch4_reverse import eps_net, x0_net
 from .registry import derivation
-from .reverse import eps_net, x0_net
-
-__all__ = [
-    "dpm_first_order",
-    "dpm_first_order_error",
-    "dpm_line",
-    "dpm_second_order",
-    "dpm_second_order_error",
-    "flow_euler",
-    "flow_of_gaussian",
-    "flow_slope",
-    "guided_density",
-    "guided_noise",
-    "heun_line",
-    "heun_step",
-]
 
 p, y = Family("p"), RandomVariable("y")
 h, r, u = Symbol("h", positive=True), Symbol("r", positive=True), Symbol("u", real=True)
@@ -100,7 +81,7 @@ def heun_line() -> Derivation:
     return d.step(step * (here + there) / 2, "the slope at the far end")
 
 
-def _half_log(a: Any) -> Any:
+def _half_log(a):
     return log(sqrt(a) / sqrt(1 - a))
 
 
@@ -118,7 +99,7 @@ def dpm_first_order() -> Derivation:
     return d.step(sqrt(alphabar_s) * x0_net + sqrt(1 - alphabar_s) * left, "collect $\\hat x_0$")
 
 
-def _exact() -> Any:
+def _exact():
     return (1 - exp(-h)) * x0_net + (exp(-h) - 1 + h) * k
 
 

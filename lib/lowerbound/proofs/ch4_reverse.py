@@ -1,30 +1,11 @@
-"""Chapter 4: the reverse step, the telescoped bound, its terms as weighted errors, and DDIM."""
-
-from __future__ import annotations
-
-from typing import Any
+"""Chapter 4: the reverse step, the telescoped bound, its terms, DDIM, and what a network may predict."""
 
 import sympy as sp
-from sympy import Integer, Rational, Symbol, log, sqrt
+from sympy import Function, Integer, Rational, Sum, Symbol, log, oo, sqrt
 
 from ..symbolic import KL, Derivation, E, Family, Normal, RandomVariable, as_written
-from .forward import CHAIN, SCHEDULE, alpha, alphabar, alphabar_s, beta, q, x0, xs, xt
+from .ch3_forward import CHAIN, SCHEDULE, alpha, alphabar, alphabar_s, beta, q, x0, xs, xt
 from .registry import derivation
-
-__all__ = [
-    "ddim_ancestral_variance",
-    "ddim_deterministic",
-    "ddim_marginal",
-    "eps_from_x0",
-    "posterior",
-    "posterior_mean",
-    "posterior_mean_eps",
-    "posterior_variance",
-    "reverse_kl",
-    "reverse_kl_eps",
-    "reverse_kl_snr",
-    "telescoped_bound",
-]
 
 half = Rational(1, 2)
 eps = Symbol("epsilon", real=True)
@@ -34,7 +15,7 @@ beta_post = Symbol("betatilde_t", positive=True)
 mean_post, mean_net = Symbol("mutilde_t", real=True), Symbol("mu_theta", real=True)
 
 
-def _mean(image: Any) -> Any:
+def _mean(image):
     """The posterior's mean for an image."""
     first, second = sqrt(alphabar_s) * beta / (1 - alphabar), sqrt(alpha) * (1 - alphabar_s) / (1 - alphabar)
     return first * image + second * xt
@@ -159,7 +140,7 @@ def reverse_kl() -> Derivation:
     return d
 
 
-def _mean_of(noise: Any) -> Any:
+def _mean_of(noise):
     return (xt - beta / sqrt(1 - alphabar) * noise) / sqrt(alpha)
 
 
@@ -196,7 +177,7 @@ def reverse_kl_snr() -> Derivation:
     return d
 
 
-def _ddim_variance() -> Any:
+def _ddim_variance():
     return eta**2 * ((1 - alphabar_s) / (1 - alphabar) * (1 - alphabar / alphabar_s))
 
 
@@ -233,3 +214,129 @@ def ddim_deterministic() -> Derivation:
     d.step(sqrt(alphabar_s) * image + sqrt(1 - alphabar_s) * eps_net, "$\\eta = 0$: no noise")
     shift = sqrt(1 - alphabar_s) - sqrt(1 - alphabar) / sqrt(alpha)
     return d.step(xt / sqrt(alpha) + shift * eps_net, "collect $x_t$")
+
+
+# What is defined rather than derived, how wide a step is, and what a network may predict
+
+p = Family("p", "theta")
+v, v_net, v_step = Symbol("v", real=True), Symbol("vhat", real=True), Symbol("v_{t-1}", positive=True)
+spread = Symbol("s", nonnegative=True)
+
+
+@derivation(chapter=4)
+def reverse_step() -> Derivation:
+    """One step of the decoder: a Gaussian whose mean a network finds."""
+    d = Derivation("reverse_step", start=p(xs | xt))
+    return d.define(Normal(xs, Function("\\mu_\\theta")(xt, Symbol("t")), sigma**2))
+
+
+@derivation(chapter=4)
+def step_around() -> Derivation:
+    """A forward step, turned around by Bayes' rule with x_0 always given."""
+    d = Derivation("step_around", start=q(xt | xs), given={q(xt | xs): q(xt | xs, x0)})
+    d.step(q(xt | xs, x0), "the chain forgets")
+    return d.step(q(xs | xt, x0) * q(xt | x0) / q(xs | x0), "Bayes, given $x_0$")
+
+
+@derivation(chapter=4, code="objective.l_simple")
+def simple_loss() -> Derivation:
+    """The simple loss: the terms of the bound without their weights."""
+    t, T = Symbol("t", integer=True), Symbol("T", integer=True, positive=True)
+    guess = Function("\\hat\\varepsilon")(xt, t)
+    d = Derivation("simple_loss", start=Symbol("L_{\\text{simple}}", real=True))
+    return d.define(Sum(E(q(x0, xt), (eps - guess) ** 2), (t, 1, T)) / T)
+
+
+def _width(of, name: str, reason: str, result) -> Derivation:
+    """The variance of x_{t−1} given x_t, for data of standard deviation `of`."""
+    given = {**SCHEDULE, **VARIANCE, v_step: alphabar_s * spread**2 + (1 - alphabar_s), spread: of}
+    d = Derivation(name, start=1 / (1 / v_step + alpha / beta), given=given)
+    d.step(1 / (1 / (alphabar_s * of**2 + (1 - alphabar_s)) + alpha / beta), reason)
+    return d.step(result, "$\\alpha_t + \\beta_t = 1$")
+
+
+@derivation(chapter=4, code="diffusion.fixed_small")
+def width_for_a_point() -> Derivation:
+    """The variance of a step back when all data are one point (s = 0)."""
+    return _width(Integer(0), "width_for_a_point", "$s = 0$", beta_post)
+
+
+@derivation(chapter=4, code="diffusion.fixed_large")
+def width_for_noise() -> Derivation:
+    """The variance of a step back when the data are N(0, 1) (s = 1)."""
+    return _width(Integer(1), "width_for_noise", "$s = 1$", beta)
+
+
+with as_written():
+    NOISED = {xt: sqrt(alphabar) * x0 + sqrt(1 - alphabar) * eps}
+    TURNED = {v: sqrt(alphabar) * eps - sqrt(1 - alphabar) * x0}
+
+
+@derivation(chapter=4)
+def v_to_x0() -> Derivation:
+    """The image from x_t and v, without a division."""
+    d = Derivation("v_to_x0", start=x0, given={**NOISED, **TURNED})
+    d.step(alphabar * x0 + (1 - alphabar) * x0, "$\\bar\\alpha_t + (1 - \\bar\\alpha_t) = 1$")
+    return d.step(sqrt(alphabar) * xt - sqrt(1 - alphabar) * v, "the noise cancels")
+
+
+@derivation(chapter=4, code="nets.UNet.forward")
+def v_to_eps() -> Derivation:
+    """The noise from x_t and v, without a division."""
+    d = Derivation("v_to_eps", start=eps, given={**NOISED, **TURNED})
+    d.step((1 - alphabar) * eps + alphabar * eps, "$(1 - \\bar\\alpha_t) + \\bar\\alpha_t = 1$")
+    return d.step(sqrt(1 - alphabar) * xt + sqrt(alphabar) * v, "the image cancels")
+
+
+@derivation(chapter=4)
+def v_error() -> Derivation:
+    """An error of v, as an error of the noise."""
+    image = (xt - sqrt(1 - alphabar) * eps) / sqrt(alphabar)
+    guess = (xt - sqrt(1 - alphabar) * eps_net) / sqrt(alphabar)
+    given = {
+        v: sqrt(alphabar) * eps - sqrt(1 - alphabar) * x0,
+        v_net: sqrt(alphabar) * eps_net - sqrt(1 - alphabar) * x0_net,
+        x0: image,
+        x0_net: guess,
+    }
+    d = Derivation("v_error", start=(v - v_net) ** 2, given=given)
+    d.step((sqrt(alphabar) + (1 - alphabar) / sqrt(alphabar)) ** 2 * (eps - eps_net) ** 2, "$x_t$ cancels")
+    return d.step((eps - eps_net) ** 2 / alphabar, "$\\bar\\alpha_t + (1 - \\bar\\alpha_t) = 1$")
+
+
+def _fading(name: str, start, limit, reason: str) -> Derivation:
+    """A limit as ᾱ_t → 0: no signal is left."""
+    return Derivation(name, start=start).tends_to(limit, alphabar, Integer(0), reason)
+
+
+@derivation(chapter=4)
+def eps_without_signal() -> Derivation:
+    """Where no signal is left, x_t is the noise: a perfect prediction says nothing of the image."""
+    return _fading("eps_without_signal", NOISED[xt], eps, "$x_0$ is gone")
+
+
+@derivation(chapter=4)
+def v_without_signal() -> Derivation:
+    """Where no signal is left, v is the image, with the other sign."""
+    return _fading("v_without_signal", TURNED[v], -x0, "the noise is gone")
+
+
+@derivation(chapter=4)
+def eps_without_signal_error() -> Derivation:
+    """The squared error of the image for a squared error of 1 of the noise, as the signal fades."""
+    return _fading("eps_without_signal_error", (1 - alphabar) / alphabar, oo, "a division by nothing")
+
+
+@derivation(chapter=4)
+def v_without_signal_error() -> Derivation:
+    """The squared error of the image for a squared error of 1 of v, as the signal fades."""
+    return _fading("v_without_signal_error", 1 - alphabar, Integer(1), "nothing is divided")
+
+
+@derivation(chapter=4, code="samplers.ddim")
+def ddim_step() -> Derivation:
+    """One step of DDIM: a part of the noise is kept, the rest replaced."""
+    fresh = Symbol("xi", real=True)
+    kept = sqrt(1 - alphabar_s - sigma**2) * Symbol("epsilonhat", real=True)
+    d = Derivation("ddim_step", start=xs)
+    return d.define(sqrt(alphabar_s) * x0_net + kept + sigma * fresh)

@@ -1,22 +1,11 @@
 """Chapter 1: what lifting the bound does to log p(x). Primed letters are values after the step."""
 
-from __future__ import annotations
+from sympy import Integer, Rational, Symbol, log, pi, sqrt
 
-from sympy import Integer, Rational, Symbol, log
-
-from ..symbolic import KL, Derivation, E, Family, as_written
-from .elbo import p, q, x, z
+from ..symbolic import KL, Derivation, E, Family, Normal, as_written
+from .ch1_elbo import half, m, p, q, w, x, z
 from .registry import derivation
 
-__all__ = [
-    "em_guarantee",
-    "evidence_change",
-    "floor_of_a_step",
-    "integrand_negative",
-    "kl_positive_all_the_same",
-]
-
-half = Rational(1, 2)
 p_new, q_new = Family("p", "theta'", fixed=[z]), Family("q", "phi'")
 bound, bound_new, gap, gap_new = (Symbol(name, real=True) for name in ("L", "L'", "K", "K'"))
 gain = Symbol("delta", nonnegative=True)
@@ -27,6 +16,49 @@ with as_written():
         bound_new: E(q_new(z | x), log(p_new(x, z) / q_new(z | x))),
         gap_new: KL(q_new(z | x), p_new(z | x)),
     }
+
+
+@derivation(chapter=1, lecture="01:16–01:36")
+def best_encoder_mean() -> Derivation:
+    """The best bound that an encoder N(m, 1) can reach, at noise 1 and weight w."""
+    encoder = Normal(z, m, 1)
+    bound = E(encoder, log(Normal(x, w * z, 1))) - KL(encoder, Normal(z, 0, 1))
+    d = Derivation("best_encoder_mean", start=bound)
+    d.step(-half * log(2 * pi) - ((x - w * m) ** 2 + w**2 + m**2) / 2, "Gaussian integrals")
+    square = (1 + w**2) * (m - w * x / (1 + w**2)) ** 2
+    rest = x**2 / (1 + w**2) + w**2
+    d.step(-half * log(2 * pi) - (square + rest) / 2, "complete the square in $m$")
+    d.at_most(-half * log(2 * pi) - rest / 2, "a square is never negative; 0 at $m = wx/(1+w^2)$")
+    return d
+
+
+@derivation(chapter=1, lecture="01:16–01:36")
+def raise_bound() -> Derivation:
+    """At x = 2, going from w = √3 to w = 1, with the best encoder for each, lifts the bound by one half."""
+    given = {}
+    for when, weight, mean in (("new", Integer(1), Integer(1)), ("old", sqrt(3), sqrt(3) / 2)):
+        bound, rate = (Symbol(rf"{name}_{{\text{{{when}}}}}", real=True) for name in "LR")
+        given[bound] = E(Normal(z, mean, 1), log(Normal(2, weight * z, 1))) - rate
+        given[rate] = KL(Normal(z, mean, 1), Normal(z, 0, 1))
+    new, _, old, _ = given
+    d = Derivation("raise_bound", start=new - old, given=given)
+    d.step((-half * log(2 * pi) - Rational(3, 2)) - (-half * log(2 * pi) - Integer(2)), "Gaussian integrals")
+    d.step(half, "subtract")
+    d.at_least(Integer(0), "the bound goes up")
+    return d
+
+
+@derivation(chapter=1, lecture="01:16–01:36")
+def raise_bound_lowers_evidence() -> Derivation:
+    """The same step from w = √3 to w = 1 lowers log p(x)."""
+    d = Derivation(
+        "raise_bound_lowers_evidence",
+        start=log(Normal(2, 0, 1 + Integer(1) ** 2)) - log(Normal(2, 0, 1 + sqrt(3) ** 2)),
+    )
+    d.step((-half * log(4 * pi) - 1) - (-half * log(8 * pi) - half), "log of a Gaussian")
+    d.step(half * log(2) - half, "subtract")
+    d.at_most(Integer(0), "since $\\log 2 < 1$: $\\log p(x)$ goes down")
+    return d
 
 
 @derivation(chapter=1, lecture="00:52–01:07")
