@@ -74,7 +74,7 @@ test: lint unit labs pages browse ## everything that CI runs, quick things first
 
 lint: $(READY) ## style and types
 	$(call stage,style,$(BIN)/ruff check .)
-	$(call stage,types,$(BIN)/mypy --strict lib/lowerbound grading)
+	$(call stage,types,$(BIN)/mypy --strict lib/lowerbound tools/grading)
 
 unit: $(READY) ## unit, property and bridge tests
 	$(call stage,unit tests,$(PYTEST) tests --ignore=tests/browser -n $(JOBS) --dist loadscope --durations=5)
@@ -94,11 +94,11 @@ execute: $(READY) ## run every lab and store its outputs
 		--ExecutePreprocessor.record_timing=False $(LABS)
 
 assignments: $(READY) ## the student versions, from the instructor's sources
-	$(BIN)/python -m grading build
+	$(BIN)/python -m tools.grading build
 
 grade: $(READY) ## points and feedback: make grade SUBMISSIONS=folder ASSIGNMENT=A2_vae
 	@test -n "$(SUBMISSIONS)" || { echo "Name the folder: make grade SUBMISSIONS=folder" >&2; exit 1; }
-	$(BIN)/python -m grading grade "$(SUBMISSIONS)" --jobs $(JOBS) $(if $(ASSIGNMENT),--assignment $(ASSIGNMENT)) $(ARGS)
+	$(BIN)/python -m tools.grading grade "$(SUBMISSIONS)" --jobs $(JOBS) $(if $(ASSIGNMENT),--assignment $(ASSIGNMENT)) $(ARGS)
 
 replica: $(READY) ## the labs on a replica of Colab's runtime, compared; skipped where there is no Python 3.13
 	$(call stage,replica of Colab,$(BIN)/nox -f tools/reproduce/noxfile.py -s colab -- --check $(ARGS))

@@ -20,7 +20,6 @@ from lowerbound.checks import CheckError
 from lowerbound.diffusion import fixed_small
 from lowerbound.gaussian import Gaussian
 from lowerbound.likelihood import GaussianLikelihood
-from lowerbound.objective import Noised
 from lowerbound.schedule import Schedule
 
 ROOT = Path(__file__).parents[2]

@@ -7,9 +7,13 @@ import re
 import pytest
 import test_checks
 import torch
+import yaml
 from lowerbound import checks
 from lowerbound.checks.engine import Check
 from lowerbound.checks.proved import PROOF_MISTAKES
+from myst_parser.config.main import MdParserConfig
+from myst_parser.mdit_to_docutils.base import DocutilsRenderer
+from myst_parser.parsers.mdit import create_md_parser
 from test_checks import PROOFS, Equal, Sly
 from test_notebooks import LABS, ROOT, code_cells, faults, read, source
 
@@ -213,3 +217,30 @@ def test_a_hidden_test_fails_what_is_not_written(name, check):
 
 def test_derivations_of_the_tests_are_those_asked_for():
     assert set(PROOFS) <= set(derivations)
+
+
+STUDENT = sorted((ROOT / "notebooks" / "assignments" / "student").glob("*.ipynb"))
+MYST = yaml.safe_load((ROOT / "_config.yml").read_text())["parse"]["myst_enable_extensions"]
+PARSER = create_md_parser(MdParserConfig(enable_extensions=MYST), DocutilsRenderer)
+
+
+def texts(tokens):
+    """The text that a page shows outside of its formulas, as the book's parser reads it."""
+    for token in tokens:
+        if token.type == "text":
+            yield token.content
+        yield from texts(token.children or [])
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *STUDENT], ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_no_dollar_sign_is_left_as_text(path):
+    """`$$ … $$` within a paragraph is read as two empty formulas; it stands between empty lines."""
+    for cell in read(path)["cells"]:
+        if cell["cell_type"] == "markdown":
+            left = [text for text in texts(PARSER.parse(source(cell))) if "$" in text]
+            assert left == [], about(cell)["grade_id"]
+
+
+def test_a_formula_that_would_show_dollar_signs_is_found():
+    assert any("$" in text for text in texts(PARSER.parse("that\n$$x = 1.$$\n")))
+    assert not any("$" in text for text in texts(PARSER.parse("that\n\n$$x = 1.$$\n\nand $y$ is 3\n")))

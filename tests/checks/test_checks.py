@@ -26,7 +26,7 @@ FUNCTIONS = {check.name: check for check in ALL if isinstance(check, Check)}
 PROOFS = {check.name: check for check in ALL if not isinstance(check, Check)}
 CATALOGUE = [(check, name) for check in FUNCTIONS.values() for name in check.mistakes]
 IDS = [f"{check.name}: {name}" for check, name in CATALOGUE]
-BOOK = Path(__file__).parents[1] / "book"
+BOOK = Path(__file__).parents[2] / "book"
 
 
 # The catalogue

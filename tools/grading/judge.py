@@ -1,29 +1,28 @@
-"""One submission: run it in a sandbox, then run the assignment's tests out here on what it made."""
+"""One submission: run it in a sandbox, then judge out here what its functions gave there."""
 
 from __future__ import annotations
 
-import ast
-import builtins
 import contextlib
-import io
-import random
-import secrets
+import pickle
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from lowerbound import checks
+from lowerbound.checks.engine import Elsewhere, Raised
 from nbformat import NotebookNode
 
-from grading.assignment import Assignment, Cell, binds, cell_id, plain, reads
-from grading.remote import MISSING, Session, StudentError, clean
-from grading.sandbox import EndedError, Limits, Sandbox
+from tools.grading.assignment import Assignment, Cell, cell_id
+from tools.grading.inside import protocol
+from tools.grading.sandbox import EndedError, Limits, Sandbox, StudentError, clean
 
 MAX_NOTEBOOK = 20 * 2**20
 MAX_CELLS = 2000
+MAX_MESSAGE = 350
 
 
 class RefusedError(Exception):
@@ -75,7 +74,7 @@ def read_submission(path: Path) -> NotebookNode:
 
 
 def judge(
-    path: Path, student: str, assignment: Assignment, shared: dict[str, Any], limits: Limits, isolated: bool
+    path: Path, student: str, assignment: Assignment, limits: Limits, isolated: bool
 ) -> tuple[Verdict, NotebookNode | None]:
     """Grade one file. Returns the verdict, and the notebook with the outputs that its run gave."""
     verdict, start = Verdict(student, assignment.name), time.monotonic()
@@ -84,13 +83,12 @@ def judge(
         notebook = read_submission(path)
         _written(assignment, notebook, verdict)
         with Sandbox(limits, isolated) as sandbox:
-            session = Session(sandbox, shared)
-            _execute(session, assignment, notebook, verdict)
+            _execute(sandbox, assignment, notebook, verdict)
             for cell in assignment.tests:
                 if sandbox.ended:
                     verdict.marks[cell.id] = 0.0, f"not run: {sandbox.ended}"
                 else:
-                    message = run_test(session, cell, shared)
+                    message = run_test(sandbox, cell)
                     verdict.marks[cell.id] = (0.0, message) if message else (cell.points, "")
     except (RefusedError, EndedError) as why:
         verdict.refused = str(why)
@@ -112,19 +110,19 @@ def _written(assignment: Assignment, notebook: NotebookNode, verdict: Verdict) -
         verdict.notes.append(f"deleted cells: {', '.join(gone)}")
 
 
-def _execute(session: Session, assignment: Assignment, notebook: NotebookNode, verdict: Verdict) -> None:
+def _execute(sandbox: Sandbox, assignment: Assignment, notebook: NotebookNode, verdict: Verdict) -> None:
     """Run the cells, and put the outputs that they gave in place of those that were handed in."""
     for node in notebook.cells:
         if node.cell_type == "code":
             node.outputs, node.execution_count = [], None
-    limits, start = session.sandbox.limits, time.monotonic()
+    limits, start = sandbox.limits, time.monotonic()
     for number, (place, source) in enumerate(assignment.run_list(notebook), 1):
         left = limits.notebook - (time.monotonic() - start)
         if left <= 0:
             raise RefusedError(f"the notebook takes more than {limits.notebook:g} s")
         where = f"cell {place + 1}" if place is not None else "a cell that was put back"
         try:
-            reply, _ = session.request("run", min(limits.cell, left), source=source, number=number)
+            reply, _ = sandbox.ask("run", min(limits.cell, left), source=source, number=number)
         except StudentError as error:
             verdict.notes.append(f"{where}: {error}")
             continue
@@ -149,62 +147,65 @@ def outputs(reply: Any) -> list[NotebookNode]:
         return [nbformat.v4.new_output("stream", name="stderr", text=text)]
 
 
-def run_test(session: Session, cell: Cell, shared: dict[str, Any]) -> str:
+class Submitted(Elsewhere):
+    """A student's function: it runs in the sandbox, and plain values come back."""
+
+    def __init__(self, sandbox: Sandbox, name: str) -> None:
+        self.sandbox, self.name = sandbox, name
+
+    def run(self, cases: Sequence[tuple[Any, ...]], leaves: Sequence[int]) -> list[Any]:
+        """What it gives at each case. Raises StudentError where it gives nothing at all."""
+        blobs: list[bytes] = []
+
+        def pickled(value: Any) -> Any:  # a module among the arguments: read there, never here
+            blobs.append(pickle.dumps(value))
+            return {"pickle": len(blobs) - 1}
+
+        sent = protocol.encode([tuple(case) for case in cases], blobs, pickled)
+        try:
+            reply, arrays = self.sandbox.ask(
+                "answer", self.sandbox.limits.call, blobs, function=self.name, cases=sent, leaves=list(leaves)
+            )
+        except StudentError as error:
+            raise StudentError(f"{self.name}(…): {error}") from None
+        if reply is None:
+            raise StudentError(f"{self.name} is not defined in the notebook")
+        try:
+            outcomes = [protocol.decode(answer, arrays, _stand_in) for answer in reply]
+        except Exception as error:
+            gave = f"{self.name} gave what cannot be read: {type(error).__name__}: {clean(error)}"
+            raise StudentError(gave) from error
+        if len(outcomes) != len(cases):
+            raise StudentError(f"{self.name} was called {len(cases)} times and gave {len(outcomes)} values")
+        return outcomes
+
+
+def _stand_in(data: Any) -> Any:
+    """What a function raised, or an object of which nothing but the name of its type has come."""
+    if "raised" in data:
+        return Raised(*map(clean, data["raised"]))
+    return type(clean(data["other"]) or "object", (), {})()
+
+
+def run_test(sandbox: Sandbox, cell: Cell) -> str:
     """Run a test cell. Returns "" when it passes, else a line for the student.
 
-    The line holds an assertion's own words, or what the student's code raised: never a line of the test.
+    The line holds a check's own words, or what the student's code raised: never a line of the test.
     """
-    names = dict(shared)
-    failed: dict[str, str] = {}
-    for name in sorted(reads(cell.source) - set(names) - set(vars(builtins)) - binds(cell.source)):
-        try:
-            if (value := session.name(name)) is not MISSING:
-                names[name] = value
-        except StudentError as error:
-            failed[name] = str(error)
-        except EndedError as error:
-            return str(error)
-    limit = 2 * session.sandbox.limits.call
+    limit = 2 * sandbox.limits.call
+    names = {"checks": checks, cell.task: Submitted(sandbox, cell.task)}
     try:
-        with (
-            _alarm(limit),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            exec(compile(reseeded(cell.source), "<test>", "exec"), names)
+        with _alarm(limit):
+            exec(compile(cell.source, "<test>", "exec"), names)
     except (StudentError, EndedError) as error:
         return str(error)
     except AssertionError as error:
-        return clean(error) or "a test failed"
-    except NameError as error:
-        return failed.get(str(error.name), f"{clean(error.name)} is not defined in the notebook")
+        return clean(error, MAX_MESSAGE) or "a test failed"
     except TestTime:
         return f"the tests of this cell take longer than {limit:g} s"
     except Exception as error:
         return f"a test cannot use what it was given: {type(error).__name__}: {clean(error)}"
     return ""
-
-
-class _Seeds(ast.NodeTransformer):
-    """Adds a number to each seed in a test, so that its inputs are new in each grading."""
-
-    def __init__(self, shift: int) -> None:
-        self.shift = shift
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Change `….manual_seed(7)` and `default_rng(7)`."""
-        self.generic_visit(node)
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if called in ("manual_seed", "default_rng") and len(node.args) == 1:
-            node.args = [ast.BinOp(node.args[0], ast.Add(), ast.Constant(self.shift))]
-        return node
-
-
-def reseeded(source: str) -> ast.Module:
-    """A test cell with other seeds than those it was written with."""
-    tree = _Seeds(secrets.randbelow(2**30)).visit(ast.parse(plain(source)))
-    random.seed(secrets.randbelow(2**30))
-    return ast.fix_missing_locations(tree)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
-"""Assignment 5: what makes a race fair (parameters, arithmetic, units), and one proof."""
+"""Assignment 5: what makes a race fair (parameters, arithmetic, units), a proof, and how a result is read."""
 
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..dense import dense
-from .cases import POINTS, Rng, line, normal, on
+from .cases import POINTS, Rng, between, bits, normal, whole
 from .engine import Check, Mistake
 from .proved import ProofCheck
 
@@ -21,10 +22,11 @@ Layers = list[int]
 
 
 def _networks(rng: Rng) -> Iterator[tuple[nn.Module]]:
-    for width in (3, 8, 17):
+    for low in (3, 8, 17):
+        width, out = whole(rng, low, 2 * low), whole(rng, 4, 9)
         frozen = dense([width, 5, 2])
         frozen[0].requires_grad_(False)
-        yield (nn.Sequential(dense([2, width, 6]), nn.BatchNorm1d(6), frozen),)
+        yield (nn.Sequential(dense([2, width, out]), nn.BatchNorm1d(out), frozen),)
 
 
 def _count(of: Callable[[nn.Module], int]) -> Any:
@@ -73,12 +75,7 @@ parameters = Check(
 
 def _runs(rng: Rng) -> Iterator[tuple[Layers, int, int]]:
     for _ in range(POINTS):
-        sizes = torch.randint(2, 40, (4,), generator=rng).tolist()
-        yield (
-            sizes,
-            int(torch.randint(5, 50, (1,), generator=rng)),
-            int(torch.randint(2, 30, (1,), generator=rng)),
-        )
+        yield [whole(rng, 2, 39) for _ in range(4)], whole(rng, 5, 49), whole(rng, 2, 29)
 
 
 def _forward(layers: Layers) -> int:
@@ -133,8 +130,7 @@ def _densities(rng: Rng) -> Iterator[tuple[Tensor, int]]:
 
 
 def _units(log_p: Tensor, dims: int) -> Tensor:
-    nats, size = sp.symbols("L D", positive=True)
-    return on(line("bits_per_dim", nats, size), -log_p + dims * math.log(127.5), float(dims))
+    return bits(-log_p + dims * math.log(127.5), dims)
 
 
 bits_from_density = Check(
@@ -190,4 +186,121 @@ units_derivation = ProofCheck(
     lambda: -sp.log(_density()[0]) / (_density()[1] * sp.log(2)) - sp.log(_density()[2]) / sp.log(2),
     given=_assumed,
     steps=3,
+)
+
+
+RACES = (
+    ([0.10, 0.12, 0.14], [0.20, 0.21, 0.22]),
+    ([0.30, 0.32], [0.11, 0.20]),
+    ([0.10, 0.20, 0.12], [0.18, 0.30, 0.22]),
+    ([0.21, 0.10, 0.22], [0.15, 0.16, 0.14]),
+    ([0.00, 0.26, 0.20], [0.21, 0.22, 0.23]),
+    ([0.21, 0.00, 0.20], [0.15, 0.16, 0.17]),
+    ([0.10, 0.20, 0.22], [0.15, 0.16, 0.17]),
+    ([0.01, 0.02], [0.10, 0.30, 0.20]),
+)
+
+
+def _seeds(rng: Rng) -> Iterator[tuple[list[float], list[float]]]:
+    """The races in random order, each above a level of its own, so that no list of answers is right."""
+    for i in torch.randperm(len(RACES), generator=rng).tolist():
+        level = between(rng, 1, 4)
+        a, b = ([level + bits for bits in side] for side in RACES[i])
+        yield a, b
+
+
+def _less(of: Callable[[list[float]], float]) -> Any:
+    """The winner by one number of each side."""
+    return lambda a, b: "a" if of(a) < of(b) else "b"
+
+
+def _winner(a: list[float], b: list[float]) -> str:
+    return "a" if max(a) < min(b) else "b" if max(b) < min(a) else "neither"
+
+
+winner = Check(
+    "winner",
+    "ex-comparison-design",
+    _seeds,
+    _winner,
+    {
+        "by the mean": Mistake(
+            _less(statistics.fmean), "the means decide, whatever the seeds say of the spread."
+        ),
+        "by the best seed": Mistake(
+            _less(min), "the best seed of each decides: that rewards luck, and more seeds."
+        ),
+        "by the worst seed": Mistake(
+            _less(max), "the worst seed of each decides; one unlucky seed is not a reading."
+        ),
+        "by the first seed": Mistake(
+            lambda a, b: "a" if a[0] < b[0] else "b", "only the first seed is looked at."
+        ),
+        "by the median": Mistake(
+            _less(statistics.median), "the medians decide, whatever the seeds say of the spread."
+        ),
+        "more is better": Mistake(
+            lambda a, b: {"a": "b", "b": "a"}.get(_winner(a, b), "neither"),
+            "bits are a cost: fewer are better.",
+        ),
+        "never": Mistake(lambda a, b: "neither", "there are seeds enough to tell in some of the races."),
+        "pair by pair": Mistake(
+            lambda a, b: (
+                "a" if all(map(float.__lt__, a, b)) else "b" if all(map(float.__gt__, a, b)) else "neither"
+            ),
+            "seed i of one side has nothing to do with seed i of the other: compare all with all.",
+        ),
+    },
+)
+
+
+def _pairs(rng: Rng) -> Iterator[tuple[Tensor, Tensor]]:
+    for n in (5, 24, 100):
+        shared = normal(rng, n)
+        yield shared + 0.2 * normal(rng, n) + 0.3, shared + 0.2 * normal(rng, n)
+
+
+def _paired(a: Tensor, b: Tensor) -> tuple[float, float]:
+    gaps = (a - b).tolist()
+    return statistics.fmean(gaps), statistics.stdev(gaps) / math.sqrt(len(gaps))
+
+
+def _error(of: Any) -> Any:
+    return lambda a, b: (_paired(a, b)[0], float(of(a, b)))
+
+
+paired_gap = Check(
+    "paired_gap",
+    "sec-comparison",
+    _pairs,
+    _paired,
+    {
+        "not paired": Mistake(
+            _error(lambda a, b: (a.var() / len(a) + b.var() / len(b)).sqrt()),
+            "the error treats the images as different ones. They are the same, and what is hard for one "
+            "model is hard for the other: take the differences first.",
+        ),
+        "standard deviation": Mistake(
+            _error(lambda a, b: (a - b).std()),
+            "this is the spread of one image; the mean of n images is surer than that.",
+        ),
+        "divided by n": Mistake(
+            _error(lambda a, b: (a - b).std() / len(a)),
+            "divided by n: errors of means fall with the root of n.",
+        ),
+        "variance": Mistake(
+            _error(lambda a, b: (a - b).var() / len(a)), "this is the square of the error; take its root."
+        ),
+        "n for n − 1": Mistake(
+            _error(lambda a, b: (a - b).std(correction=0) / math.sqrt(len(a))),
+            "the spread is divided by n where n − 1 belongs: the mean was fitted too.",
+        ),
+        "other sign": Mistake(
+            lambda a, b: (-_paired(a, b)[0], _paired(a, b)[1]), "the difference is a − b; you have b − a."
+        ),
+        "absolute differences": Mistake(
+            lambda a, b: (float((a - b).abs().mean()), _paired(a, b)[1]),
+            "absolute differences never cancel: two equal models would seem apart.",
+        ),
+    },
 )

@@ -9,28 +9,29 @@ from typing import Any
 
 import nbformat
 
-from grading.assignment import Assignment
+from tools.grading.assignment import Assignment
 
 NAME = "T1_toy"
 MARKER = "marigold-and-thistle"
 
 DOUBLE = "def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION"
-MEAN = "def mean(values):\n    ### BEGIN SOLUTION\n    return float(values.sum() / len(values))\n    ### END SOLUTION"
-DOUBLE_TEST = f"""assert double(1.5) == 3.0, "double(1.5) is 3"
+MEAN = "def mean(values):\n    ### BEGIN SOLUTION\n    return sum(values) / len(values)\n    ### END SOLUTION"
+TEST = """# {name}: {points} points
 ### BEGIN HIDDEN TESTS
-import random
-secret_word = "{MARKER}"
-for _ in range(5):
-    number = random.random()
-    found = double(number)
-    assert type(found) is float, "double must return a float"
-    assert abs(found - 2 * number) < 1e-9, "double is wrong"
+import torch
+from lowerbound.checks import Check
+
+secret_word = "{marker}"
+Check("{name}", "eq-elbo-two-states", {cases}, {oracle}, {{}}).grade({name})
 ### END HIDDEN TESTS"""
-MEAN_TEST = """### BEGIN HIDDEN TESTS
-for seed in range(3):
-    values = np.random.default_rng(seed).normal(size=5)
-    assert np.allclose(mean(values), np.mean(values)), "mean is wrong"
-### END HIDDEN TESTS"""
+DOUBLE_TEST = TEST.format(
+    name="double", points=2, marker=MARKER, oracle="lambda x: 2 * x",
+    cases="lambda rng: [(float(torch.rand(1, generator=rng)),) for _ in range(5)]",
+)  # fmt: skip
+MEAN_TEST = TEST.format(
+    name="mean", points=3, marker=MARKER, oracle="lambda values: sum(values) / 5",
+    cases="lambda rng: [(torch.randn(5, generator=rng).tolist(),) for _ in range(3)]",
+)  # fmt: skip
 
 
 def cell(
@@ -75,7 +76,7 @@ def student(
     made: dict[str, Any] = json.loads(nbformat.writes(assignment.released))  # type: ignore[no-untyped-call]
     right = {
         "double": "def double(x):\n    return 2 * x",
-        "mean": "def mean(values):\n    return float(values.mean())",
+        "mean": "def mean(values):\n    return sum(values) / len(values)",
     }
     for node in made["cells"]:
         name = node["metadata"]["nbgrader"]["grade_id"]

@@ -9,8 +9,8 @@ import nbformat
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
-from grading.assignment import Assignment, cell_id
-from grading.judge import Verdict
+from tools.grading.assignment import Assignment, cell_id
+from tools.grading.judge import Verdict
 
 
 def page(

@@ -1,7 +1,7 @@
-"""Formulas and derivations as JSON: a list of nodes, each naming its class from a closed list.
+"""A derivation's formulas as JSON: lists of nodes, each naming its class from a closed list.
 
-Nothing is evaluated from text. A derivation that comes back is derived anew, every line checked again,
-so what a sandbox says of its own proof is never believed.
+Nothing is evaluated from text. What a sandbox says of its own proof is not believed either: the lines that
+come back are derived anew by the check, outside.
 """
 
 from __future__ import annotations
@@ -31,81 +31,36 @@ NAMED = {cls.__name__: cls for cls in (symbolic.RandomVariable, symbolic.Unit)}
 CONSTANTS = {
     "pi": sp.pi, "e": sp.E, "oo": sp.oo, "-oo": -sp.oo, "I": sp.I, "true": sp.true, "false": sp.false
 }  # fmt: skip
-METHODS = ("step", "at_least", "at_most", "tends_to", "leading_order", "axiom", "define")
 
 
-def is_formula(value: Any) -> bool:
-    """Whether it is sympy's, or a derivation."""
-    return isinstance(value, sp.Basic | symbolic.Derivation)
-
-
-def encode(value: Any) -> dict[str, Any]:
-    """A formula or a derivation as JSON. Raises TypeError for a class that is not on the list."""
-    if not isinstance(value, symbolic.Derivation):
-        return {"formula": _flatten(value)}
-    lines = [
-        {"reason": str(step.reason), "expr": _flatten(step.expr), "replay": _replay(step.replay)}
-        for step in value.steps
-    ]
+def encode(derivation: Any) -> dict[str, Any]:
+    """What a derivation says of itself, as JSON. Raises TypeError for a class that is not on the list."""
     return {
-        "derivation": str(value.name),
-        "title": str(value.title),
-        "symbol": None if value.symbol is None else _flatten(value.symbol),
-        "given": [[_flatten(a), _flatten(b)] for a, b in value.given.items()],
-        "using": [encode(lemma) for lemma in value.using],
-        "lines": lines,
+        "lines": [[_flatten(step.expr), str(step.relation), str(step.kind)] for step in derivation.steps],
+        "given": [[_flatten(a), _flatten(b)] for a, b in derivation.given.items()],
+        "lemmas": len(derivation.using),
     }
 
 
 def decode(data: dict[str, Any]) -> Any:
-    """The formula; or the derivation, derived again. Raises ValueError, or StepError at a wrong line."""
-    if "formula" in data:
-        return _build(data["formula"])
-    lines = data["lines"]
-    made = symbolic.Derivation(
-        str(data["derivation"]),
-        start=_build(lines[0]["expr"]),
-        title=str(data["title"]),
-        symbol=None if data["symbol"] is None else _build(data["symbol"]),
-        given={_build(a): _build(b) for a, b in data["given"]},
-        using=[decode(lemma) for lemma in data["using"]],
-    )
-    for line in lines[1:]:
-        options = {key: _option(value) for key, value in line["replay"].items()}
-        method = options.pop("method", None)
-        if method not in METHODS:
-            raise ValueError(f"a derivation has no line of the kind {method!r}")
-        getattr(made, method)(_build(line["expr"]), reason=str(line["reason"]), **options)
-    return made
+    """The lines again, as `checks.proved.Lines`, which nobody has checked yet. Raises ValueError."""
+    from lowerbound.checks.proved import Lines
 
-
-def _replay(replay: Any) -> dict[str, Any]:
-    return {str(key): _argument(value) for key, value in replay.items()}
-
-
-def _argument(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {"facts": [[_flatten(a), _flatten(b)] for a, b in value.items()]}
-    return value if value is None or isinstance(value, str) else {"formula": _flatten(value)}
-
-
-def _option(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    if "facts" in value:
-        return {_build(a): _build(b) for a, b in value["facts"]}
-    return _build(value["formula"])
+    exprs, relations, kinds = zip(*data["lines"], strict=True)
+    given = {_build(a): _build(b) for a, b in data["given"]}
+    words = tuple(map(str, relations)), tuple(map(str, kinds))
+    return Lines(tuple(map(_build, exprs)), *words, given, int(data["lemmas"]))
 
 
 def _flatten(root: Any) -> list[list[Any]]:
     """Nodes in an order in which each comes after those it is made of; the last is the root."""
     rows: list[list[Any]] = []
-    place: dict[Any, int] = {}
+    numbers: dict[Any, int] = {}
     stack = [(sp.sympify(root), False)]
     while stack:
         node, ready = stack.pop()
         key = (type(node), node)
-        if key in place:
+        if key in numbers:
             continue
         children = _children(node)
         if not ready and children:
@@ -114,8 +69,8 @@ def _flatten(root: Any) -> list[list[Any]]:
             continue
         if len(rows) >= MAX_NODES:
             raise TypeError(f"a formula with more than {MAX_NODES} terms cannot be graded")
-        place[key] = len(rows)
-        rows.append([*_label(node), [place[type(child), child] for child in children]])
+        numbers[key] = len(rows)
+        rows.append([*_label(node), [numbers[type(child), child] for child in children]])
     return rows
 
 

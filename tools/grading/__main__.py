@@ -1,4 +1,4 @@
-"""`python -m grading build`: the student versions. `python -m grading grade FOLDER`: points and feedback."""
+"""`python -m tools.grading build` makes the student versions, `… grade FOLDER` points and feedback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 
-from grading.assignment import SOURCES, assignments
+from tools.grading.assignment import SOURCES, assignments
 
 STUDENT = SOURCES / "student"
 
@@ -27,9 +27,9 @@ def build(folder: Path = STUDENT) -> list[Path]:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    from grading.sandbox import Limits, SandboxError, isolation
+    from tools.grading.sandbox import Limits, SandboxError, isolation
 
-    parser = argparse.ArgumentParser(prog="python -m grading", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.grading", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="write the student versions")
     commands.add_parser("table", help="grade solutions, empty and hostile versions: results/assignments.json")
@@ -55,19 +55,19 @@ def main(argv: list[str] | None = None) -> int:
         print(*build(), sep="\n")
         return 0
     if args.command == "table":
-        from grading.table import measure
+        from tools.grading.table import measure
 
         print(measure())
         return 0
 
-    from grading import folder
+    from tools.grading import submissions
 
     limits = replace(Limits(), **{field.name: getattr(args, field.name) for field in fields(Limits)})
     try:
         known = assignments(args.sources)
         if args.assignment and args.assignment not in known:
             raise ValueError(f"no assignment {args.assignment}; there is {', '.join(known)}")
-        found = folder.find(args.submissions, known, args.assignment)
+        handed_in = submissions.find(args.submissions, known, args.assignment)
         if args.unsafe:
             print(
                 "WARNING: no sandbox. Submissions can read your files and use the network.", file=sys.stderr
@@ -77,14 +77,14 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, SandboxError) as error:
         print(f"{error}" + ("; or pass --unsafe" if isinstance(error, SandboxError) else ""), file=sys.stderr)
         return 2
-    for verdict in folder.grade(found, known, args.out, limits, not args.unsafe, args.jobs):
+    for verdict in submissions.grade(handed_in, known, args.out, limits, not args.unsafe, args.jobs):
         of = (
             sum(cell.points for cell in known[verdict.assignment].tests) if verdict.assignment in known else 0
         )
         more = f"; {len(verdict.notes) - 2} more" if len(verdict.notes) > 2 else ""
-        said = f"refused: {verdict.refused}" if verdict.refused else "; ".join(verdict.notes[:2]) + more
+        remark = f"refused: {verdict.refused}" if verdict.refused else "; ".join(verdict.notes[:2]) + more
         who = f"{verdict.student[:24]:24} {verdict.assignment:14}"
-        print(f"{who} {verdict.points:5g} / {of:g} {verdict.seconds:6.0f} s  {said}".rstrip(), flush=True)
+        print(f"{who} {verdict.points:5g} / {of:g} {verdict.seconds:6.0f} s  {remark}".rstrip(), flush=True)
     print(f"{args.out}/grades.csv, {args.out}/feedback/, {args.out}/written.csv (fill in points, run again)")
     return 0
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import io
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +10,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-SOURCES = Path(__file__).parents[1] / "notebooks" / "assignments"
+SOURCES = Path(__file__).parents[2] / "notebooks" / "assignments"
 NOTE = "made by `make assignments` from the instructor's source; changes here are lost"
 
 
@@ -27,6 +23,11 @@ class Cell:
     points: float
     source: str
     code: bool
+
+    @property
+    def task(self) -> str:
+        """The function that a test is about: "kl" of the cell "kl-test"."""
+        return self.id.removesuffix("-test")
 
 
 @dataclass(frozen=True)
@@ -65,32 +66,6 @@ class Assignment:
         return [cell for cell in self.cells if cell.kind == "written"]
 
     @cached_property
-    def students(self) -> set[str]:
-        """The names that a submission binds: in a solution, or in a cell that uses such a name."""
-        found: set[str] = set()
-        for cell in self.cells:
-            if cell.code and cell.kind != "test" and (cell.kind != "locked" or reads(cell.source) & found):
-                found |= binds(cell.source)
-        return found
-
-    def shared(self) -> dict[str, Any]:
-        """Run the locked cells that use no student's name. Returns what they bind: tests see it."""
-        names: dict[str, Any] = {"__name__": "grading.tests"}
-        before, os.environ["MPLBACKEND"] = os.environ.get("MPLBACKEND"), "agg"
-        for cell in self.cells:
-            source = plain(cell.source)
-            if (
-                cell.code
-                and cell.kind == "locked"
-                and not (reads(source) & (self.students | {"get_ipython"}))
-            ):
-                with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                    exec(compile(source, f"<{self.name}: {cell.id}>", "exec"), names)
-        if before is not None:
-            os.environ["MPLBACKEND"] = before
-        return names
-
-    @cached_property
     def released(self) -> NotebookNode:
         """The student version: no solution, no hidden test, no output; locked cells with checksums."""
         from nbgrader import preprocessors
@@ -124,7 +99,7 @@ class Assignment:
         known = [name for name in ids if name in ours]
         if not known:
             return [(n, node.source) for n, node in enumerate(submission.cells) if node.cell_type == "code"]
-        found: list[tuple[int | None, str]] = []
+        cells: list[tuple[int | None, str]] = []
         seen: set[str] = set()
         order = list(ours)
         for n, node in enumerate(submission.cells):
@@ -132,15 +107,15 @@ class Assignment:
             if name in ours and name not in seen:
                 for missing in order[: order.index(name)]:
                     if missing not in ids and missing not in seen and ours[missing].kind == "locked":
-                        found += [(None, ours[missing].source)] if ours[missing].code else []
+                        cells += [(None, ours[missing].source)] if ours[missing].code else []
                         seen.add(missing)
                 seen.add(name)
                 if ours[name].kind == "test" or not ours[name].code:
                     continue
-                found.append((n, ours[name].source if ours[name].kind == "locked" else node.source))
+                cells.append((n, ours[name].source if ours[name].kind == "locked" else node.source))
             elif node.cell_type == "code" and name not in ours:
-                found.append((n, node.source))
-        return found
+                cells.append((n, node.source))
+        return cells
 
 
 def assignments(folder: Path = SOURCES) -> dict[str, Assignment]:
@@ -169,33 +144,3 @@ def read_cell(node: NotebookNode) -> Cell | None:
     kind = "written" if about.get("task") else kinds[bool(about.get("grade")), bool(about.get("solution"))]
     points = float(about.get("points", 0)) if kind in ("test", "written") else 0.0
     return Cell(name, kind, points, node.source, node.cell_type == "code")
-
-
-def plain(source: str) -> str:
-    """A cell without IPython's own syntax."""
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    return str(TransformerManager().transform_cell(source))
-
-
-def reads(source: str) -> set[str]:
-    """All names that a cell uses."""
-    return {node.id for node in ast.walk(ast.parse(plain(source))) if isinstance(node, ast.Name)}
-
-
-def binds(source: str) -> set[str]:
-    """The names that a cell gives a value, outside of its functions and classes."""
-    found: set[str] = set()
-    todo: list[ast.AST] = [ast.parse(plain(source))]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-            continue
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
-        if not isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-            todo += ast.iter_child_nodes(node)
-    return found

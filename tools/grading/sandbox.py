@@ -21,9 +21,10 @@ from typing import Any
 import lowerbound
 import psutil
 
-from grading.inside import wire
+from tools.grading.inside import protocol
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 TICK = 0.2
 GRACE = 5.0
 START = 60.0
@@ -35,6 +36,10 @@ class SandboxError(Exception):
 
 class EndedError(Exception):
     """The student's process is over; the message says why, in a line for the student."""
+
+
+class StudentError(Exception):
+    """What a submission made does not work; the message is for the student, and holds nothing of a test."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Sandbox:
 
     def __init__(self, limits: Limits, isolated: bool = True) -> None:
         self.limits, self.isolated = limits, isolated
-        self.ended, self.said = "", b""
+        self.ended, self.printed = "", b""
 
     def __enter__(self) -> Sandbox:
         self.channel, inner = socket.socketpair()
@@ -71,13 +76,13 @@ class Sandbox:
             "processes": self.limits.processes,
             "cpu": int(2 * self.limits.notebook) + 60,
         }
-        agent = ["-m", "grading.inside.agent", str(inner.fileno()), json.dumps(allowed)]
+        agent = ["-m", "tools.grading.inside.agent", str(inner.fileno()), json.dumps(allowed)]
         if self.isolated:
             command, env = [*_bubblewrap(isolation(), self.limits, _spare_user()), *agent], None
         else:
             command, env = (
                 [sys.executable, *agent],
-                _environment(Path(self.folder.name), HERE.parent, _library()),
+                _environment(Path(self.folder.name), ROOT, _library().parent),
             )
         self.process = subprocess.Popen(
             command, env=env, pass_fds=[inner.fileno()], cwd=self.folder.name, start_new_session=True,
@@ -88,30 +93,49 @@ class Sandbox:
         inner.close()
         try:
             self.receive(time.monotonic() + START)
-        except (EndedError, wire.LateError) as error:
+        except (EndedError, protocol.LateError) as error:
             self.close()
-            said = self.said[-300:].decode(errors="replace").strip()
-            raise SandboxError(f"the sandbox does not start: {said}") from error
+            printed = self.printed[-300:].decode(errors="replace").strip()
+            raise SandboxError(f"the sandbox does not start: {printed}") from error
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
 
+    def ask(self, op: str, limit: float, blobs: list[bytes] | None = None, **content: Any) -> Any:
+        """One request, one reply: returns what the process says, and its arrays.
+
+        Raises StudentError where the student's code raised, EndedError where the process is over.
+        """
+        self.send({"op": op, "limit": limit, **content}, blobs or [])
+        try:
+            reply, sent = self.receive(time.monotonic() + limit + GRACE)
+        except protocol.LateError:
+            self.close(f"it did not stop after {limit:g} s")
+            raise EndedError(self.ended) from None
+        if isinstance(reply, dict) and "ok" in reply:
+            return reply["ok"], sent
+        if isinstance(reply, dict) and isinstance(reply.get("error"), list) and len(reply["error"]) == 2:
+            name, message = map(clean, reply["error"])
+            raise StudentError(f"{name}: {message}" if message else name)
+        self.close("it broke off the conversation")
+        raise EndedError(self.ended)
+
     def send(self, message: Any, blobs: list[bytes]) -> None:
         """Write to the process. Raises EndedError where it is gone or does not read."""
         self.channel.settimeout(GRACE)
         try:
-            wire.send(self.channel, message, blobs)
-        except wire.ClosedError as error:
+            protocol.send(self.channel, message, blobs)
+        except protocol.ClosedError as error:
             self._over(error)
         finally:
             self.channel.settimeout(TICK)
 
     def receive(self, deadline: float) -> tuple[Any, list[bytes]]:
-        """Read from the process. Raises wire.LateError after the deadline, EndedError where it is gone."""
+        """Read from the process. Raises LateError after the deadline, EndedError where it is gone."""
         try:
-            return wire.receive(self.channel, deadline, self._watch)
-        except wire.ClosedError as error:
+            return protocol.receive(self.channel, deadline, self._watch)
+        except protocol.ClosedError as error:
             self._over(error)
             raise
 
@@ -130,7 +154,7 @@ class Sandbox:
         self.channel.close()
         self.folder.cleanup()
 
-    def _over(self, error: wire.ClosedError) -> None:
+    def _over(self, error: protocol.ClosedError) -> None:
         """The conversation is over: find out why, and say it."""
         if not self.ended:
             try:
@@ -151,7 +175,7 @@ class Sandbox:
     def _drain(self) -> None:
         assert self.process.stderr is not None  # it is a pipe
         while part := self.process.stderr.read(1 << 16):
-            self.said = (self.said + part)[-2000:]
+            self.printed = (self.printed + part)[-2000:]
 
     def _watch(self) -> None:
         """Called while waiting: throw away what it prints, and end it when it takes too much."""
@@ -187,22 +211,20 @@ def isolation() -> str:
     if shutil.which("bwrap") is None:
         raise SandboxError(
             "bubblewrap is missing; install it (Debian, Ubuntu: apt-get install bubblewrap), "
-            "or see grading/Containerfile"
+            "or see tools/grading/Containerfile"
         )
-    said = ""
+    why = ""
     for way in ("root", "user") if os.geteuid() == 0 else ("user",):
         command = [
             *_bubblewrap(way, Limits(), _spare_user()),
             "-c",
-            "import lowerbound, grading.inside.limits",
+            "import lowerbound, tools.grading.inside.limits",
         ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode == 0:
             return way
-        said = (
-            done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit status {done.returncode}"
-        )
-    raise SandboxError(f"bubblewrap cannot make a sandbox here ({said}); see “Teaching with this book”")
+        why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    raise SandboxError(f"bubblewrap cannot make a sandbox here ({why}); see “Teaching with this book”")
 
 
 def _spare_user() -> int:
@@ -212,6 +234,10 @@ def _spare_user() -> int:
 
 def _library() -> Path:
     return Path(lowerbound.__file__).parent
+
+
+def _within(path: Path, folders: set[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 def _environment(folder: Path, *paths: Path) -> dict[str, str]:
@@ -232,7 +258,7 @@ def _environment(folder: Path, *paths: Path) -> dict[str, str]:
 
 
 def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
-    """The command before Python's arguments. Of our files it shows the library and grading/inside."""
+    """The command before Python's arguments. It shows the library without its checks, and inside/."""
     command = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
     command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     command += ["--unshare-user", "--uid", "65534", "--gid", "65534"] if way == "user" else []
@@ -242,7 +268,7 @@ def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
     shown = {Path("/usr"), *(Path(os.path.abspath(place)) for place in (sys.prefix, sys.base_prefix))}
     above = {
         parent
-        for path in (*shown, Path("/grader/lib/x"), Path("/grader/grading/x"), Path("/etc/x"))
+        for path in (*shown, Path("/grader/lib/x"), Path("/grader/tools/grading/x"), Path("/etc/x"))
         for parent in path.parents
     }
     for path in sorted(above - {Path("/"), Path("/tmp")}):
@@ -257,20 +283,20 @@ def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
     for name in ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/fonts", "/etc/localtime"):
         command += ["--ro-bind-try", name, name]
     command += ["--ro-bind", str(_library()), "/grader/lib/lowerbound"]
-    command += ["--ro-bind", str(HERE / "__init__.py"), "/grader/grading/__init__.py"]
-    command += ["--ro-bind", str(HERE / "inside"), "/grader/grading/inside"]
+    for name in ("tools/__init__.py", "tools/grading/__init__.py", "tools/grading/inside"):
+        command += ["--ro-bind", str(ROOT / name), f"/grader/{name}"]
+    libraries = [Path("/grader/lib/lowerbound"), *(place for place in [_library()] if _within(place, shown))]
+    for library in libraries:  # the checks hold answers
+        command += ["--tmpfs", str(library / "checks"), "--remount-ro", str(library / "checks")]
     command += ["--remount-ro", "/dev", "--chdir", "/submission"]
     for name, value in _environment(Path("/submission"), Path("/grader"), Path("/grader/lib")).items():
         command += ["--setenv", name, value]
     if way == "root":
-        drop = [
-            "--reuid",
-            str(user),
-            "--regid",
-            str(user),
-            "--clear-groups",
-            "--no-new-privs",
-            "--bounding-set=-all",
-        ]
-        command += ["setpriv", *drop, "--inh-caps=-all"]
+        command += ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"]
+        command += ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
     return [*command, os.path.abspath(sys.executable)]
+
+
+def clean(text: Any, most: int = 200) -> str:
+    """One line of printable text, of so many characters at most."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)[:2000]).split())[:most]

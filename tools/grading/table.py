@@ -15,10 +15,10 @@ import nbformat
 from lowerbound import checks
 from lowerbound.checks import Check, CheckError
 
-from grading import folder
-from grading.assignment import SOURCES, Assignment, assignments
-from grading.judge import Verdict
-from grading.sandbox import Limits
+from tools.grading import submissions
+from tools.grading.assignment import SOURCES, Assignment, assignments
+from tools.grading.judge import Verdict
+from tools.grading.sandbox import Limits
 
 RESULT = SOURCES.parents[1] / "results" / "assignments.json"
 QUICK = Limits(notebook=60, cell=10, call=10, memory=3 * 2**30, file=64 * 2**20, processes=32)
@@ -55,6 +55,7 @@ ATTACKS = {
     "300 MB of output": ("print('x' * 300_000_000)", "None"),
     "a patched torch and patched checks": (PATCHED, "lambda *a: torch.zeros(())"),
     "the name given to something else": ("", "3"),
+    "the library's own answers": ("from lowerbound import checks", "lambda *a: {check}.oracle(*a)"),
 }
 
 
@@ -67,11 +68,11 @@ def measure() -> Path:
             honest = {"solution": assignment.notebook, "empty": assignment.released}
             graded = _grade(root / name / "honest", assignment, honest, Limits())
             attacks = {
-                f"{n:02} {what}": _attack(assignment, *parts)
+                f"{n:02} {what}": attack(assignment, *parts)
                 for n, (what, parts) in enumerate(ATTACKS.items())
             }
             attacks["98 no notebook"] = "this is no notebook"
-            attacks["99 honest"] = _functions(assignment)
+            attacks["99 honest"] = functions(assignment)
             hostile = _grade(root / name / "hostile", assignment, attacks, QUICK)
             last = hostile.pop("99 honest")
             of = sum(cell.points for cell in assignment.tests)
@@ -101,7 +102,7 @@ def _store(rows: list[dict[str, Any]]) -> None:
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=SOURCES
     ).stdout.strip()
-    about = {"command": "python -m grading table", "commit": commit, "machine": platform.machine()}
+    about = {"command": "python -m tools.grading table", "commit": commit, "machine": platform.machine()}
     RESULT.write_text(json.dumps({**about, "assignments": rows}, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -115,20 +116,19 @@ def _grade(
             notebook if isinstance(notebook, str) else nbformat.writes(notebook), encoding="utf-8"
         )
     known = {assignment.name: assignment}
-    graded = folder.grade(folder.find(place / "in", known), known, place / "out", limits, True, 2)
+    graded = submissions.grade(submissions.find(place / "in", known), known, place / "out", limits, True, 2)
     return {verdict.student: verdict for verdict in graded}
 
 
-def _attack(assignment: Assignment, first: str, function: str) -> Any:
+def attack(assignment: Assignment, first: str, function: str) -> Any:
     """A notebook without metadata, so that nothing but this is in it."""
-    tested = {cell.id.removesuffix("-test") for cell in assignment.tests}
-    lines = [f"{name} = {function}" for name in sorted(tested & assignment.students)]
+    lines = [f"{cell.task} = {function.format(check=f'checks.{cell.task}')}" for cell in assignment.tests]
     return nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(text) for text in (first, "\n".join(lines))]
     )
 
 
-def _functions(assignment: Assignment) -> Any:
+def functions(assignment: Assignment) -> Any:
     """The solution's functions alone, without experiments: what an honest student has at least."""
     cells = [
         c for c in assignment.cells if c.code and (c.kind == "solution" or c.id in ("imports", "letters"))

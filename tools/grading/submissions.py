@@ -16,24 +16,17 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from grading.assignment import Assignment
-from grading.feedback import page
-from grading.judge import Verdict, judge
-from grading.sandbox import Limits, SandboxError
+from tools.grading.assignment import Assignment
+from tools.grading.feedback import page
+from tools.grading.judge import Verdict, judge
+from tools.grading.sandbox import Limits, SandboxError
 
 JUDGE_MEMORY = 6 * 2**30
+Marks = dict[tuple[str, str, str], tuple[str, str]]  # by student, assignment and cell: points and comment
 SUMMARY = (
-    "student",
-    "assignment",
-    "total",
-    "of",
-    "automatic",
-    "automatic_of",
-    "by_hand",
-    "by_hand_of",
-    "waiting",
+    "student", "assignment", "total", "of", "automatic", "automatic_of", "by_hand", "by_hand_of", "waiting",
     "note",
-)
+)  # fmt: skip
 WRITTEN = ("student", "assignment", "cell", "of", "points", "comment", "answer")
 
 
@@ -52,29 +45,24 @@ def find(folder: Path, known: dict[str, Assignment], only: str = "") -> list[Sub
 
     Raises ValueError where the folder holds none.
     """
-    found = []
+    submissions = []
     for path in sorted(folder.rglob("*.ipynb")):
         if ".ipynb_checkpoints" in path.parts:
             continue
-        inside = path.parent != folder
         name = next(
             (name for name in known if re.fullmatch(rf"(.+_)?{re.escape(name)}( ?\(\d+\))?", path.stem)), ""
         )
-        student = (
-            path.parent.relative_to(folder).parts[0]
-            if inside
-            else path.stem.split(f"_{name}")[0]
-            if name
-            else ""
-        )
+        student = path.stem.split(f"_{name}")[0] if name else ""
+        if path.parent != folder:
+            student = path.parent.relative_to(folder).parts[0]
         problem = "" if name else f"the file's name does not say which of {', '.join(known)} it is"
         if path.is_symlink():
             problem = "a link, not a file"
         if not only or name in ("", only):
-            found.append(Submission(student or path.stem, name, path, problem))
-    if not found:
+            submissions.append(Submission(student or path.stem, name, path, problem))
+    if not submissions:
         raise ValueError(f"no submission in {folder}; put STUDENT/{next(iter(known), 'NAME')}.ipynb into it")
-    return found
+    return submissions
 
 
 def grade(
@@ -87,10 +75,7 @@ def grade(
 ) -> Iterator[Verdict]:
     """Grade all, yielding verdicts as they come; the tables are written at the end."""
     out.mkdir(parents=True, exist_ok=True)
-    shared = {
-        name: known[name].shared() for name in sorted({s.assignment for s in submissions if s.assignment})
-    }
-    for name in shared:
+    for name in {s.assignment for s in submissions if s.assignment}:
         _ = known[name].released  # made once, here, for all
     context = multiprocessing.get_context("fork")
     todo, running, verdicts = list(submissions), {}, []  # type: ignore[var-annotated]
@@ -103,15 +88,12 @@ def grade(
                 yield verdicts[-1]
                 continue
             ours, theirs = context.Pipe(duplex=False)
-            arguments = (theirs, submission, known[submission.assignment], shared[submission.assignment])
-            process = context.Process(target=_judge, args=(*arguments, limits, isolated, out, by_hand))
+            assignment = known[submission.assignment]
+            arguments = (theirs, submission, assignment, limits, isolated, out, by_hand)
+            process = context.Process(target=_judge, args=arguments)
             process.start()
             theirs.close()
-            running[ours] = (
-                process,
-                submission,
-                time.monotonic() + _patience(limits, known[submission.assignment]),
-            )
+            running[ours] = process, submission, time.monotonic() + _patience(limits, assignment)
         ready = wait(list(running), timeout=1.0) if running else []
         for pipe in list(running):
             process, submission, deadline = running[pipe]
@@ -144,17 +126,17 @@ def _collect(pipe: Connection, process: Any, submission: Submission, late: bool)
 
 
 def _judge(
-    pipe: Connection, submission: Submission, assignment: Assignment, shared: dict[str, Any], limits: Limits,
-    isolated: bool, out: Path, by_hand: dict[tuple[str, str, str], tuple[str, str]],
+    pipe: Connection, submission: Submission, assignment: Assignment, limits: Limits, isolated: bool,
+    out: Path, by_hand: Marks,
 ) -> None:  # fmt: skip
     """In a process of its own: grade, write the feedback page, send the verdict."""
     os.setsid()
     resource.setrlimit(resource.RLIMIT_DATA, (JUDGE_MEMORY, JUDGE_MEMORY))
     try:
-        verdict, notebook = judge(submission.path, submission.student, assignment, shared, limits, isolated)
-        place = out / "feedback" / safe(submission.student) / f"{assignment.name}.html"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(page(assignment, verdict, notebook, by_hand), encoding="utf-8")
+        verdict, notebook = judge(submission.path, submission.student, assignment, limits, isolated)
+        feedback = out / "feedback" / safe(submission.student) / f"{assignment.name}.html"
+        feedback.parent.mkdir(parents=True, exist_ok=True)
+        feedback.write_text(page(assignment, verdict, notebook, by_hand), encoding="utf-8")
     except (SandboxError, MemoryError) as error:
         verdict = Verdict(
             submission.student, assignment.name, f"not graded: {str(error) or 'the grader ran out of memory'}"
@@ -170,8 +152,8 @@ def safe(name: str) -> str:
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "_"
 
 
-def _points(path: Path) -> dict[tuple[str, str, str], tuple[str, str]]:
-    """What a person has written into written.csv: points and comment by student, assignment and cell."""
+def _points(path: Path) -> Marks:
+    """What a person has written into written.csv."""
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
@@ -183,7 +165,7 @@ def _write(
     out: Path,
     verdicts: list[Verdict],
     known: dict[str, Assignment],
-    by_hand: dict[tuple[str, str, str], tuple[str, str]],
+    by_hand: Marks,
 ) -> None:
     summary, written, details = [], [], []
     for verdict in sorted(verdicts, key=lambda v: (v.student, v.assignment)):
@@ -202,23 +184,12 @@ def _write(
         summary.append([_cell(verdict.student), verdict.assignment, *(_cell(value) for value in row)])
         for cell in cells:
             answer = verdict.answers.get(cell.id, "")
-            row_written = (
-                verdict.student,
-                verdict.assignment,
-                cell.id,
-                cell.points,
-                *given[cell.id],
-                answer[:2000],
-            )
-            written.append([_cell(value) for value in row_written])
+            about = verdict.student, verdict.assignment, cell.id, cell.points
+            written.append([_cell(value) for value in (*about, *given[cell.id], answer[:2000])])
         for test in tests:
             points, message = verdict.marks.get(test.id, (0.0, verdict.refused))
-            details.append(
-                [
-                    _cell(v)
-                    for v in (verdict.student, verdict.assignment, test.id, points, test.points, message)
-                ]
-            )
+            about = verdict.student, verdict.assignment, test.id, points
+            details.append([_cell(value) for value in (*about, test.points, message)])
     _table(out / "grades.csv", SUMMARY, summary)
     _table(out / "tests.csv", ("student", "assignment", "test", "points", "of", "message"), details)
     kept = {(row[0], row[1]) for row in written}
