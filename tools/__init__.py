@@ -1,0 +1,1 @@
+"""What maintains and teaches, outside the library: see README.md."""
