@@ -11,6 +11,9 @@ import math
 from typing import Any
 
 import torch
+from bench.runs import means
+from bench.settings import Settings
+from bench.training import Plan, train
 from lowerbound import data, metrics, zoo
 from lowerbound.bound import Bound
 from lowerbound.fit import default_loss
@@ -18,10 +21,6 @@ from lowerbound.gaussian import Gaussian
 from lowerbound.likelihood import DiscretisedGaussian
 from lowerbound.train import PRESETS
 from torch import Tensor, nn
-
-from bench.runs import means
-from bench.settings import Settings
-from bench.training import Plan, train
 
 LATENTS = PRESETS["vae-cpu"][0].latents
 SIGMAS = [math.exp(-4 + 0.05 * i) for i in range(95)]  # from 0.02 to 2, in units of [−1, 1]

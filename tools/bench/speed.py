@@ -8,13 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from bench.peers import PEERS, T
+from bench.settings import Settings
 from lowerbound import data, zoo
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import trange
-
-from bench.peers import PEERS, T
-from bench.settings import Settings
 
 REFERENCE = "diffusers"
 DDIM_STEPS = 20

@@ -12,6 +12,10 @@ from functools import partial
 from typing import Any
 
 import torch
+from bench.peers import Diffusers, T
+from bench.runs import means
+from bench.settings import Settings
+from bench.training import Plan, train
 from lowerbound import data, metrics, zoo
 from lowerbound.diffusion import Diffusion
 from lowerbound.experiments.ruler import timed
@@ -20,11 +24,6 @@ from lowerbound.samplers import ddim, dpm_solver
 from lowerbound.schedule import Schedule, cosine, linear
 from lowerbound.train import PRESETS
 from torch import Tensor, nn
-
-from bench.peers import Diffusers, T
-from bench.runs import means
-from bench.settings import Settings
-from bench.training import Plan, train
 
 SAMPLERS: dict[str, tuple[Any, int]] = {
     "ddim_20": (ddim, 20),

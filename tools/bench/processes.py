@@ -38,7 +38,6 @@ def resident() -> tuple[float, float]:
 def training(name: str, steps: int, batch: int, threads: int) -> dict[str, float]:
     """Import one library, train as shipped, and read the memory before and after."""
     import torch
-
     from bench.peers import PEERS
 
     exec(PEERS[name].imports, {})

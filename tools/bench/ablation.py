@@ -7,15 +7,14 @@ from copy import deepcopy
 from typing import Any
 
 import torch
+from bench.settings import Settings
+from bench.speed import Turn, against, bare_step, rounds
 from lowerbound import zoo
 from lowerbound.nets import SelfAttention
 from lowerbound.schedule import cosine
 from lowerbound.train import PRESETS
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-
-from bench.settings import Settings
-from bench.speed import Turn, against, bare_step, rounds
 
 
 class FusedAttention(nn.Module):

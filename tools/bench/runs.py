@@ -17,9 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lowerbound.experiments.units import write
-
 from bench.settings import KEPT, Settings
+from lowerbound.experiments.units import write
 
 
 @dataclass(frozen=True)
