@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 from lowerbound import proofs, schedule
 from lowerbound.bound import Bound
 from lowerbound.data import Mixture
-from lowerbound.diffusion import Diffusion, fixed_large, fixed_small
+from lowerbound.diffusion import Diffusion, Noised, fixed_large, fixed_small, l_bound, l_simple
 from lowerbound.estimate import Levels
 from lowerbound.gaussian import Gaussian
 from lowerbound.guidance import Guided
 from lowerbound.likelihood import GaussianLikelihood
 from lowerbound.metrics import log_prob_importance
 from lowerbound.nets import UNet
-from lowerbound.objective import Noised, l_bound, l_simple
 from lowerbound.proofs import chain, examples, prediction, rate, reverse, sampling, small_step, vae
 from lowerbound.proofs.forward import alpha, alphabar, alphabar_s, beta, x0, xs, xt
 from lowerbound.samplers import ddim, dpm_solver, heun

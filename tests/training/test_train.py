@@ -9,7 +9,6 @@ import pytest
 import torch
 from lowerbound import checkpoint, data, train, zoo
 from lowerbound.fit import Recipe, fit
-from lowerbound.monitor import Monitor, Step
 from lowerbound.zoo import Architecture
 from matplotlib.image import imread as image
 
@@ -98,33 +97,11 @@ def test_ctrl_c_names_the_command_that_goes_on_to_the_same_files(tmp_path, monke
         assert first == second
 
 
-def test_rows_after_the_checkpoint_are_dropped_and_missing_ones_written_again(tmp_path):
-    monitor = Monitor(tmp_path, "run")
-    monitor.begin([])
-    for step in range(1, 6):
-        monitor.step(Step(step, step / 3, 0.1, 1.0, 10.0, 1.0), None)
-    monitor.close()
-    lines = (tmp_path / "run.csv").read_text().splitlines()
-    (tmp_path / "run.csv").write_text("\n".join([*lines[:2], *lines[3:], "6,0."]))
-    monitor.begin([1 / 3, 2 / 3, 3 / 3, 4 / 3])
-    monitor.close()
-    assert (tmp_path / "run.csv").read_text().splitlines() == [*lines[:2], f"2,{2 / 3},,,,", *lines[3:5]]
-
-
 def test_resume_without_a_checkpoint_starts_and_says_so(tmp_path, capsys):
     _train(tmp_path, "classifier-smoke", "--resume")
     assert "classifier-smoke.checkpoint to go on from; starting at step 0" in capsys.readouterr().out
     _train(tmp_path, "classifier-smoke", "--resume")
-    assert len(checkpoint.read(tmp_path / "classifier-smoke.checkpoint")["losses"]) == 3
-
-
-def test_tensorboard_gets_the_losses(tmp_path):
-    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    _train(tmp_path, "vae-smoke", "--tensorboard")
-    read = events.EventAccumulator(str(tmp_path / "vae-smoke-events")).Reload()
-    losses = [float(row["loss"]) for row in _rows(tmp_path, "vae-smoke")]
-    assert [event.value for event in read.Scalars("loss")] == pytest.approx(losses)
-    assert [event.step for event in read.Scalars("gradient_norm")] == [1, 2, 3]
+    assert len(checkpoint.read(tmp_path / "classifier-smoke.checkpoint")["steps"]) == 3
 
 
 def test_the_bar_shows_loss_and_speed_and_quiet_shows_none(tmp_path, capsys):

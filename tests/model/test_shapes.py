@@ -8,8 +8,8 @@ import pytest
 import torch
 from conftest import SHAPED
 from lowerbound.bound import Bound
+from lowerbound.diffusion import Noised, l_simple
 from lowerbound.nets import UNet
-from lowerbound.objective import Noised, l_simple
 from lowerbound.schedule import cosine
 from oracles import AnyDenoiser, toy_diffusion
 

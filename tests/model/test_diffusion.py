@@ -6,10 +6,9 @@ import pytest
 import torch
 from lowerbound import data, schedule
 from lowerbound.dense import DenseDenoiser
-from lowerbound.diffusion import Diffusion, fixed_large, fixed_small
+from lowerbound.diffusion import Diffusion, fixed_large, fixed_small, l_bound, l_simple
 from lowerbound.gaussian import Gaussian
 from lowerbound.nets import UNet
-from lowerbound.objective import l_bound, l_simple
 from oracles import AnyDenoiser, ExactDenoiser, full, generator, standard_normal, toy_diffusion, z_score
 
 VARIANCES = [fixed_small, fixed_large]

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -12,10 +11,10 @@ from urllib.error import URLError
 import pytest
 import torch
 from lowerbound import checkpoint, data, train, zoo
+from lowerbound import fit as fits
 from lowerbound.dense import DenseDecoder, DenseEncoder
 from lowerbound.fit import Recipe, default_loss, fit
 from lowerbound.likelihood import GaussianLikelihood
-from lowerbound.monitor import Monitor, Step
 from lowerbound.vae import VAE
 from lowerbound.zoo import Architecture
 
@@ -56,7 +55,7 @@ def other(**options):
 
 
 def flipped(content):
-    at = len(content) // 2
+    at = next(i for i in range(len(content) // 2, len(content)) if content[i])  # not in the padding
     return content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :]
 
 
@@ -68,7 +67,7 @@ def disk_full(folder):
         checkpoint.write(path, {"losses": [0.0] * 10_000})
     finally:
         assert path.read_bytes() == before
-        assert list(folder.iterdir()) == [path]
+        assert sorted(p.name for p in folder.iterdir()) == ["run.checkpoint", "run.csv"]
 
 
 def loss_is_nan(folder):
@@ -81,14 +80,18 @@ def loss_is_nan(folder):
     try:
         fitted(recipe=replace(RECIPE, steps=4), loss=loss, checkpoint=path, every=1)
     finally:
-        assert len(checkpoint.read(path)["losses"]) == 2
+        assert len(checkpoint.read(path)["steps"]) == 2
 
 
 def log_on_a_full_disk(folder):
-    with contextlib.closing(Monitor(folder, "run")) as monitor:
-        monitor.begin([])
-        monitor.file = open("/dev/full", "w")  # noqa: SIM115
-        monitor.step(Step(1, 0.5, 1e-3, 1.0, 1.0, 1.0), None)
+    (folder / "run.csv.partial").symlink_to("/dev/full")
+    fitted(checkpoint=folder / "run.checkpoint")
+
+
+def shared_by_three(folder):
+    with mock.patch.multiple(fits, distributed=lambda: True, dist=mock.DEFAULT) as patched:
+        patched["dist"].get_rank.return_value, patched["dist"].get_world_size.return_value = 0, 3
+        fitted()
 
 
 def raw(folder, cut=None, flip=None):
@@ -156,12 +159,6 @@ def twice(folder):
         cli()(folder)
     finally:
         assert (folder / "vae-smoke.checkpoint").read_bytes() == before
-
-
-def without_tensorboard(folder):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "torch.utils.tensorboard", None)
-        cli("--tensorboard")(folder)
 
 
 def exported(change):

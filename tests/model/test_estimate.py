@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 
 import pytest
 import torch
-from lowerbound import data, diffusion, estimate, schedule, zoo
+from lowerbound import data, estimate, schedule, zoo
 from lowerbound.dense import DenseDenoiser
 from lowerbound.diffusion import Diffusion, fixed_large, fixed_small
 from lowerbound.estimate import Levels, _runs, levels, stratified_bound
@@ -94,8 +94,7 @@ def test_on_the_cosine_chain_runs_of_one_range_spare_most_of_the_noise(monkeypat
 
 @pytest.mark.parametrize("calls", [T - 1, T, 1000])
 def test_with_a_call_for_every_step_it_is_the_whole_sum(monkeypatch, calls):
-    for module in (estimate, diffusion):
-        monkeypatch.setattr(module, "normal", lambda like, shape, rng: torch.full(shape, 0.3).to(like))
+    monkeypatch.setattr(torch, "randn", lambda shape, **options: torch.full(shape, 0.3, dtype=torch.float64))
     model, x = _toy(), _points(6)
     few, whole = stratified_bound(model, x, calls=calls), model.bound(x)
     torch.testing.assert_close(few.rates, whole.rates)
@@ -104,7 +103,7 @@ def test_with_a_call_for_every_step_it_is_the_whole_sum(monkeypatch, calls):
 
 def test_one_step_has_only_the_prior_term_and_the_likelihood(monkeypatch):
     model, x = _toy(1), _points(5)
-    monkeypatch.setattr(estimate, "normal", lambda like, shape, rng: torch.zeros(shape).to(like))
+    monkeypatch.setattr(torch, "randn", lambda shape, **options: torch.zeros(shape, dtype=torch.float64))
     found = stratified_bound(model, x, generator(), calls=7)
     assert found.rates.shape == (5, 1)
     torch.testing.assert_close(found.rates[:, 0], model.prior(x).kl())
@@ -173,7 +172,7 @@ GRID = torch.tensor([4.0, 1.5, 0.0, -2.5], dtype=torch.float64)
 def costs_are_those_of_the_library(low: int, high: int) -> None:
     x, D = data.to_unit(data.load("fashion-mnist", "test").x[:3]).double(), 784
     ends = torch.cat([torch.tensor([torch.inf], dtype=torch.float64), GRID[[low, high]]])
-    chain = _unet().laddered(Schedule(torch.sigmoid(ends)))
+    chain = _unet().with_schedule(Schedule(torch.sigmoid(ends)))
     t = full(3, 2)
     with torch.no_grad():
         xt = chain.q_sample(x, t, torch.randn(x.shape, generator=generator(), dtype=torch.float64))
@@ -210,9 +209,9 @@ def test_the_best_variance_never_costs_more_and_no_step_goes_up():
 
 @pytest.mark.parametrize("best", [False, True])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_best_ladders_are_those_of_all_subsets(best, seed):
+def test_the_best_schedules_are_those_of_all_subsets(best, seed):
     known, N = _falling(8, seed), 8
-    bounds, ladders = known.best_ladders(N, best)
+    bounds, ladders = known.best_schedules(N, best)
     assert bounds.shape == (N,)
     for steps in range(1, N + 1):
         every = [(*some, N - 1) for some in combinations(range(N - 1), steps - 1)]
@@ -225,7 +224,7 @@ def test_the_best_ladders_are_those_of_all_subsets(best, seed):
 @pytest.mark.parametrize("steps", [0, 9])
 def test_more_steps_than_levels_are_refused(steps):
     with pytest.raises(ValueError, match=rf"steps must be in 1\.\.8, .* got {steps}"):
-        _falling(8).best_ladders(steps, False)
+        _falling(8).best_schedules(steps, False)
 
 
 @pytest.mark.parametrize("best", [False, True])
@@ -236,12 +235,12 @@ def test_an_even_chain_on_the_grid_costs_what_its_ladder_costs(best):
         there = known.along(known.log_snr[ladder], best)
         assert there == pytest.approx(known.bound(torch.tensor(ladder), best), rel=1e-9)
         assert there == pytest.approx(_chain_cost(known, tuple(ladder), best), rel=1e-9)
-    first, bound = known.even_ladder(2, best)  # of two levels, which are all on the grid
+    first, bound = known.even_schedule(2, best)  # of two levels, which are all on the grid
     pairs = {float(known.log_snr[i]): _chain_cost(known, (i, 12), best) for i in range(12)}
     assert first == min(pairs, key=pairs.get)
     assert bound == pytest.approx(min(pairs.values()), rel=1e-9)
-    assert known.even_ladder(1, best) == (-6.0, pytest.approx(float(known.distortion[-1])))
-    first, bound = known.even_ladder(5, best)
+    assert known.even_schedule(1, best) == (-6.0, pytest.approx(float(known.distortion[-1])))
+    first, bound = known.even_schedule(5, best)
     every = [known.along(torch.linspace(f, -6, 5).double(), best) for f in known.log_snr[:-1].tolist()]
     assert bound == pytest.approx(min(every), rel=1e-6)
     assert first == float(known.log_snr[every.index(min(every))])
@@ -249,7 +248,7 @@ def test_an_even_chain_on_the_grid_costs_what_its_ladder_costs(best):
 
 def test_the_first_level_of_an_even_chain_is_one_of_those_measured():
     known = _falling(9)
-    assert known.even_ladder(4, True)[0] in known.log_snr.tolist()
+    assert known.even_schedule(4, True)[0] in known.log_snr.tolist()
 
 
 def test_between_two_levels_the_error_is_their_geometric_mean_and_beyond_them_it_is_kept():
@@ -272,7 +271,7 @@ def test_the_bound_of_its_own_chain_is_that_of_the_model():
     bound = model.bound(x, generator(6))
     each = (bound.nats() - bound.rates[:, -1]) / 2
     assert abs(own - float(each.mean())) < 4.5 * math.sqrt(2) * float(each.std()) / math.sqrt(n)
-    _, ladders = known.best_ladders(12, False)
+    _, ladders = known.best_schedules(12, False)
     assert torch.equal(ladders[-1], torch.arange(12))
 
 
@@ -286,7 +285,7 @@ def test_levels_of_normal_data_have_the_error_the_distortion_and_the_width_of_ba
     torch.testing.assert_close(known.distortion, 0.5 * (2 * math.pi * math.e * rest).log(), rtol=0, atol=0.02)
     torch.testing.assert_close(known.log_width, 0.5 * torch.sigmoid(log_snr).log(), rtol=0, atol=0.04)
     exact = Levels(log_snr, rest, 0.5 * (2 * math.pi * math.e * rest).log(), known.log_width)
-    bounds, _ = exact.best_ladders(5, best_variance=True)
+    bounds, _ = exact.best_schedules(5, best_variance=True)
     torch.testing.assert_close(bounds, exact.distortion[-1:].expand(5))  # no chain is better than another
 
 

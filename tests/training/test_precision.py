@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from lowerbound import checkpoint
-from lowerbound.fit import default_loss
-from lowerbound.recipe import resolve
+from lowerbound.fit import default_loss, resolve
 from test_fit import RECIPE, _fit, _model, _StopAt
 from torch import nn
 
@@ -29,21 +28,10 @@ def test_a_run_in_half_precision_goes_on_to_the_same_bits(tmp_path, precision):
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_the_gradient_that_is_clipped_and_told_is_not_the_scaled_one(precision):
-    class Told:
-        """A monitor that remembers."""
-
-        def __init__(self):
-            self.norms = []
-
-        begin = sync = lambda self, *_: None
-
-        def step(self, done, average):
-            self.norms.append(done.gradient_norm)
-
-    whole, half = Told(), Told()
-    _fit(monitor=whole)
-    _fit(replace(RECIPE, precision=precision), monitor=half)
-    assert half.norms == pytest.approx(whole.norms, rel=0.1)
+    whole, half = [], []
+    _fit(on_step=lambda step, _: whole.append(step.gradient_norm))
+    _fit(replace(RECIPE, precision=precision), on_step=lambda step, _: half.append(step.gradient_norm))
+    assert half == pytest.approx(whole, rel=0.1)
 
 
 def test_a_float16_gradient_that_overflows_is_passed_over_and_lowers_the_scale(tmp_path):

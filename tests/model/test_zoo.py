@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from lowerbound import data, zoo
-from lowerbound.objective import l_bound, l_simple
+from lowerbound.diffusion import l_bound, l_simple
 from lowerbound.zoo import Architecture
 from oracles import generator
 

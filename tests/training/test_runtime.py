@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 import torch
-from lowerbound import data, figures, metrics, presets, runtime, train, zoo
+from lowerbound import data, figures, metrics, runtime, train, zoo
 from lowerbound.samplers import ddim
 
-TINY = replace(presets.SMOKE, steps=4, batch=4, warmup=1)
+TINY = replace(zoo.SMOKE, steps=4, batch=4, warmup=1)
 
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """The smoke presets in four steps, on the processor, their models not measured afterwards."""
-    small = {name: (model, TINY) for name, (model, _) in presets.PRESETS.items() if name.endswith("smoke")}
-    monkeypatch.setattr(runtime, "PRESETS", {**presets.PRESETS, **small})
+    small = {name: (model, TINY) for name, (model, _) in zoo.PRESETS.items() if name.endswith("smoke")}
+    monkeypatch.setattr(runtime, "PRESETS", {**zoo.PRESETS, **small})
     monkeypatch.setattr(runtime, "device", lambda: torch.device("cpu"))
     monkeypatch.setattr(metrics, "summary", lambda *_: {"bits_per_dim": 8.0})
 
@@ -41,9 +41,9 @@ def test_the_line_names_device_and_preset(
 
 
 def test_every_model_has_the_presets_that_a_device_chooses() -> None:
-    models = {name.rpartition("-")[0] for name in presets.PRESETS}
+    models = {name.rpartition("-")[0] for name in zoo.PRESETS}
     assert {f"{model}-{size}" for model in models for size in ("smoke", "short", "cpu", "gpu")} == set(
-        presets.PRESETS
+        zoo.PRESETS
     )
 
 
@@ -129,7 +129,7 @@ def test_an_unknown_preset_is_refused_by_name(tmp_path: Path) -> None:
         runtime.train("gan", out=tmp_path)
 
 
-LABS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+LABS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
 def cells(lab: Path) -> list[str]:

@@ -29,16 +29,15 @@ from bad_input import (
     offline,
     other,
     recipe,
+    shared_by_three,
     spoiled,
     toy,
     twice,
     under_a_file,
     with_row,
-    without_tensorboard,
 )
 from lowerbound import checkpoint, data, zoo
 from lowerbound.nets import UNet
-from lowerbound.parallel import Processes
 from lowerbound.zoo import Architecture
 
 
@@ -151,13 +150,8 @@ BAD = {
     "--threads 0": (cli("--threads", "0"), SystemExit, "threads must be at least 1; got 0"),
     "--device cuda without CUDA": (cli("--device", "cuda"), SystemExit, "no CUDA device.*use --device cpu"),
     "--device that is none": (cli("--device", "quantum"), SystemExit, "'quantum'; use cpu, cuda or mps"),
-    "--tensorboard, not installed": (
-        without_tensorboard,
-        SystemExit,
-        r"pip install 'lowerbound\[tensorboard\]'",
-    ),
     "batch that processes cannot share": (
-        lambda _: fitted(processes=Processes(0, 3)),
+        shared_by_three,
         ValueError,
         r"4 cannot be shared by 3 processes; choose a multiple of 3 \(--batch\)",
     ),

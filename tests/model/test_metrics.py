@@ -6,9 +6,9 @@ import pytest
 import torch
 from lowerbound import data, metrics
 from lowerbound.bound import Bound
+from lowerbound.classifier import Classifier, accuracy
 from lowerbound.dense import DenseDecoder, DenseEncoder
 from lowerbound.likelihood import GaussianLikelihood
-from lowerbound.nets import Classifier
 from lowerbound.vae import VAE
 from oracles import generator
 from torch import nn
@@ -75,7 +75,7 @@ def test_accuracy_is_the_share_of_right_guesses(images):
             return nn.functional.one_hot(torch.zeros(len(x), dtype=torch.int64), 10).float()
 
     y = torch.cat([torch.zeros(75), torch.ones(225)]).long()
-    assert metrics.accuracy(First(), data.Images(images, y), batch=128) == 0.25
+    assert accuracy(First(), data.Images(images, y), batch=128) == 0.25
 
 
 def test_distances_are_nothing_to_itself_and_grow_with_noise(images):

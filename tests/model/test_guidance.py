@@ -11,7 +11,6 @@ from lowerbound.data import Mixture
 from lowerbound.diffusion import Diffusion
 from lowerbound.guidance import Guided
 from lowerbound.nets import UNet
-from lowerbound.noise import Shard
 from lowerbound.samplers import dpm_solver
 from oracles import ExactDenoiser, full, generator, toy_diffusion, z_score
 from torch import nn
@@ -173,9 +172,3 @@ def test_the_loss_hides_a_class_as_often_as_it_is_told(rate):
 
 def test_without_classes_the_loss_asks_without():
     assert seen_by(toy_diffusion(ExactOfClass(), 10, drop_class=1.0), None) is None
-
-
-def test_processes_that_share_a_batch_hide_the_same_classes():
-    model, y = toy_diffusion(ExactOfClass(), 10, drop_class=0.5), torch.arange(12) % 3
-    parts = [seen_by(model, part, 5, Shard(k, 3).manual_seed(0)) for k, part in enumerate(y.chunk(3))]
-    assert torch.equal(torch.cat(parts, 1), seen_by(model, y, 5))

@@ -1,6 +1,6 @@
 """Trains a small model straight through, then once more while it is killed: prints what came of it as JSON.
 
-Run by test_fit.py as a process of its own: `python killed_run.py vae|ddpm FOLDER`.
+Run by test_fit.py as a process of its own: `python killed_run.py FOLDER`.
 """
 
 import hashlib
@@ -10,45 +10,39 @@ import random
 import signal
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
 import torch
 from lowerbound import checkpoint as checkpoints
 from lowerbound import data
-from lowerbound.dense import DenseDecoder, DenseDenoiser, DenseEncoder
+from lowerbound.dense import DenseDenoiser
 from lowerbound.diffusion import Diffusion
 from lowerbound.fit import Recipe, default_loss, fit
 from lowerbound.likelihood import GaussianLikelihood
-from lowerbound.monitor import Monitor
 from lowerbound.schedule import cosine
-from lowerbound.vae import VAE
 
 KILLS = {"at a random moment": 20, "inside a write": 8}
 RECIPE = Recipe(steps=250, batch=16, warmup=5, ema=0.9)
-EVERY = {"vae": 1, "ddpm": 5}
+EVERY = 1
 MOMENTS = ("half of the file", "before fsync", "before rename", "after rename")
 
 
-def build(kind: str) -> torch.nn.Module:
+def build() -> torch.nn.Module:
     torch.manual_seed(0)
-    if kind == "vae":
-        return VAE(DenseEncoder(2, 2, 8), DenseDecoder(2, 2, 8), GaussianLikelihood)
     return Diffusion(DenseDenoiser(2, 8), cosine(10), (2,), GaussianLikelihood, clip=False)
 
 
-def train(kind: str, folder: Path, tell: int | None = None, every: int = 0) -> str:
+def train(folder: Path, tell: int | None = None, every: int = EVERY) -> str:
     """Train and return a digest of weights, losses and log; a byte goes to the descriptor at each step."""
-    model, x = build(kind), data.ring().sample(100, torch.Generator().manual_seed(1))
+    model, x = build(), data.ring().sample(100, torch.Generator().manual_seed(1))
 
     def loss(model, x, y, rng):
         if tell is not None:
             os.write(tell, b".")
         return default_loss(model, x, y, rng)
 
-    with closing(Monitor(folder, "run")) as monitor:
-        options = {"loss": loss, "checkpoint": folder / "run.checkpoint", "progress": False}
-        losses = fit(model, x, RECIPE, every=every or EVERY[kind], monitor=monitor, **options)
+    options = {"loss": loss, "checkpoint": folder / "run.checkpoint", "progress": False}
+    losses = fit(model, x, RECIPE, every=every, **options)
     rows = [line.split(",")[:4] for line in (folder / "run.csv").read_text().splitlines()]
     digest = hashlib.sha256(json.dumps([losses, rows]).encode())
     for parameter in model.parameters():
@@ -84,7 +78,7 @@ def die_inside_a_write(moment: str, write: int) -> None:
     os.fsync, os.replace = slow_fsync, late_replace
 
 
-def in_child(kind, folder, steps=None, number=signal.SIGKILL, moment=None, wait=0.0) -> int:
+def in_child(folder, steps=None, number=signal.SIGKILL, moment=None, wait=0.0) -> int:
     """Train in a child until a signal after so many steps, or its own end. Returns its exit code."""
     read, write = os.pipe()
     if (child := os.fork()) == 0:
@@ -92,7 +86,7 @@ def in_child(kind, folder, steps=None, number=signal.SIGKILL, moment=None, wait=
         if moment is not None:
             die_inside_a_write(moment, 3)
         try:
-            train(kind, folder, write)
+            train(folder, write)
             os._exit(0)
         except KeyboardInterrupt:
             os._exit(130)
@@ -108,20 +102,20 @@ def in_child(kind, folder, steps=None, number=signal.SIGKILL, moment=None, wait=
     return os.waitstatus_to_exitcode(status)
 
 
-def main(kind: str, folder: Path) -> None:
+def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    straight = train(kind, folder / "straight", every=RECIPE.steps)
+    straight = train(folder / "straight", every=RECIPE.steps)
     killed, rng = folder / "killed", random.Random(4)
     parts = 0
     ends, inside = [], []
     for _ in range(KILLS["at a random moment"]):
-        ends.append(in_child(kind, killed, rng.randint(1, 12), wait=rng.random() * 0.004))
+        ends.append(in_child(killed, rng.randint(1, 12), wait=rng.random() * 0.004))
     for i in range(KILLS["inside a write"]):
-        inside.append(in_child(kind, killed, moment=MOMENTS[i % len(MOMENTS)]))
+        inside.append(in_child(killed, moment=MOMENTS[i % len(MOMENTS)]))
         parts += (killed / "run.checkpoint.partial").exists()
-    saved = len(checkpoints.read(killed / "run.checkpoint")["losses"])
-    stopped = [in_child(kind, killed, 9, number) for number in (signal.SIGINT, signal.SIGTERM)]
-    held = len(checkpoints.read(killed / "run.checkpoint")["losses"])
+    saved = len(checkpoints.read(killed / "run.checkpoint")["steps"])
+    stopped = [in_child(killed, 9, number) for number in (signal.SIGINT, signal.SIGTERM)]
+    held = len(checkpoints.read(killed / "run.checkpoint")["steps"])
     outcome = {
         "killed": {"at a random moment": ends, "inside a write": inside},
         "parts": parts,
@@ -129,11 +123,11 @@ def main(kind: str, folder: Path) -> None:
         "stopped": stopped,
         "held": held,
         "straight": straight,
-        "resumed": train(kind, killed),
+        "resumed": train(killed),
         "left": sorted(p.name for p in killed.iterdir()),
     }
     print(json.dumps(outcome))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(Path(sys.argv[1]))
