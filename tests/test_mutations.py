@@ -30,13 +30,14 @@ from lowerbound.bound import Bound
 from lowerbound.data import Mixture
 from lowerbound.diffusion import Diffusion
 from lowerbound.estimate import Levels, levels, stratified_bound
-from lowerbound.experiments import races, training
 from lowerbound.gaussian import LOG_2PI, Gaussian
 from lowerbound.guidance import Guided
 from lowerbound.likelihood import Bernoulli, DiscretisedLogistic, GaussianLikelihood
 from lowerbound.schedule import Schedule, at
 from lowerbound.vae import VAE
 from torch.nn import functional as F  # noqa: N812
+
+from tools.experiments import equal_budget, training
 
 
 def _q_sample(noise):
@@ -819,10 +820,10 @@ MUTATIONS = {
         (test_estimate.test_both_bounds_are_of_probabilities_that_add_up_to_one, "ddpm"),
     ),
     "a step without its way back": (
-        races,
+        equal_budget,
         "steps_for",
         lambda model, budget, batch: round(budget / (batch * training.multiply_adds(model))),
-        (test_experiments.test_every_run_of_the_races_costs_the_same_arithmetic, "cpu"),
+        (test_experiments.test_every_run_of_equal_budget_costs_the_same_arithmetic, "cpu"),
     ),
 }
 

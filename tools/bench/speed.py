@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from bench.peers import PEERS, T
-from bench.settings import Settings
 from lowerbound import data, zoo
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import trange
+
+from tools.bench.peers import PEERS, T
+from tools.bench.settings import Settings
 
 REFERENCE = "diffusers"
 DDIM_STEPS = 20

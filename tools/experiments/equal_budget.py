@@ -12,8 +12,8 @@ from lowerbound import data, metrics, samplers
 from lowerbound.bound import Bound
 from lowerbound.diffusion import Diffusion
 from lowerbound.estimate import Levels, levels, stratified_bound
+from lowerbound.fit import Recipe
 from lowerbound.nets import Decoder, Encoder, UNet
-from lowerbound.recipe import Recipe
 from lowerbound.schedule import cosine, log_snr_linear
 from lowerbound.vae import VAE
 from torch import Tensor
@@ -96,8 +96,8 @@ def bound_of(model: Any, x: Tensor, rng: torch.Generator, calls: int = 16, batch
 def best_chain(model: Diffusion, x: Tensor, rng: torch.Generator) -> tuple[Diffusion, Levels]:
     """The model over 1000 levels, even in log SNR, that begin where training images x say is best."""
     measured = levels(model, x, torch.linspace(12, -6, GRID).double(), rng)
-    first, _ = measured.even_ladder(1000, best_variance=False)
-    return model.laddered(log_snr_linear(1000, first, -6.0)), measured
+    first, _ = measured.even_schedule(1000, best_variance=False)
+    return model.with_schedule(log_snr_linear(1000, first, -6.0)), measured
 
 
 def measure(setting: EqualBudget, kind: str, size: Size, seed: int, run_dir: RunDir) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def sampled(
             ("draw from the decoder", 1): partial(model.sample, rng=rng, last_noise=True),
         }
     else:
-        chain = model.laddered(cosine(1000))
+        chain = model.with_schedule(cosine(1000))
         kinds = [("DDIM", T) for T in setting.steps] + (list(setting.more) if seed == 0 else [])
         draws = {
             (name, T): partial(chain.respaced(T).sample, rng=rng, sampler=SAMPLERS[name]) for name, T in kinds

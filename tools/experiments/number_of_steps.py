@@ -9,12 +9,10 @@ from typing import Any
 
 import torch
 from lowerbound import data, zoo
-from lowerbound.diffusion import Diffusion
+from lowerbound.diffusion import Diffusion, Noised, l_bound
 from lowerbound.estimate import levels
+from lowerbound.fit import Recipe
 from lowerbound.nets import UNet
-from lowerbound.noise import normal, stratified
-from lowerbound.objective import Noised, l_bound
-from lowerbound.recipe import Recipe
 from lowerbound.schedule import Schedule
 from torch import Tensor, nn
 
@@ -90,9 +88,11 @@ def bound_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) ->
     """
     T, B = model.schedule.T, len(x)
     first = B if T == 1 else max(1, B // FIRST_SHARE)
-    above = (2 + (stratified(x, B - first, rng) * (T - 1)).long()).clamp(max=T)
+    steps = torch.arange(B - first, device=x.device) / max(1, B - first)
+    u = (steps + torch.rand(1, generator=rng, device=x.device)).frac()  # stratified
+    above = (2 + (u * (T - 1)).long()).clamp(max=T)
     t = torch.cat([torch.ones(first, dtype=torch.int64, device=x.device), above])
-    eps = normal(x, x.shape, rng)
+    eps = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
     xt = model.q_sample(x, t, eps)
     each = l_bound(model, Noised(x, t, eps, xt, model.predict_eps(xt, t))) / T  # L_{t−1}
     value: Tensor = each[:first].mean() + ((T - 1) * each[first:].mean() if T > 1 else 0.0)
@@ -112,7 +112,7 @@ def shipped_levels(setting: NumberOfSteps, run_dir: RunDir) -> dict[str, Any]:
         for s in ("train", "test")
     )
     terminal = data.to_unit(run_dir.images("test").x[: setting.level_images]).to(run_dir.device)
-    prior = float(model.laddered(even_chain(1, LOWEST)).prior(terminal).kl().mean()) / 784
+    prior = float(model.with_schedule(even_chain(1, LOWEST)).prior(terminal).kl().mean()) / 784
 
     def bits(nats: float) -> float:
         return (nats + prior) / math.log(2)
@@ -124,14 +124,14 @@ def shipped_levels(setting: NumberOfSteps, run_dir: RunDir) -> dict[str, Any]:
         "T": list(setting.counts),
     }
     for name, best in (("fixed", False), ("best", True)):
-        firsts = [seen.even_ladder(T, best)[0] for T in setting.counts]
+        firsts = [seen.even_schedule(T, best)[0] for T in setting.counts]
         even = [even_chain(T, f).log_snr[1:] for T, f in zip(setting.counts, firsts, strict=True)]
         longest = model.schedule.T
         cosine = [model.schedule.respace(min(T, longest)).log_snr[1:] for T in setting.counts]
         out[f"first_{name}"] = firsts
         out[f"even_{name}"] = [bits(test.along(chain, best)) for chain in even]
         out[f"cosine_{name}"] = [bits(test.along(chain, best)) for chain in cosine]
-        _, ladders = seen.best_ladders(min(setting.ladder, setting.grid), best)
+        _, ladders = seen.best_schedules(min(setting.ladder, setting.grid), best)
         out[f"ladder_{name}"] = [bits(test.bound(ladder, best)) for ladder in ladders]
         out[f"ladder_levels_{name}"] = [grid[ladder].tolist() for ladder in ladders[:8]]
     return out

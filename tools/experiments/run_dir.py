@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 from lowerbound import data
-from lowerbound.train import environment
 
-from tools.jobs import Job, commit
+from tools.jobs import Job, environment
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,7 @@ class RunDir:
 
 def measured(run_dir: RunDir, measure: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     """What `measure` returns, with "how": commit, torch, hardware, threads, seconds."""
-    made_with = environment(torch.device(run_dir.device)) | {"commit": commit("lib/lowerbound", "tools")}
-    began = time.monotonic(), time.process_time()
+    made_with, began = environment(run_dir.device), (time.monotonic(), time.process_time())
     result = measure(*arguments, run_dir)
     times = {"seconds": time.monotonic() - began[0], "cpu_seconds": time.process_time() - began[1]}
     return {**result, "how": {**made_with, **times}}

@@ -13,9 +13,7 @@ import torch
 from lowerbound import data, zoo
 from lowerbound.checkpoint import atomically
 from lowerbound.diffusion import Diffusion
-from lowerbound.fit import default_loss, fit
-from lowerbound.parallel import Loss
-from lowerbound.recipe import Recipe
+from lowerbound.fit import Loss, Recipe, default_loss, fit
 from safetensors.torch import load, save
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -81,7 +79,8 @@ def trained(training: Training, run_dir: RunDir) -> tuple[Any, dict[str, Any]]:
     if kept and (not path.exists() or kept["result"]["sha256"] != _digest(path.read_bytes())):
         card.unlink()
     about = cached(card, key, lambda: _train(model, training, run_dir, path, checkpoint))
-    checkpoint.unlink(missing_ok=True)
+    for leftover in (checkpoint, checkpoint.with_suffix(".csv")):
+        leftover.unlink(missing_ok=True)
     model.load_state_dict(load(path.read_bytes()))
     return model.eval(), about
 
