@@ -3,7 +3,7 @@
 # VENV=…       where the environment lies (.venv)
 # JOBS=…       test processes at once (2)
 # SUBMISSIONS=… ASSIGNMENT=… go to `make grade`
-# BENCH=…      where the environment of `make bench` lies (.venv-bench); PART=… ARGS=… go to `python -m bench`
+# BENCH=…      where the environment of `make bench` lies (.venv-bench); PART=… ARGS=… go to `python -m tools.bench`
 
 VENV ?= .venv
 JOBS ?= 2

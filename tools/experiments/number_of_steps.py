@@ -1,4 +1,4 @@
-"""The sweep over T: the same network and budget with T = 1, 2, 4, … steps, and one network at every T."""
+"""The number of steps: the same network and budget with T = 1, 2, 4, … steps, and one network at every T."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from functools import partial
 from typing import Any
 
 import torch
+from lowerbound import data, zoo
+from lowerbound.diffusion import Diffusion, Noised, l_bound
+from lowerbound.estimate import levels
+from lowerbound.fit import Recipe
+from lowerbound.nets import UNet
+from lowerbound.schedule import Schedule
 from torch import Tensor, nn
 
-from lowerbound import data, zoo
-from lowerbound.diffusion import Diffusion
-from lowerbound.estimate import levels
-from lowerbound.experiments.races import bound_of
-from lowerbound.experiments.ruler import Ruler, described, floor_unit, timed
-from lowerbound.experiments.training import Training, trained
-from lowerbound.experiments.units import Place, Unit, measured
-from lowerbound.nets import UNet
-from lowerbound.noise import normal, stratified
-from lowerbound.objective import Noised, l_bound
-from lowerbound.recipe import Recipe
-from lowerbound.schedule import Schedule
+from tools.experiments.equal_budget import bound_of
+from tools.experiments.run_dir import RunDir
+from tools.experiments.sample_quality import SampleQuality, described, reference_job, timed
+from tools.experiments.training import Training, trained
+from tools.jobs import Job
 
 HIGHEST, LOWEST = 12.0, -6.0  # log SNR
 FIRST_SHARE = 4  # one example in so many is trained at t = 1
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """What the sweep costs.
+class NumberOfSteps:
+    """What it costs.
 
     counts: the numbers of steps T of the shipped network's chains; anew: those of the networks trained anew
     seeds, width, steps, batch, lr, warmup: of these trainings
@@ -77,7 +76,7 @@ def even_chain(T: int, first: float) -> Schedule:
 
 
 def build(T: int, first: float, width: int) -> Diffusion:
-    """The network of the sweep over a chain of T steps, trained on its bound, its variance learned."""
+    """The network over a chain of T steps, trained on its bound, its variance learned."""
     chain = even_chain(T, first)
     return Diffusion(UNet(width=width), chain, objective=l_bound, variance=LearnedVariance(chain))
 
@@ -89,9 +88,11 @@ def bound_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) ->
     """
     T, B = model.schedule.T, len(x)
     first = B if T == 1 else max(1, B // FIRST_SHARE)
-    above = (2 + (stratified(x, B - first, rng) * (T - 1)).long()).clamp(max=T)
+    steps = torch.arange(B - first, device=x.device) / max(1, B - first)
+    u = (steps + torch.rand(1, generator=rng, device=x.device)).frac()  # stratified
+    above = (2 + (u * (T - 1)).long()).clamp(max=T)
     t = torch.cat([torch.ones(first, dtype=torch.int64, device=x.device), above])
-    eps = normal(x, x.shape, rng)
+    eps = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
     xt = model.q_sample(x, t, eps)
     each = l_bound(model, Noised(x, t, eps, xt, model.predict_eps(xt, t))) / T  # L_{t−1}
     value: Tensor = each[:first].mean() + ((T - 1) * each[first:].mean() if T > 1 else 0.0)
@@ -99,19 +100,19 @@ def bound_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) ->
     return per_dimension
 
 
-def shipped_levels(setting: Sweep, place: Place) -> dict[str, Any]:
+def shipped_levels(setting: NumberOfSteps, run_dir: RunDir) -> dict[str, Any]:
     """One pass of the shipped network over the noise levels, and the bounds of all chains made of them.
 
     Chains are chosen on training images and judged on test images. Bits/dim, L_T included.
     """
-    model, rng = zoo.load("ddpm-fashion", device=place.device), place.rng(5)
+    model, rng = zoo.load("ddpm-fashion", device=run_dir.device), run_dir.rng(5)
     grid = torch.linspace(HIGHEST, LOWEST, setting.grid).double()
     seen, test = (
-        levels(model, data.to_unit(place.images(s).x[: setting.level_images]).to(place.device), grid, rng)
+        levels(model, data.to_unit(run_dir.images(s).x[: setting.level_images]).to(run_dir.device), grid, rng)
         for s in ("train", "test")
     )
-    terminal = data.to_unit(place.images("test").x[: setting.level_images]).to(place.device)
-    prior = float(model.laddered(even_chain(1, LOWEST)).prior(terminal).kl().mean()) / 784
+    terminal = data.to_unit(run_dir.images("test").x[: setting.level_images]).to(run_dir.device)
+    prior = float(model.with_schedule(even_chain(1, LOWEST)).prior(terminal).kl().mean()) / 784
 
     def bits(nats: float) -> float:
         return (nats + prior) / math.log(2)
@@ -123,66 +124,55 @@ def shipped_levels(setting: Sweep, place: Place) -> dict[str, Any]:
         "T": list(setting.counts),
     }
     for name, best in (("fixed", False), ("best", True)):
-        firsts = [seen.even_ladder(T, best)[0] for T in setting.counts]
+        firsts = [seen.even_schedule(T, best)[0] for T in setting.counts]
         even = [even_chain(T, f).log_snr[1:] for T, f in zip(setting.counts, firsts, strict=True)]
         longest = model.schedule.T
         cosine = [model.schedule.respace(min(T, longest)).log_snr[1:] for T in setting.counts]
         out[f"first_{name}"] = firsts
         out[f"even_{name}"] = [bits(test.along(chain, best)) for chain in even]
         out[f"cosine_{name}"] = [bits(test.along(chain, best)) for chain in cosine]
-        _, ladders = seen.best_ladders(min(setting.ladder, setting.grid), best)
+        _, ladders = seen.best_schedules(min(setting.ladder, setting.grid), best)
         out[f"ladder_{name}"] = [bits(test.bound(ladder, best)) for ladder in ladders]
         out[f"ladder_levels_{name}"] = [grid[ladder].tolist() for ladder in ladders[:8]]
     return out
 
 
-def first_stage(setting: Sweep) -> list[Unit]:
-    """The unit that every other one reads: where a chain of T steps had best begin."""
-    return [Unit("levels", partial(shipped_levels, setting))]
+def levels_job(setting: NumberOfSteps, run_dir: RunDir) -> Job:
+    """The job that every other one reads: where a chain of T steps had best begin."""
+    return run_dir.job("levels", shipped_levels, setting)
 
 
-def training(setting: Sweep, T: int, seed: int, place: Place) -> Training:
-    """The network of T steps, on the chain that the first stage chose."""
-    known = measured(first_stage(setting)[0], place)
-    first = known["first_best"][known["T"].index(T)]
+def training(setting: NumberOfSteps, T: int, seed: int, run_dir: RunDir) -> Training:
+    """The network of T steps, on the chain that the levels say is best."""
+    chains = levels_job(setting, run_dir).result()
+    first = chains["first_best"][chains["T"].index(T)]
     recipe = Recipe(
         setting.steps, setting.batch, setting.lr, setting.warmup, ema=0.995, seed=seed, precision="auto"
     )
     return Training(f"T-{T}-{seed}", partial(build, T, first, setting.width), recipe, bound_loss)
 
 
-def measure(setting: Sweep, T: int, seed: int, place: Place) -> dict[str, Any]:
+def measure(setting: NumberOfSteps, T: int, seed: int, run_dir: RunDir) -> dict[str, Any]:
     """The bound and the samples of the network that was trained for T steps."""
-    model, about = trained(training(setting, T, seed, place), place)
-    x = data.to_unit(place.images("test").x[: setting.bound_images]).to(place.device)
-    rng = place.rng(2000 + seed)
+    model, about = trained(training(setting, T, seed, run_dir), run_dir)
+    x = data.to_unit(run_dir.images("test").x[: setting.bound_images]).to(run_dir.device)
+    rng = run_dir.rng(2000 + seed)
     bound = described(bound_of(model, x, rng, setting.calls))
     images, seconds = timed(partial(model.sample, rng=rng), setting.samples)
-    first = float(model.schedule.log_snr[1])
-    judged = Ruler.of(place).judge(images)
-    return {
-        "T": T,
-        "seed": seed,
-        "first_log_snr": first,
-        **about,
-        "bound": bound,
-        "seconds": seconds,
-        **judged,
-    }
+    start = {"T": T, "seed": seed, "first_log_snr": float(model.schedule.log_snr[1])}
+    quality = SampleQuality.of(run_dir).distances(images)
+    return {**start, **about, "bound": bound, "seconds": seconds, **quality}
 
 
-def train(setting: Sweep, T: int, seed: int, place: Place) -> dict[str, Any]:
+def train(setting: NumberOfSteps, T: int, seed: int, run_dir: RunDir) -> dict[str, Any]:
     """Train the network for T steps, and report how."""
-    return trained(training(setting, T, seed, place), place)[1]
+    return trained(training(setting, T, seed, run_dir), run_dir)[1]
 
 
-def trainings(setting: Sweep) -> list[Unit]:
-    """A unit for the training of each network."""
+def stages(setting: NumberOfSteps, run_dir: RunDir) -> list[list[Job]]:
+    """The levels; a job for each training; the reference and a job for each measurement."""
     runs = [(T, s) for s in setting.seeds for T in setting.anew]
-    return [Unit(f"trained-T-{T}-{s}", partial(train, setting, T, s)) for T, s in runs]
-
-
-def second_stage(setting: Sweep) -> list[Unit]:
-    """A unit for each T and seed, and the floor for so many samples."""
-    runs = [Unit(f"T-{T}-{s}", partial(measure, setting, T, s)) for s in setting.seeds for T in setting.anew]
-    return [floor_unit(setting.samples), *runs]
+    trainings = [run_dir.job(f"trained-T-{T}-{s}", train, setting, T, s) for T, s in runs]
+    measurements = [run_dir.job(f"T-{T}-{s}", measure, setting, T, s) for T, s in runs]
+    levels_alone = [levels_job(setting, run_dir)]
+    return [levels_alone, trainings, [reference_job(setting.samples, run_dir), *measurements]]

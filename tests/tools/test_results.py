@@ -3,21 +3,27 @@
 import json
 import math
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from lowerbound import results as report
 from lowerbound import zoo
-from lowerbound.experiments import report, sweep
-from lowerbound.experiments.__main__ import EXPERIMENTS, main
-from lowerbound.experiments.presets import PRESETS
-from lowerbound.experiments.report import Spread
-from lowerbound.experiments.reverse_step import ReverseStep
-from lowerbound.experiments.sweep import bound_loss, even_chain
-from lowerbound.experiments.units import fingerprint, write
+from lowerbound.results import Spread
 from oracles import generator
 
-ROOT = Path(__file__).parents[1]
+from tools.experiments import number_of_steps
+from tools.experiments.__main__ import EXPERIMENTS, main
+from tools.experiments.number_of_steps import bound_loss, even_chain
+from tools.experiments.presets import PRESETS
+from tools.experiments.reverse_step import ReverseStep
+from tools.experiments.run_dir import RunDir
+from tools.jobs import fingerprint, write
+
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
 
 
@@ -75,7 +81,7 @@ def test_calls_and_crossings():
 
 @pytest.mark.parametrize("T", [1, 2, 7])
 def test_the_learned_variance_starts_where_it_is_best_for_a_network_that_says_nothing(T):
-    model = sweep.build(T, 6.0, 8)
+    model = number_of_steps.build(T, 6.0, 8)
     s = model.schedule
     assert float(s.log_snr[T]) == pytest.approx(-6.0)
     learned = model.variance(s).detach()
@@ -97,7 +103,7 @@ def test_the_learned_variance_starts_where_it_is_best_for_a_network_that_says_no
 @pytest.mark.parametrize("T", [1, 2, 6])
 def test_the_sweeps_loss_is_the_bound_whatever_share_has_t_equal_to_one(T):
     torch.manual_seed(0)
-    model = sweep.build(T, 4.0, 8)
+    model = number_of_steps.build(T, 4.0, 8)
     model.clip = False
     torch.nn.init.normal_(model.net.head.weight, std=0.01)
     x = torch.randn(64, 1, 28, 28, generator=generator(1)).clamp(-1, 1)
@@ -121,8 +127,9 @@ def test_an_even_chain_falls_in_equal_steps():
 @pytest.mark.parametrize("name", report.STORED)
 def test_a_results_file_says_how_it_was_made(name):
     how = json.loads((RESULTS / f"{name}.json").read_text())["how"]
-    assert how["command"].startswith(f"python -m lowerbound.experiments {name} --preset ")
-    preset = how["command"].split()[-1]
+    (experiment,) = (key for key, each in EXPERIMENTS.items() if each.file == name)
+    command = rf"python -m (lowerbound\.experiments {name}|tools\.experiments {experiment}) --preset (\w+)"
+    preset = re.fullmatch(command, how["command"])[2]
     assert how["setting"]
     assert preset in PRESETS
     for commit in how["commit"]:
@@ -168,44 +175,50 @@ def test_an_unknown_experiment_is_told_in_one_line(capsys):
     assert stop.value.code == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "unknown experiment 'race'; there is races, shipped" in said
+    assert "unknown experiment 'race'; there is equal_budget, pretrained" in said
 
 
-def test_an_experiment_is_put_together_from_units_that_are_there(tmp_path, capsys):
+def test_an_experiment_is_put_together_from_jobs_that_are_done(tmp_path, capsys):
     out, runs = tmp_path / "results", tmp_path / "runs"
     arguments = ["reverse_step", "--preset", "smoke", "--out", str(out), "--runs", str(runs)]
-    unit = runs / "smoke" / "reverse-step.json"
     made_with = {"commit": "c", "torch": "t", "hardware": "h", "threads": "1", "seconds": 2, "cpu_seconds": 1}
-    (asked,) = (fingerprint(u.run) for u in EXPERIMENTS["reverse_step"][1](ReverseStep())[0])
-    write(unit, {"theory_slope": 3, "how": {**made_with, "asked": asked}})
+    ((job,),) = EXPERIMENTS["reverse_step"].stages(ReverseStep(), RunDir(runs / "smoke"))
+    content = {"theory_slope": 3, "how": made_with}
+    write(job.path, {"key": fingerprint(job.key), "seconds": 2, "result": content})
     main(arguments)
     found = json.loads((out / "reverse_step.json").read_text())
     assert found["runs"] == [{"theory_slope": 3}]
-    assert found["how"]["command"] == "python -m lowerbound.experiments reverse_step --preset smoke"
+    assert found["how"]["command"] == "python -m tools.experiments reverse_step --preset smoke"
     assert found["how"]["setting"]["betas"]
     assert (found["how"]["seconds"], found["how"]["commit"]) == (2, ["c"])
     assert "classifier" not in found["how"]
-    assert "wrote" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["1 of 1 done", f"wrote {out / 'reverse_step.json'}"]
 
 
 def test_presets_hold_the_sizes_that_the_chapter_names():
     for name in ("cpu", "gpu"):
-        assert [size.name for size in PRESETS[name].races.sizes] == ["0.5M", "1.4M"]
+        assert [size.name for size in PRESETS[name].equal_budget.sizes] == ["0.5M", "1.4M"]
 
 
-def test_the_stored_results_are_those_of_the_checkout_and_where_there_is_none_those_installed(
-    tmp_path, monkeypatch
-):
+def test_the_stored_results_are_those_of_the_checkout(tmp_path, monkeypatch):
     assert set(report.stored()) == set(report.STORED)
     assert report.stored()["races"] == json.loads((RESULTS / "races.json").read_text())
-    package = tmp_path / "site-packages" / "lowerbound"
-    (package / "results").mkdir(parents=True)
-    monkeypatch.setattr(report, "__file__", str(package / "experiments" / "report.py"))
-    with pytest.raises(FileNotFoundError, match="install lowerbound anew"):
+    monkeypatch.setattr(report, "FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no races\.json in .*: install lowerbound anew"):
         report.stored()
+
+
+def test_installed_results_lie_beside_the_module(tmp_path):
+    """As in a wheel, whose package lowerbound.stored is the folder results/."""
+    package = tmp_path / "lowerbound"
+    (package / "stored").mkdir(parents=True)
+    shutil.copy(report.__file__, package)
     for name in report.STORED:
-        (package / "results" / f"{name}.json").write_text(f'{{"of": "{name}"}}')
-    assert report.stored() == {name: {"of": name} for name in report.STORED}
+        (package / "stored" / f"{name}.json").write_text(f'{{"of": "{name}"}}')
+    code = "import results; print(*(content['of'] for content in results.stored().values()))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=package, capture_output=True, text=True)
+    assert done.stdout.split() == list(report.STORED), done.stderr
 
 
 def test_what_is_installed_holds_every_folder_of_the_library_and_the_stored_results():
@@ -213,7 +226,7 @@ def test_what_is_installed_holds_every_folder_of_the_library_and_the_stored_resu
     listed = set(re.findall(r'"(lowerbound[\w.]*)"', text.partition("packages")[2].partition("]")[0]))
     folders = {path.parent for path in (ROOT / "lib/lowerbound").rglob("*.py")}
     names = {".".join(folder.relative_to(ROOT / "lib").parts) for folder in folders}
-    assert listed == names | {"lowerbound.results"}
+    assert listed == names | {"lowerbound.stored"}
     files = set(re.findall(r'"(\w+)\.json"', text))
     assert files == set(report.STORED)
     assert all((RESULTS / f"{name}.json").is_file() for name in files)

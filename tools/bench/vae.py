@@ -16,12 +16,12 @@ from lowerbound.bound import Bound
 from lowerbound.fit import default_loss
 from lowerbound.gaussian import Gaussian
 from lowerbound.likelihood import DiscretisedGaussian
-from lowerbound.train import PRESETS
+from lowerbound.zoo import PRESETS
 from torch import Tensor, nn
 
-from bench.runs import means
-from bench.settings import Settings
-from bench.training import Plan, train
+from tools.bench.runs import means
+from tools.bench.settings import Settings
+from tools.bench.training import Plan, train
 
 LATENTS = PRESETS["vae-cpu"][0].latents
 SIGMAS = [math.exp(-4 + 0.05 * i) for i in range(95)]  # from 0.02 to 2, in units of [−1, 1]
@@ -45,8 +45,7 @@ class FromPythae(nn.Module):
 
     def loss(self, x: Tensor) -> Tensor:
         """The loss that pythae itself minimises, a scalar."""
-        out: Tensor = self.model({"data": (x + 1) / 2}).loss
-        return out
+        return self.model({"data": (x + 1) / 2}).loss
 
     def bound(self, x: Tensor, rng: torch.Generator | None = None) -> Bound:
         """The negative ELBO of x (B, ...), its Gaussian integrated over each of the 256 bins. L = 1."""
@@ -96,8 +95,7 @@ def one(name: str, seed: int, settings: Settings) -> dict[str, Any]:
         return default_loss(model, batch, None, rng)
 
     def theirs(model: Any, batch: Tensor, rng: torch.Generator) -> Tensor:
-        out: Tensor = model.loss(batch)
-        return out
+        return model.loss(batch)
 
     trained = train(model, x, ours if name == "lowerbound" else theirs, plans[name])
     rng = torch.Generator().manual_seed(1000 + seed)

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import trange
 
-from bench.peers import PEERS, T
-from bench.settings import Settings
+from tools.bench.peers import PEERS, T
+from tools.bench.settings import Settings
 
 REFERENCE = "diffusers"
 DDIM_STEPS = 20

@@ -10,12 +10,12 @@ import torch
 from lowerbound import zoo
 from lowerbound.nets import SelfAttention
 from lowerbound.schedule import cosine
-from lowerbound.train import PRESETS
+from lowerbound.zoo import PRESETS
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from bench.settings import Settings
-from bench.speed import Turn, against, bare_step, rounds
+from tools.bench.settings import Settings
+from tools.bench.speed import Turn, against, bare_step, rounds
 
 
 class FusedAttention(nn.Module):
@@ -32,8 +32,7 @@ class FusedAttention(nn.Module):
         h = self.layer.norm(x).flatten(2).transpose(1, 2)
         q, k, v = self.layer.qkv(h).view(B, H * W, 3, heads, C // heads).permute(2, 0, 3, 1, 4)
         h = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, H * W, C)
-        out: Tensor = x + self.layer.out(h).transpose(1, 2).view(B, C, H, W)
-        return out
+        return x + self.layer.out(h).transpose(1, 2).view(B, C, H, W)
 
 
 def measure(settings: Settings, compiled: bool) -> dict[str, Any]:

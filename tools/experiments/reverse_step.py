@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
+from lowerbound.data import Mixture, bimodal
+from lowerbound.schedule import cosine
 from torch import Tensor
 
-from lowerbound.data import Mixture, bimodal
-from lowerbound.experiments.units import Place, Unit
-from lowerbound.schedule import cosine
+from tools.experiments.run_dir import RunDir
+from tools.jobs import Job
 
 LAWS = {"gaussian": bimodal(distance=0.0, std=0.7), "bimodal": bimodal(), "points": bimodal(std=0.0)}
 THEORY_SLOPE = 3  # β³/12 E[f'''²], the last line of proofs.small_step_price
@@ -112,9 +112,9 @@ def curve(setting: ReverseStep, name: str, level: float) -> dict[str, Any]:
     factor = coefficient(law, setting.points)
     kl = [price(law, beta, setting.points, setting.grid) for beta in betas]
     slope = slopes(betas, kl) if factor > 0 else []
-    found = {"data": name, "alpha_bar": level, "beta": betas, "kl": kl, "slope": slope, "coefficient": factor}
+    known = {"data": name, "alpha_bar": level, "beta": betas, "kl": kl, "slope": slope, "coefficient": factor}
     theory = [factor * beta**THEORY_SLOPE for beta in betas]
-    return {**found, "theory": theory, "measured_coefficient": kl[-1] / betas[-1] ** THEORY_SLOPE}
+    return {**known, "theory": theory, "measured_coefficient": kl[-1] / betas[-1] ** THEORY_SLOPE}
 
 
 def chain(setting: ReverseStep, name: str) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def chain(setting: ReverseStep, name: str) -> dict[str, Any]:
     return {"data": name, "T": list(setting.counts), "excess": excess, "slope": slope, "theory": theory}
 
 
-def measure(setting: ReverseStep, place: Place) -> dict[str, Any]:
+def measure(setting: ReverseStep, run_dir: RunDir) -> dict[str, Any]:
     """All curves and the chain, nats.
 
     theory_slope, theory_chain_slope: of the price of a step as β → 0, of the excess of a chain as T → ∞
@@ -140,10 +140,10 @@ def measure(setting: ReverseStep, place: Place) -> dict[str, Any]:
     chain: of "bimodal" data. T; excess over the entropy; slope, one fewer; theory, Σ_t coefficient_t · β_t³
     """
     pairs = [(name, level) for name in LAWS for level in setting.levels if LAWS[name].noised(level).std > 0]
-    found = {"curves": [curve(setting, *pair) for pair in pairs], "chain": chain(setting, "bimodal")}
-    return {"theory_slope": THEORY_SLOPE, "theory_chain_slope": 1 - THEORY_SLOPE, **found}
+    results = {"curves": [curve(setting, *pair) for pair in pairs], "chain": chain(setting, "bimodal")}
+    return {"theory_slope": THEORY_SLOPE, "theory_chain_slope": 1 - THEORY_SLOPE, **results}
 
 
-def units(setting: ReverseStep) -> list[Unit]:
-    """One unit, since all of it takes seconds."""
-    return [Unit("reverse-step", partial(measure, setting))]
+def stages(setting: ReverseStep, run_dir: RunDir) -> list[list[Job]]:
+    """One job, since all of it takes seconds."""
+    return [[run_dir.job("reverse-step", measure, setting)]]

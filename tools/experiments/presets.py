@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lowerbound.experiments.races import Races, Size
-from lowerbound.experiments.sweep import Sweep
+from tools.experiments.equal_budget import EqualBudget, Size
+from tools.experiments.number_of_steps import NumberOfSteps
 
 HALF_A_MILLION, ONE_AND_A_HALF = Size("0.5M", unet=40, vae=38), Size("1.4M", unet=64, vae=64)
 DOUBLINGS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -20,13 +20,13 @@ SOME = (1, 2, 4, 8, 16, 64, 256, 1024)
 class Preset:
     """The settings of all experiments; full: on all of Fashion-MNIST, or on the bundled subset."""
 
-    races: Races
-    shipped: Races
-    sweep: Sweep
+    equal_budget: EqualBudget
+    pretrained: EqualBudget
+    number_of_steps: NumberOfSteps
     full: bool = True
 
 
-SMOKE = Races(
+SMOKE = EqualBudget(
     sizes=(Size("tiny", unet=8, vae=8, latents=8),),
     seeds=(0,),
     budget=3e9,
@@ -38,7 +38,7 @@ SMOKE = Races(
     steps=(1, 2),
     more=(("ancestral", 3),),
 )
-CPU = Races(
+CPU = EqualBudget(
     sizes=(HALF_A_MILLION, ONE_AND_A_HALF),
     seeds=(0, 1, 2),
     budget=5.5e12,
@@ -49,7 +49,7 @@ CPU = Races(
     samples=500,
     steps=(1, 2, 5, 10, 20),
 )
-GPU = Races(
+GPU = EqualBudget(
     sizes=(HALF_A_MILLION, ONE_AND_A_HALF),
     seeds=(0, 1, 2),
     budget=1.8e15,
@@ -65,7 +65,7 @@ PRESETS = {
     "smoke": Preset(
         SMOKE,
         replace(SMOKE, samples=10),
-        Sweep(
+        NumberOfSteps(
             counts=(1, 2, 4),
             anew=(1, 2, 4),
             seeds=(0,),
@@ -85,7 +85,7 @@ PRESETS = {
     "cpu": Preset(
         CPU,
         replace(CPU, steps=(1, 2, 5, 10, 20, 50), more=(("ancestral", 50), ("DPM-Solver++", 10))),
-        Sweep(
+        NumberOfSteps(
             counts=DOUBLINGS,
             anew=SOME,
             seeds=(0,),
@@ -103,7 +103,7 @@ PRESETS = {
     "gpu": Preset(
         GPU,
         replace(GPU, more=(*GPU.more, ("ancestral", 20), ("DPM-Solver++", 10), ("DPM-Solver++", 20))),
-        Sweep(
+        NumberOfSteps(
             counts=DOUBLINGS,
             anew=DOUBLINGS,
             seeds=(0, 1, 2),

@@ -9,9 +9,12 @@ import pytest
 import sympy as sp
 import torch
 from lowerbound import proofs
-from lowerbound.experiments import reverse_step
-from lowerbound.experiments.reverse_step import LAWS, Bumps, ReverseStep, chain, coefficient, curve, price
-from lowerbound.experiments.units import Place, measured, rounded
+
+
+from tools.experiments import reverse_step
+from tools.experiments.reverse_step import LAWS, Bumps, ReverseStep, chain, coefficient, curve, price
+from tools.experiments.run_dir import RunDir
+from tools.jobs import rounded
 
 SETTING = ReverseStep()
 SMALL = replace(SETTING, betas=(2e-5, 1e-5))
@@ -173,11 +176,11 @@ def test_a_chain_costs_its_steps_and_its_end():
     assert -2 < found["slope"][-1] < -1.8
 
 
-def test_the_unit_is_one_file_of_plain_numbers(tmp_path):
+def test_the_job_is_one_file_of_plain_numbers(tmp_path):
     setting = replace(SETTING, betas=(0.5, 0.01), counts=(1, 4))
-    (unit,) = reverse_step.units(setting)
-    found = measured(unit, Place(tmp_path))
-    assert found == json.loads((tmp_path / f"{unit.name}.json").read_text())
+    ((job,),) = reverse_step.stages(setting, RunDir(tmp_path))
+    found = job.result()
+    assert found == json.loads((tmp_path / "reverse-step.json").read_text())["result"]
     pairs = [(c["data"], c["alpha_bar"]) for c in found["curves"]]
     assert (
         pairs == [("gaussian", a) for a in SETTING.levels] + CASES

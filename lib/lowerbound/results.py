@@ -12,23 +12,18 @@ from typing import Any
 
 Run = dict[str, Any]
 STORED = ("races", "shipped", "sweep", "codes", "reverse_step")
+INSTALLED, CHECKOUT = Path(__file__).with_name("stored"), Path(__file__).parents[2] / "results"
+FOLDER = INSTALLED if INSTALLED.is_dir() else CHECKOUT
 NAMES = {"vae": "VAE", "simple": "diffusion, L_simple", "bound": "diffusion, bound"}
 
 
 def stored() -> dict[str, Run]:
-    """The results that the book prints, by experiment: those of the checkout, else those installed.
-
-    Raises FileNotFoundError if a file is in neither place.
-    """
-    package = Path(__file__).parents[1]
-    found = {}
-    for name in STORED:
-        places = [folder / f"{name}.json" for folder in (package.parents[1] / "results", package / "results")]
-        path = next((place for place in places if place.is_file()), None)
-        if path is None:
-            raise FileNotFoundError(f"no {name}.json: install lowerbound anew, or run make experiments")
-        found[name] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    """The results that the book prints, by experiment. Raises FileNotFoundError if a file is missing."""
+    try:
+        return {name: json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")) for name in STORED}
+    except FileNotFoundError as error:
+        remedy = "install lowerbound anew, or run make experiments"
+        raise FileNotFoundError(f"no {Path(error.filename).name} in {FOLDER}: {remedy}") from None
 
 
 @dataclass(frozen=True)
@@ -59,13 +54,13 @@ class Spread:
 
 def look_up(run: Run, path: str) -> float:
     """The number under a path such as "bound.bits_per_dim" or "samplers.DDIM 20.frechet"."""
-    found: Any = run
+    value: Any = run
     for key in path.split("."):
-        if isinstance(found, list):
-            found = next(row for row in found if f"{row['sampler']} {row['calls']}" == key)
+        if isinstance(value, list):
+            value = next(row for row in value if f"{row['sampler']} {row['calls']}" == key)
         else:
-            found = found[key]
-    return float(found)
+            value = value[key]
+    return float(value)
 
 
 def over_seeds(runs: Iterable[Run], path: str, **match: Any) -> Spread:

@@ -1,6 +1,6 @@
 """What needs a process of its own: peak memory of a training run, and the time of an import.
 
-`python -m bench.processes memory NAME STEPS BATCH THREADS` prints one measurement as JSON.
+`python -m tools.bench.processes memory NAME STEPS BATCH THREADS` prints one measurement as JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.settings import Settings
+from tools.bench.settings import Settings
 
 TORCH, DATA = "import torch", "import torchvision.datasets"
 IMPORT = "import time; {before}; start = time.perf_counter(); {what}; print(time.perf_counter() - start)"
@@ -39,7 +39,7 @@ def training(name: str, steps: int, batch: int, threads: int) -> dict[str, float
     """Import one library, train as shipped, and read the memory before and after."""
     import torch
 
-    from bench.peers import PEERS
+    from tools.bench.peers import PEERS
 
     exec(PEERS[name].imports, {})
     imported, _ = resident()
@@ -62,14 +62,14 @@ def _fresh(arguments: list[str], threads: int) -> str:
 
 def memory(settings: Settings) -> dict[str, Any]:
     """Peak memory of training as shipped: absolute, after the imports, and the difference; in MiB."""
-    from bench.peers import PEERS
-    from bench.speed import REFERENCE
+    from tools.bench.peers import PEERS
+    from tools.bench.speed import REFERENCE
 
     sizes = [str(n) for n in (settings.memory_steps, settings.batch, settings.threads)]
     rows: dict[str, Any] = {}
     for name in PEERS:
         runs = [
-            json.loads(_fresh(["-m", "bench.processes", "memory", name, *sizes], settings.threads))
+            json.loads(_fresh(["-m", "tools.bench.processes", "memory", name, *sizes], settings.threads))
             for _ in range(min(3, settings.repeats))
         ]
         rows[name] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
@@ -81,7 +81,7 @@ def memory(settings: Settings) -> dict[str, Any]:
 
 def imports(settings: Settings) -> dict[str, Any]:
     """Seconds of torch's import, and of each library's and of torchvision's beyond it: medians."""
-    from bench.peers import PEERS
+    from tools.bench.peers import PEERS
 
     pythae = "from pythae.models import VAE, VAEConfig; from pythae.trainers import BaseTrainer"
     beyond = {"torchvision": DATA, "pythae": pythae, **{name: peer.imports for name, peer in PEERS.items()}}

@@ -10,8 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lowerbound.experiments.units import write
-from lowerbound.train import environment
+from tools.jobs import environment, write
 
 PEERS = ("diffusers", "denoising-diffusion-pytorch", "smalldiffusion", "pythae")
 KEPT = Path("_build/bench")
@@ -68,16 +67,12 @@ def record(
     path: Path, part: str, figures: Any, seconds: float, quick: bool, threads: int, peers: dict[str, str]
 ) -> None:
     """Put one part into the results file; the other parts stay as they are. peers: their versions."""
-    whole = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"how": {"parts": {}}}
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"how": {"parts": {}}}
     about = environment()
-    here = {"commit": about["commit"], "hardware": about["hardware"], "threads": threads}
-    whole["how"] |= {"command": "make bench", "python": platform.python_version(), "torch": about["torch"]}
-    whole["how"] |= {"hardware": about["hardware"], "peers": peers}
-    whole["how"]["parts"][part] = {
-        **here,
-        "measured": time.strftime("%Y-%m-%d"),
-        "seconds": round(seconds),
-        "quick": quick,
-    }
-    whole[part] = figures
-    write(path, whole)
+    content["how"] |= {"command": "make bench", "python": platform.python_version(), "torch": about["torch"]}
+    content["how"] |= {"hardware": about["hardware"], "peers": peers}
+    made_with = {"commit": about["commit"], "hardware": about["hardware"], "threads": threads}
+    when = {"measured": time.strftime("%Y-%m-%d"), "seconds": round(seconds), "quick": quick}
+    content["how"]["parts"][part] = {**made_with, **when}
+    content[part] = figures
+    write(path, content)

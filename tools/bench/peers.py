@@ -92,8 +92,7 @@ class Diffusers(Peer):
 
     def predict(self, x: Tensor, t: Tensor) -> Tensor:
         """See Peer."""
-        out: Tensor = self.net(x, t, return_dict=False)[0]
-        return out
+        return self.net(x, t, return_dict=False)[0]
 
     def _training(self, x: Tensor) -> Iterator[Any]:
         from diffusers import DDPMScheduler
@@ -144,8 +143,7 @@ class DenoisingDiffusion(Peer):
 
     def predict(self, x: Tensor, t: Tensor) -> Tensor:
         """See Peer."""
-        out: Tensor = self.net(x, t)
-        return out
+        return self.net(x, t)
 
     def _training(self, x: Tensor) -> Iterator[Any]:
         from ema_pytorch import EMA
@@ -167,8 +165,7 @@ class DenoisingDiffusion(Peer):
         from denoising_diffusion_pytorch import GaussianDiffusion
 
         model = GaussianDiffusion(self.net, image_size=28, timesteps=T, sampling_timesteps=steps)
-        out: Tensor = model.sample(n)
-        return out
+        return model.sample(n)
 
 
 class SmallDiffusion(Peer):
@@ -187,8 +184,7 @@ class SmallDiffusion(Peer):
 
     def predict(self, x: Tensor, t: Tensor) -> Tensor:
         """See Peer."""
-        out: Tensor = self.net(x, self.schedule[t].view(-1, 1, 1, 1))
-        return out
+        return self.net(x, self.schedule[t].view(-1, 1, 1, 1))
 
     def _training(self, x: Tensor) -> Iterator[Any]:
         from smalldiffusion import training_loop
@@ -213,16 +209,15 @@ class LowerBound(Peer):
 
     def __init__(self, batch: int = 64) -> None:
         super().__init__(batch)
-        from lowerbound import train, zoo
+        from lowerbound import zoo
 
-        architecture, recipe = train.PRESETS["ddpm-cpu"]
+        architecture, recipe = zoo.PRESETS["ddpm-cpu"]
         self.model: Any = zoo.build(architecture)
         self.net, self.recipe = self.model.net, replace(recipe, batch=batch)
 
     def predict(self, x: Tensor, t: Tensor) -> Tensor:
         """See Peer."""
-        out: Tensor = self.model.predict_eps(x, t + 1)
-        return out
+        return self.model.predict_eps(x, t + 1)
 
     def train(self, images: Tensor, steps: int) -> float:
         """See Peer. `fit` is one call, so its clock is read whenever it asks for a loss."""
@@ -241,8 +236,7 @@ class LowerBound(Peer):
         """See Peer."""
         from lowerbound.samplers import ddim
 
-        out: Tensor = self.model.respaced(steps).sample(n, sampler=ddim)
-        return out
+        return self.model.respaced(steps).sample(n, sampler=ddim)
 
 
 PEERS: dict[str, type[Peer]] = {

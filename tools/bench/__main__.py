@@ -1,4 +1,4 @@
-"""`python -m bench [PART …]`: measure, and write results/performance.json part by part."""
+"""`python -m tools.bench [PART …]`: measure, and write results/performance.json part by part."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bench.settings import QUICK, Settings, record, versions
+from tools.bench.settings import QUICK, Settings, record, versions
 
 PARTS = ("speed", "ablation", "memory", "imports", "quality", "vae")
 
 
 def _measures(args: argparse.Namespace, settings: Settings) -> dict[str, Callable[[], dict[str, Any]]]:
-    from bench import ablation, processes, quality, speed, vae
+    from tools.bench import ablation, processes, quality, speed, vae
 
     return {
         "speed": lambda: speed.measure(settings),
@@ -29,8 +29,8 @@ def _measures(args: argparse.Namespace, settings: Settings) -> dict[str, Callabl
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line: `python -m bench [PART …] [--quick] [--rounds N …]`."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=main.__doc__)
+    """Command line: `python -m tools.bench [PART …] [--quick] [--rounds N …]`."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=main.__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; by default all")
     parser.add_argument("--out", type=Path, default=Path("results/performance.json"))
     parser.add_argument("--quick", action="store_true", help="to try the code: minutes, and no real numbers")

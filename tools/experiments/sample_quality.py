@@ -1,19 +1,20 @@
-"""What samples are judged by: one classifier, one set of test images, the floor beside every number."""
+"""How good samples are: one classifier, one set of test images, training images as the reference."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from lowerbound import data, metrics, zoo
 from lowerbound.bound import Bound
-from lowerbound.experiments.units import Place, Unit
+from torch import Tensor
+
+from tools.experiments.run_dir import RunDir
+from tools.jobs import Job
 
 CLASSIFIER = "classifier-fashion"
 
@@ -45,20 +46,20 @@ def timed(draw: Callable[[int], Tensor], count: int, batch: int = 250) -> tuple[
     return levels, (clock() - start) / count
 
 
-class Ruler:
+class SampleQuality:
     """Distances between samples and the test images in the features of the classifier that ships."""
 
-    def __init__(self, place: Place) -> None:
-        self.classifier = zoo.load(CLASSIFIER, device=place.device)
-        self.test = metrics.features(self.classifier, place.images("test").x)
+    def __init__(self, run_dir: RunDir) -> None:
+        self.classifier = zoo.load(CLASSIFIER, device=run_dir.device)
+        self.test = metrics.features(self.classifier, run_dir.images("test").x)
 
     @staticmethod
     @cache
-    def of(place: Place) -> Ruler:
-        """The ruler of a place, made once in each process."""
-        return Ruler(place)
+    def of(run_dir: RunDir) -> SampleQuality:
+        """That of a folder, made once in each process."""
+        return SampleQuality(run_dir)
 
-    def judge(self, images: Tensor) -> dict[str, float]:
+    def distances(self, images: Tensor) -> dict[str, float]:
         """Fréchet and kernel distance, precision and recall of uint8 images (N, 1, 28, 28)."""
         features = metrics.features(self.classifier, images)
         k = min(len(features), len(self.test))
@@ -71,13 +72,13 @@ class Ruler:
         }
 
 
-def floor(count: int, place: Place) -> dict[str, Any]:
-    """The judgement of `count` training images in the place of samples."""
-    images = place.images("train").x
+def reference(count: int, run_dir: RunDir) -> dict[str, Any]:
+    """The distances of `count` training images in the place of samples."""
+    images = run_dir.images("train").x
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:count]
-    return Ruler.of(place).judge(images[order])
+    return SampleQuality.of(run_dir).distances(images[order])
 
 
-def floor_unit(count: int) -> Unit:
-    """The unit of the floor, which experiments with as many samples share."""
-    return Unit(f"floor-{count}", partial(floor, count))
+def reference_job(count: int, run_dir: RunDir) -> Job:
+    """The job of the reference, which experiments with as many samples share."""
+    return run_dir.job(f"floor-{count}", reference, count)

@@ -17,13 +17,12 @@ import torch
 from lowerbound import data
 from lowerbound.schedule import cosine, linear
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-from bench import peers, speed, training  # noqa: E402
-from bench.__main__ import PARTS  # noqa: E402
-from bench.quality import FromIndex  # noqa: E402
-from bench.settings import QUICK, Settings, record  # noqa: E402
+from tools.bench import peers, speed, training
+from tools.bench.__main__ import PARTS
+from tools.bench.quality import FromIndex
+from tools.bench.settings import QUICK, Settings, record
 
+ROOT = Path(__file__).parents[2]
 FIGURES: dict[str, Any] = json.loads((ROOT / "results" / "performance.json").read_text(encoding="utf-8"))
 PAGE = (ROOT / "book" / "performance.md").read_text(encoding="utf-8")
 METRICS = ("bits_per_dim", "frechet_ddim_20", "frechet_dpm_20")
@@ -180,7 +179,7 @@ def test_the_quick_settings_are_smaller() -> None:
 
 def test_the_command_line_names_its_parts() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bench", "nonsense"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "tools.bench", "nonsense"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 2
     assert "no part nonsense; there are speed" in done.stderr

@@ -14,17 +14,17 @@ from typing import Any
 import torch
 from lowerbound import data, metrics, zoo
 from lowerbound.diffusion import Diffusion
-from lowerbound.experiments.ruler import timed
 from lowerbound.fit import default_loss
 from lowerbound.samplers import ddim, dpm_solver
 from lowerbound.schedule import Schedule, cosine, linear
-from lowerbound.train import PRESETS
+from lowerbound.zoo import PRESETS
 from torch import Tensor, nn
 
-from bench.peers import Diffusers, T
-from bench.runs import means
-from bench.settings import Settings
-from bench.training import Plan, train
+from tools.bench.peers import Diffusers, T
+from tools.bench.runs import means
+from tools.bench.settings import Settings
+from tools.bench.training import Plan, train
+from tools.experiments.sample_quality import timed
 
 SAMPLERS: dict[str, tuple[Any, int]] = {
     "ddim_20": (ddim, 20),
