@@ -58,8 +58,8 @@ $(READY): requirements.txt pyproject.toml
 	$(call environment,$(VENV),requirements.txt)
 	@touch $@
 
-$(BENCH)/.ready: bench/requirements.txt pyproject.toml
-	$(call environment,$(BENCH),bench/requirements.txt)
+$(BENCH)/.ready: tools/bench/requirements.txt pyproject.toml
+	$(call environment,$(BENCH),tools/bench/requirements.txt)
 	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-deps -e .
 	@touch $@
 
@@ -106,12 +106,12 @@ replica: $(READY) ## the labs on a replica of Colab's runtime, compared; skipped
 train: $(READY) ## train a model: make train PRESET=ddpm-cpu
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.train $(PRESET) $(ARGS)
 
-experiments: $(READY) ## what chapter 5 measures (hours); one part: make experiments NAME=races; PRESET=gpu
-	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.experiments $(NAME) --preset $(PRESET) \
+experiments: $(READY) ## what chapter 5 measures (hours); one part: make experiments NAME=equal_budget; PRESET=gpu
+	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m tools.experiments $(NAME) --preset $(PRESET) \
 		--jobs $(JOBS) $(if $(filter smoke,$(PRESET)),--out results-smoke) $(ARGS)
 
 bench: $(BENCH)/.ready ## speed and quality beside other libraries (hours); one part: make bench PART=speed
-	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BENCH)/bin/python -m bench $(PART) $(ARGS)
+	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BENCH)/bin/python -m tools.bench $(PART) $(ARGS)
 
 clean: ## remove what was built
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis build

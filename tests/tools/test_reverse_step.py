@@ -10,7 +10,6 @@ import sympy as sp
 import torch
 from lowerbound import proofs
 
-
 from tools.experiments import reverse_step
 from tools.experiments.reverse_step import LAWS, Bumps, ReverseStep, chain, coefficient, curve, price
 from tools.experiments.run_dir import RunDir

@@ -1,4 +1,4 @@
-"""`python -m tools.publish.formula_sizes`: measure every formula of the built book, for book/_ext/formula_sizes.json.
+"""`python -m tools.publish.formula_sizes`: measure every formula of the book, for formula_sizes.json.
 
 The next build keeps that much room for each formula; see book/_ext/formulas.py.
 """
