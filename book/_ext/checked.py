@@ -1,4 +1,4 @@
-"""What the book prints of its proofs: checked on all cores before the reading, kept until a source changes."""
+"""What the book prints of its proofs: checked on all cores before the reading, kept until one changes."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.directives.patches import MathDirective
 from sphinx.environment import BuildEnvironment
 
+
 def derivation(env: BuildEnvironment, name: str) -> Checked:
     """The checked derivation of that name from lowerbound.proofs."""
     for file in source_files():
