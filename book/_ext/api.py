@@ -81,7 +81,9 @@ class Library(SphinxDirective):
     option_spec: ClassVar[dict[str, Any]] = {"members": directives.unchanged}
 
     def run(self) -> list[nodes.Node]:
-        self.module = library(Path(self.env.srcdir))[self.arguments[0]]
+        self.module = library(Path(self.env.srcdir)).members.get(self.arguments[0])
+        if self.module is None or not self.module.is_module:
+            raise self.error(f"{PACKAGE} has no module {self.arguments[0]!r}")
         self.env.note_dependency(str(self.module.filepath))
         named = re.findall(r"\w+", self.options.get("members", "")) or self.module.exports
         text = [f".. py:module:: {self.module.path}", ""]
