@@ -10,6 +10,7 @@ JOBS ?= 2
 PRESET ?= $(if $(filter experiments,$(MAKECMDGOALS)),cpu,ddpm-cpu)
 BENCH ?= .venv-bench
 BIN := $(VENV)/bin
+BOOK := $(VENV)/.book
 READY := $(VENV)/.ready
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3 python,\
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
@@ -54,7 +55,12 @@ define environment
 	$(1)/bin/python -m pip install --disable-pip-version-check --progress-bar on -r $(2)
 endef
 
-$(READY): requirements.txt pyproject.toml
+# what renders the book, without PyTorch; then what runs it and tests it, in the same environment
+$(BOOK): book/requirements.txt
+	$(call environment,$(VENV),book/requirements.txt)
+	@touch $@
+
+$(READY): $(BOOK) requirements.txt pyproject.toml
 	$(call environment,$(VENV),requirements.txt)
 	@touch $@
 
@@ -63,11 +69,11 @@ $(BENCH)/.ready: tools/bench/requirements.txt pyproject.toml
 	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-book: $(READY) ## render the book into _build/html
+book: $(BOOK) ## render the book into _build/html
 	@start=$$(date +%s); $(CLEAN_BUILD) && \
 		echo "The book is ready ($$(( $$(date +%s) - start )) s): file://$(CURDIR)/_build/html/index.html"
 
-pdf: book ## print the book into _build/lower-bound.pdf (needs a Chromium)
+pdf: $(READY) book ## print the book into _build/lower-bound.pdf (needs a Chromium)
 	@$(PUBLISH).pdf
 
 test: lint unit labs pages browse ## everything that CI runs, quick things first
@@ -83,7 +89,7 @@ labs: $(READY) ## every lab, executed and compared with its stored outputs
 	$(call stage,labs,$(PYTEST) $(LABS) -p tools.reproduce.cells --nbval --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg -n $(JOBS) --dist loadscope)
 
-pages: $(READY) ## a clean build of the book, warnings as errors
+pages: $(BOOK) ## a clean build of the book, warnings as errors
 	$(call stage,book,$(CLEAN_BUILD) -q)
 
 browse: $(READY) ## the built book: links, and every page in a browser
