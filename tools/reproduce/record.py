@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,10 @@ class Configuration:
 
 
 def lines(file: Path) -> tuple[str, ...]:
-    """The packages of a requirements file, without comments and without the library itself."""
-    texts = (line.partition(" #")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())
-    return tuple(text for text in texts if text and text[0] not in "#-")
+    """The packages of a requirements file and those it includes, without comments or the library itself."""
+    texts = [line.partition(" #")[0].strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    included = (lines(file.parent / text[3:]) for text in texts if text.startswith("-r "))
+    return (*chain.from_iterable(included), *(text for text in texts if text and text[0] not in "#-"))
 
 
 def configurations() -> dict[str, Configuration]:
