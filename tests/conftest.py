@@ -10,6 +10,7 @@ from jaxtyping import config, install_import_hook
 
 SHAPED = (
     "bound",
+    "classifier",
     "dense",
     "diffusion",
     "gaussian",
@@ -17,8 +18,6 @@ SHAPED = (
     "likelihood",
     "metrics",
     "nets",
-    "noise",
-    "objective",
     "schedule",
     "vae",
 )

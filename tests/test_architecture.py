@@ -1,4 +1,4 @@
-"""Which module may import which: the table of CONTRIBUTING.md, held against the imports themselves."""
+"""Which module may import which: the five rules of the house, held against the imports themselves."""
 
 import ast
 import subprocess
@@ -8,139 +8,83 @@ from pathlib import Path
 import lowerbound
 import pytest
 
-ROOT = Path(lowerbound.__file__).parent
-FILES = sorted(ROOT.rglob("*.py"))
-MAX_LINES = 250
-
-# Every module or sub-package, lowest first, and what it may import of the others.
-TABLE: dict[str, set[str]] = {
+LIBRARY = Path(lowerbound.__file__).parent
+REPOSITORY = Path(__file__).parents[1]
+# The modules of the model and around it, in reading order: a file imports only what stands before it.
+ORDER = (
+    *("gaussian", "bound", "likelihood", "schedule", "nets", "dense", "guidance", "samplers"),
+    *("vae", "diffusion", "data", "checkpoint", "classifier", "fit"),
+    *("metrics", "estimate", "zoo", "train", "runtime"),
+)
+MAY_IMPORT = {
+    **{name: set(ORDER[:rank]) for rank, name in enumerate(ORDER)},
     "__init__": set(),
-    "noise": set(),
-    "gaussian": {"noise"},
-    "bound": set(),
-    "likelihood": set(),
-    "schedule": set(),
-    "data": set(),
-    "nets": set(),
-    "dense": {"nets"},
-    "objective": {"likelihood", "schedule"},
-    "guidance": set(),
-    "samplers": {"noise", "schedule"},
-    "checkpoint": set(),
-    "vae": {"bound", "gaussian", "likelihood", "noise"},
-    "diffusion": {
-        "bound",
-        "gaussian",
-        "guidance",
-        "likelihood",
-        "noise",
-        "objective",
-        "samplers",
-        "schedule",
-    },
-    "augment": {"noise"},
-    "recipe": set(),
-    "parallel": {"noise"},
-    "monitor": {"checkpoint", "samplers"},
-    "fit": {"augment", "checkpoint", "data", "monitor", "parallel", "recipe"},
-    "zoo": {"checkpoint", "diffusion", "nets", "objective", "schedule", "vae"},
-    "estimate": {"bound", "diffusion", "noise", "schedule"},
-    "metrics": {"data", "vae"},
-    "presets": {"recipe", "zoo"},
-    "train": {"checkpoint", "data", "fit", "metrics", "monitor", "parallel", "presets", "recipe", "zoo"},
-    "runtime": {"presets", "train", "zoo"},
-    "experiments": {
-        "bound",
-        "checkpoint",
-        "data",
-        "diffusion",
-        "estimate",
-        "fit",
-        "gaussian",
-        "metrics",
-        "nets",
-        "noise",
-        "objective",
-        "parallel",
-        "recipe",
-        "samplers",
-        "schedule",
-        "train",
-        "vae",
-        "zoo",
-    },
+    "results": set(),
+    "figures": set(),
     "symbolic": set(),
     "proofs": {"symbolic"},
-    "checks": {"dense", "proofs", "symbolic"},
-    "display": set(),
-    "ticks": set(),
-    "figures": {"display", "ticks"},
+    "checks": {"symbolic", "proofs", "dense"},
 }
-WITHOUT_TORCH = ("__init__", "symbolic", "proofs", "display", "ticks", "figures")
-SYMPY_ALONE = ("symbolic", "proofs")
+PACKAGES = {
+    "symbolic": {"sympy", "mpmath"},
+    "proofs": {"sympy"},
+    "results": set(),
+    "figures": {"matplotlib", "numpy", "IPython", "ipywidgets"},
+}
+WITHOUT_TORCH = ("lowerbound", "lowerbound.proofs", "lowerbound.figures", "lowerbound.results")
 
 
-def _module(path: Path) -> str:
-    """The row of the table that a file belongs to."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return parts[0]
+def _sources(folder):
+    return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
 
 
-def _imports(source: str, path: Path) -> set[str]:
-    """Absolute dotted names of everything that a source file imports, inside functions too."""
-    package = ["lowerbound", *path.relative_to(ROOT).parts[:-1]]
-    found = set()
+def _module(path):
+    return path.relative_to(LIBRARY).with_suffix("").parts[0]
+
+
+def _imports(source, package=()):
+    """Absolute dotted names of everything that a source imports, inside functions too."""
+    names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
+            base = package[: len(package) - node.level + 1] if node.level else ()
             origin = ".".join([*base, *([node.module] if node.module else [])])
-            found |= {f"{origin}.{alias.name}" for alias in node.names}
-    return found
+            names |= {f"{origin}.{alias.name}" for alias in node.names}
+    return names
 
 
-def _own(names: set[str]) -> set[str]:
-    return {parts[1] for name in names if (parts := name.split("."))[0] == "lowerbound" and len(parts) > 1}
+def _imported(path):
+    parents = path.relative_to(LIBRARY).parts[:-1] if path.is_relative_to(LIBRARY) else ()
+    return _imports(path.read_text(encoding="utf-8"), ("lowerbound", *parents))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_a_file_imports_what_its_row_allows(path):
-    row = _module(path)
-    assert row in TABLE, f"{path.name} has no row in the table"
-    own = _own(_imports(path.read_text(encoding="utf-8"), path)) - {row}
-    assert own <= TABLE[row], f"{row} may not import {own - TABLE[row]}"
+def test_the_library_holds_these_modules_and_no_other():
+    assert {_module(path) for path in _sources(LIBRARY)} == set(MAY_IMPORT)
 
 
-def test_the_table_has_no_row_too_many_and_points_one_way():
-    assert set(TABLE) == {_module(path) for path in FILES}
-    order = list(TABLE)
-    for row, allowed in TABLE.items():
-        assert all(order.index(name) < order.index(row) for name in allowed), row
+def test_a_file_imports_only_what_stands_before_it():
+    for path in _sources(LIBRARY):
+        module = _module(path)
+        own = {name.split(".")[1] for name in _imported(path) if name.startswith("lowerbound.")}
+        assert own - {module} <= MAY_IMPORT[module], f"{path}: {own - {module} - MAY_IMPORT[module]}"
 
 
-def test_every_allowance_is_used():
-    used: dict[str, set[str]] = {row: set() for row in TABLE}
-    for path in FILES:
-        used[_module(path)] |= _own(_imports(path.read_text(encoding="utf-8"), path)) - {_module(path)}
-    assert used == TABLE
+def test_the_families_import_no_package_but_theirs():
+    for path in _sources(LIBRARY):
+        if (allowed := PACKAGES.get(_module(path))) is not None:
+            roots = {name.split(".")[0] for name in _imported(path)} - set(sys.stdlib_module_names)
+            assert roots <= allowed | {"lowerbound"}, f"{path}: {roots - allowed}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_no_file_is_longer_than_one_sitting(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+def test_only_tests_import_the_tools():
+    for folder in ("lib", "book"):
+        for path in _sources(REPOSITORY / folder):
+            assert not {name for name in _imported(path) if name.split(".")[0] == "tools"}, path
 
 
-def test_proofs_and_figures_never_name_torch():
-    for path in FILES:
-        roots = {name.split(".")[0] for name in _imports(path.read_text(encoding="utf-8"), path)}
-        if _module(path) in WITHOUT_TORCH:
-            assert not roots & {"torch", "torchvision", "torchmetrics", "safetensors"}, path
-        if _module(path) in SYMPY_ALONE:
-            assert roots <= {"sympy", "mpmath", "lowerbound", *sys.stdlib_module_names}, path
-
-
-@pytest.mark.parametrize("name", ["lowerbound", "lowerbound.proofs", "lowerbound.figures"])
+@pytest.mark.parametrize("name", WITHOUT_TORCH)
 def test_importing_it_does_not_load_torch(name):
     code = f"import {name}, sys; print(*sorted({{'torch', 'torchvision'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -157,12 +101,12 @@ def test_importing_it_does_not_load_torch(name):
     ],
 )
 def test_the_reader_of_imports_sees_every_form(source, expected):
-    assert _imports(source, ROOT / "proofs" / "vae.py") == expected
+    assert _imports(source, ("lowerbound", "proofs")) == expected
 
 
 def test_no_seed_is_set_for_everyone():
     """`torch.manual_seed` inside the library would change the caller's random numbers."""
-    for path in FILES:
+    for path in _sources(LIBRARY):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         forked = [
             range(node.lineno, node.end_lineno + 1)

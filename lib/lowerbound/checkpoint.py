@@ -31,35 +31,18 @@ def atomically(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-        _sync_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):
             partial.unlink()
         if isinstance(error, OSError):
-            raise unwritable(path, error) from error
+            remedy = f"free space in {path.parent} or choose another folder (--out)"
+            reason = f"{path} cannot be written ({error.strerror or error})"
+            raise OSError(error.errno, f"{reason}; what it held before is kept; {remedy}") from error
         raise
 
 
-def unwritable(path: Path, error: OSError) -> OSError:
-    """The same error, saying in one line what it means and what to do."""
-    reason = error.strerror or str(error)
-    remedy = f"free space in {path.parent} or choose another folder (--out)"
-    return OSError(error.errno, f"{path} cannot be written ({reason}); what it held before is kept; {remedy}")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the new name itself on the disk, where the file system lets a folder be synced."""
-    if hasattr(os, "O_DIRECTORY"):
-        with suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-
-
 def write(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint: tensors, numbers, strings, lists and dicts. Raises OSError as `atomically`."""
+    """Write tensors, numbers, strings, lists and dicts. Raises OSError as `atomically`."""
     buffer = io.BytesIO()  # torch.save on a full disk raises no OSError; a plain write does
     torch.save(state, buffer)
     with atomically(path) as file:
@@ -67,31 +50,21 @@ def write(path: Path, state: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What `write` wrote, on the CPU.
+    """What `write` wrote, on the CPU, read without unpickling code.
 
     Raises ValueError, with the remedy, for a file that is truncated, damaged or no checkpoint, OSError for
     one that cannot be read.
     """
-    return parse(content(path), path)
-
-
-def content(path: Path) -> bytes:
-    """The bytes of a checkpoint. Raises OSError, with the remedy, if it cannot be read."""
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         remedy = "make it readable, or choose another folder (--out)"
         raise OSError(error.errno, f"{path} cannot be read ({error.strerror}); {remedy}") from error
-
-
-def parse(whole: bytes, path: Path) -> dict[str, Any]:
-    """What the bytes of the checkpoint at `path` hold. Raises ValueError as `read`."""
     try:
-        with zipfile.ZipFile(io.BytesIO(whole)) as parts:
-            damaged = parts.testzip()  # torch.load does not look at the checksums
-        if damaged is not None:
-            raise ValueError(f"{damaged} fails its checksum")
-        saved = torch.load(io.BytesIO(whole), weights_only=True, map_location="cpu")
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+            if (damaged := parts.testzip()) is not None:  # torch.load does not look at the checksums
+                raise ValueError(f"{damaged} fails its checksum")
+        saved = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
         if not isinstance(saved, dict):
             raise ValueError(f"it holds a {type(saved).__name__}")
     except MemoryError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -17,10 +18,8 @@ from lowerbound.bound import Bound
 from lowerbound.gaussian import Gaussian
 from lowerbound.guidance import Guided
 from lowerbound.likelihood import DiscretisedLogistic, Likelihood
-from lowerbound.noise import normal, stratified, uniform
-from lowerbound.objective import Noised, l_simple
 from lowerbound.samplers import ancestral
-from lowerbound.schedule import Schedule, at
+from lowerbound.schedule import Schedule, extract
 
 
 def fixed_small(schedule: Schedule) -> Float[Tensor, " times"]:
@@ -31,6 +30,50 @@ def fixed_small(schedule: Schedule) -> Float[Tensor, " times"]:
 def fixed_large(schedule: Schedule) -> Float[Tensor, " times"]:
     """σ² = β_t, exact when the data are N(0, I). (T + 1,). Ho et al. 2020, §3.2."""
     return schedule.beta
+
+
+@dataclass(frozen=True)
+class Noised:
+    """One noised batch and what the network made of it: what an objective is computed from.
+
+    x0, xt, eps, eps_hat: (B, ...); t: (B,) int64 in 1..T
+    """
+
+    x0: Float[Tensor, "B *dims"]
+    t: Int[Tensor, " B"]
+    eps: Float[Tensor, "B *dims"]
+    xt: Float[Tensor, "B *dims"]
+    eps_hat: Float[Tensor, "B *dims"]
+
+    def squared_error(self) -> Float[Tensor, " B"]:
+        """‖ε − ε̂‖², (B,)."""
+        return ((self.eps - self.eps_hat) ** 2).flatten(1).sum(1)
+
+
+def l_simple(model: Diffusion, noised: Noised) -> Float[Tensor, " B"]:
+    """‖ε − ε̂‖², the bound without its weights. (B,). Eq. (14)."""
+    return noised.squared_error()
+
+
+def l_bound(model: Diffusion, noised: Noised) -> Float[Tensor, " B"]:
+    """T · L_{t−1}: with t uniform, an unbiased estimate of the bound less its constant L_T. (B,) nats.
+
+    For t ≥ 2 the weighted ε-error of Eq. (12) and what the variances differ by, for t = 1 the likelihood
+    −log p(x_0 | x_1). x̂_0 is not clipped here for t ≥ 2, so with a model that clips it is an upper bound.
+    """
+    s = model.schedule
+    variance = model.variance(s)
+    weight, constant = torch.zeros_like(s.beta), torch.zeros_like(s.beta)  # none at t = 1
+    weight[2:] = s.beta[2:] ** 2 / (2 * variance[2:] * s.alpha[2:] * (1 - s.alpha_bar[2:]))
+    ratio = s.posterior_variance[2:] / variance[2:]
+    constant[2:] = 0.5 * (ratio - 1 - ratio.log()) * noised.x0[0].numel()
+    kl = extract(weight, noised.t, noised.x0).flatten() * noised.squared_error()
+    kl = kl + extract(constant, noised.t, noised.x0).flatten()
+    first = noised.t == 1
+    if bool(first.any()):
+        x0_hat = model.x0_from_eps(noised.xt[first], noised.t[first], noised.eps_hat[first])
+        kl = kl.index_put((first.nonzero()[:, 0],), -model.last_step(x0_hat).log_prob(noised.x0[first]))
+    return s.T * kl
 
 
 def _check_x(x: Tensor, bounded: bool = False) -> None:
@@ -86,7 +129,7 @@ class Diffusion(nn.Module):
         """The same network over `steps` of the T noise levels; its log_width is a copy."""
         return self._of(self.net, self.schedule.respace(steps))
 
-    def laddered(self, schedule: Schedule) -> Diffusion:
+    def with_schedule(self, schedule: Schedule) -> Diffusion:
         """The same network over other noise levels; its log_width is a copy."""
         return self._of(self.net, schedule)
 
@@ -113,7 +156,14 @@ class Diffusion(nn.Module):
         """
         _check(x0, t, 0, self.schedule.T)
         alpha_bar = self.schedule.alpha_bar
-        return at(alpha_bar.sqrt(), t, x0) * x0 + at((1 - alpha_bar).sqrt(), t, x0) * eps
+        return extract(alpha_bar.sqrt(), t, x0) * x0 + extract((1 - alpha_bar).sqrt(), t, x0) * eps
+
+    def draw(
+        self, x0: Float[Tensor, "B *dims"], t: Int[Tensor, " B"], rng: torch.Generator | None = None
+    ) -> Float[Tensor, "B *dims"]:
+        """One draw of x_t from q(x_t | x_0). x0 (B, ...), t (B,) in 0..T -> (B, ...). Eq. (4)."""
+        eps = torch.randn(x0.shape, generator=rng, dtype=x0.dtype, device=x0.device)
+        return self.q_sample(x0, t, eps)
 
     def q_posterior(
         self, x0: Float[Tensor, "B *dims"], xt: Float[Tensor, "B *dims"], t: Int[Tensor, " B"]
@@ -124,8 +174,8 @@ class Diffusion(nn.Module):
         """
         _check(x0, t, 1, self.schedule.T)
         coef_x0, coef_xt = self._posterior_coefficients()
-        mean = at(coef_x0, t, x0) * x0 + at(coef_xt, t, x0) * xt
-        return Gaussian(mean, at(self.schedule.posterior_variance.log(), t, x0))
+        mean = extract(coef_x0, t, x0) * x0 + extract(coef_xt, t, x0) * xt
+        return Gaussian(mean, extract(self.schedule.posterior_variance.log(), t, x0))
 
     def _posterior_coefficients(self) -> tuple[Tensor, Tensor]:
         s = self.schedule
@@ -138,7 +188,7 @@ class Diffusion(nn.Module):
     ) -> Float[Tensor, "B *dims"]:
         """ε̂ (B, ...) of xt (B, ...) at t (B,) in 1..T, given classes y (B,). ValueError for other t."""
         _check(xt, t, 1, self.schedule.T)
-        level = at(self.schedule.log_snr, t, xt).flatten()
+        level = extract(self.schedule.log_snr, t, xt).flatten()
         out: Tensor = self.net(xt, level) if y is None else self.net(xt, level, y)
         return out
 
@@ -147,7 +197,7 @@ class Diffusion(nn.Module):
     ) -> Float[Tensor, "B *dims"]:
         """x̂_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t, clipped if the model clips. (B, ...). Eq. (15)."""
         alpha_bar = self.schedule.alpha_bar
-        x0 = (xt - at((1 - alpha_bar).sqrt(), t, xt) * eps) / at(alpha_bar.sqrt(), t, xt)
+        x0 = (xt - extract((1 - alpha_bar).sqrt(), t, xt) * eps) / extract(alpha_bar.sqrt(), t, xt)
         return x0.clamp(-1, 1) if self.clip else x0
 
     def predict_x0(self, xt: Float[Tensor, "B *dims"], t: Int[Tensor, " B"]) -> Float[Tensor, "B *dims"]:
@@ -161,7 +211,7 @@ class Diffusion(nn.Module):
         """
         _check(xt, t, 2, self.schedule.T)
         mean = self.q_posterior(self.predict_x0(xt, t), xt, t).mean
-        return Gaussian(mean, at(self.variance(self.schedule).log(), t, xt))
+        return Gaussian(mean, extract(self.variance(self.schedule).log(), t, xt))
 
     def last_step(self, x0_hat: Float[Tensor, "B *dims"]) -> Likelihood:
         """p(x_0 | x_1), given x̂_0(x_1) (B, ...): a likelihood, never a KL. Eq. (13)."""
@@ -180,12 +230,18 @@ class Diffusion(nn.Module):
         float, and in [−1, 1] where the model clips.
         """
         _check_x(x, self.clip)
-        t = 1 + (stratified(x, len(x), rng) * self.schedule.T).long()
-        eps = normal(x, x.shape, rng)
+        t = self._stratified_times(x, rng)
+        eps = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
         if y is not None:
-            y = torch.where(uniform(x, len(x), rng) < self.drop_class, -1, y)
+            hidden = torch.rand(len(x), generator=rng, device=x.device) < self.drop_class
+            y = torch.where(hidden, -1, y)
         xt = self.q_sample(x, t, eps)
         return self.objective(self, Noised(x, t, eps, xt, self.predict_eps(xt, t, y)))
+
+    def _stratified_times(self, x: Tensor, rng: torch.Generator | None) -> Tensor:
+        """One t of 1..T for each x, uniform, spread evenly over the batch. Kingma et al. 2021, App. I.1."""
+        u = torch.arange(len(x), device=x.device) / len(x) + torch.rand(1, generator=rng, device=x.device)
+        return 1 + (u.frac() * self.schedule.T).long()
 
     @torch.no_grad()
     def bound(
@@ -200,21 +256,16 @@ class Diffusion(nn.Module):
         T, ones = self.schedule.T, torch.ones(len(x), dtype=torch.int64, device=x.device)
         rates = []
         for t in trange(2, T + 1, desc="bound", disable=not progress, leave=False):
-            xt = self._draw(x, t * ones, rng)
+            xt = self.draw(x, t * ones, rng)
             rates.append(self.q_posterior(x, xt, t * ones).kl(self.p_reverse(xt, t * ones)))
         rates.append(self.prior(x).kl())  # L_T
-        x0_hat = self.predict_x0(self._draw(x, ones, rng), ones)
+        x0_hat = self.predict_x0(self.draw(x, ones, rng), ones)
         return Bound(distortion=-self.last_step(x0_hat).log_prob(x), rates=torch.stack(rates, 1))
 
     def prior(self, x0: Float[Tensor, "B *dims"]) -> Gaussian:
         """q(x_T | x_0), whose KL to N(0, I) is L_T. x0 (B, ...) -> Gaussian (B, ...)."""
         last = self.schedule.alpha_bar[-1]
         return Gaussian(float(last.sqrt()) * x0, torch.log1p(-last).to(x0))
-
-    def _draw(
-        self, x0: Float[Tensor, "B *dims"], t: Int[Tensor, " B"], rng: torch.Generator | None
-    ) -> Tensor:
-        return self.q_sample(x0, t, normal(x0, x0.shape, rng))
 
     @torch.no_grad()
     def fit_last_step(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Diffusion:
@@ -223,7 +274,7 @@ class Diffusion(nn.Module):
         Needed after training with `l_simple` and after `respaced`; returns self.
         """
         ones = torch.ones(len(x), dtype=torch.int64, device=x.device)
-        return self.fit_width(self.predict_x0(self._draw(x, ones, rng), ones), x)
+        return self.fit_width(self.predict_x0(self.draw(x, ones, rng), ones), x)
 
     @torch.no_grad()
     def fit_width(self, x0_hat: Float[Tensor, "B *dims"], x: Float[Tensor, "B *dims"]) -> Diffusion:
@@ -245,6 +296,7 @@ class Diffusion(nn.Module):
         progress: bool = False,
     ) -> Float[Tensor, "{n} *dims"]:
         """Draw n examples: x_T from N(0, I), then down the chain. Returns (n, *shape)."""
-        xT = normal(next(self.parameters()), (n, *self.shape), rng)
+        weight = next(self.parameters())
+        xT = torch.randn(n, *self.shape, generator=rng, dtype=weight.dtype, device=weight.device)
         *_, x0 = deque(sampler(self, xT, rng=rng, progress=progress), maxlen=1)
         return x0

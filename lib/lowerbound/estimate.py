@@ -12,7 +12,6 @@ from torch import Tensor
 
 from lowerbound.bound import Bound
 from lowerbound.diffusion import Diffusion
-from lowerbound.noise import normal
 from lowerbound.schedule import Schedule
 
 
@@ -35,10 +34,10 @@ def stratified_bound(
     for low, high in pairwise(edges):
         t = low + (torch.rand(len(x), generator=rng, device=x.device) * (high - low)).long()
         t = t.clamp(max=high - 1)
-        xt = model.q_sample(x, t, normal(x, x.shape, rng))
+        xt = model.draw(x, t, rng)
         rates.append((high - low) * model.q_posterior(x, xt, t).kl(model.p_reverse(xt, t)))
     rates.append(model.prior(x).kl())
-    x1 = model.q_sample(x, ones, normal(x, x.shape, rng))
+    x1 = model.draw(x, ones, rng)
     distortion = -model.last_step(model.predict_x0(x1, ones)).log_prob(x)
     return Bound(distortion=distortion, rates=torch.stack(rates, 1))
 
@@ -79,7 +78,7 @@ class Levels:
         cost = torch.log1p(drop.clamp(min=0)) / 2 if best_variance else drop / 2
         return torch.where(torch.ones_like(cost).triu(1).bool(), cost, torch.inf)
 
-    def best_ladders(
+    def best_schedules(
         self, steps: int, best_variance: bool
     ) -> tuple[Float64[Tensor, " steps"], list[Int[Tensor, " T"]]]:
         """For T = 1..steps the least bound of a chain of T levels that ends at the last, and its levels.
@@ -97,15 +96,15 @@ class Levels:
                 total, previous = (total[:, None] + cost).min(0)
                 before.append(previous)
             best.append(total[-1])
-        ladders = []
+        schedules = []
         for T in range(1, steps + 1):
             path = [N - 1]
             for previous in before[: T - 1][::-1]:
                 path.append(int(previous[path[-1]]))
-            ladders.append(torch.tensor(path[::-1]))
-        return torch.stack(best), ladders
+            schedules.append(torch.tensor(path[::-1]))
+        return torch.stack(best), schedules
 
-    def even_ladder(self, T: int, best_variance: bool) -> tuple[float, float]:
+    def even_schedule(self, T: int, best_variance: bool) -> tuple[float, float]:
         """The best chain of T levels in equal steps of log SNR that ends at the last level.
 
         Returns its first log SNR, one of those measured, and its bound without L_T in nats per dimension;
@@ -122,16 +121,16 @@ class Levels:
 
         Between the levels that were measured, error and distortion are interpolated; beyond them, kept.
         """
-        here, known = log_snr.double().cpu().numpy(), self.log_snr.flip(0).numpy()
-        error = np.exp(np.interp(here, known, self.error.log().flip(0).numpy()))
-        drop = -np.diff(np.exp(here)) * error[1:]
+        chain, measured = log_snr.double().cpu().numpy(), self.log_snr.flip(0).numpy()
+        error = np.exp(np.interp(chain, measured, self.error.log().flip(0).numpy()))
+        drop = -np.diff(np.exp(chain)) * error[1:]
         steps = np.log1p(drop) if best_variance else drop
-        return float(np.interp(here[0], known, self.distortion.flip(0).numpy()) + steps.sum() / 2)
+        return float(np.interp(chain[0], measured, self.distortion.flip(0).numpy()) + steps.sum() / 2)
 
-    def bound(self, ladder: Int[Tensor, " T"], best_variance: bool) -> float:
+    def bound(self, indices: Int[Tensor, " T"], best_variance: bool) -> float:
         """Nats per dimension, without L_T, of the chain whose x_1 … x_T stand at these indices (T,)."""
-        steps = self.costs(best_variance)[ladder[:-1], ladder[1:]]
-        return float(self.distortion[ladder[0]] + steps.sum())
+        steps = self.costs(best_variance)[indices[:-1], indices[1:]]
+        return float(self.distortion[indices[0]] + steps.sum())
 
 
 @torch.no_grad()
@@ -145,9 +144,9 @@ def levels(
     rows = []
     for level in log_snr.tolist():
         alpha_bar = torch.sigmoid(torch.tensor([torch.inf, level], dtype=torch.float64))
-        chain = model.laddered(Schedule(alpha_bar))
+        chain = model.with_schedule(Schedule(alpha_bar))
         ones = torch.ones(len(x), dtype=torch.int64, device=x.device)
-        x0_hat = chain.predict_x0(chain.q_sample(x, ones, normal(x, x.shape, rng)), ones)
+        x0_hat = chain.predict_x0(chain.draw(x, ones, rng), ones)
         chain.fit_width(x0_hat, x)
         cost = -float(chain.last_step(x0_hat).log_prob(x).double().mean()) / x[0].numel()
         rows.append((float(((x0_hat - x) ** 2).double().mean()), cost, float(chain.log_width)))

@@ -1,45 +1,107 @@
-"""One training loop for every model, with averaged weights and checkpoints.
+"""Training: a loop that yields its steps, and what a long run needs around it.
 
-A run that is killed goes on from its last checkpoint to the same weights: the order of the data is a
-function of seed and step, and the checkpoint holds the state of the noise generator. Several processes
-share each batch and see the same data and noise as one, so they follow its loss curve.
+`Training.steps` is the loop. `fit` runs it, averages the weights, saves and resumes, and shows a bar. A run
+that is killed goes on from its last checkpoint to the same weights: the order of the data is a function of
+seed and step, and the checkpoint holds the state of the noise generator.
+
+Under `torchrun` each process draws its own part of every batch, with a seed of its own, and torch's
+DistributedDataParallel averages the gradients.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import math
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
 from lowerbound import checkpoint as checkpoints
 from lowerbound import data
-from lowerbound.augment import moved
-from lowerbound.monitor import Monitor, Step
-from lowerbound.parallel import ALONE, Loss, Processes
-from lowerbound.recipe import Recipe, resolve
 
-__all__ = ["Losses", "Recipe", "classifier_loss", "default_loss", "fit"]
+Loss = Callable[[Any, Tensor, Tensor | None, torch.Generator], Tensor]
+PRECISIONS = ("float32", "bfloat16", "float16", "auto")
 
 
-class Losses(list[float]):
-    """The loss of every step, and what the steps took, resumed parts included.
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: everything but the model and the data.
 
-    seconds: by the clock; cpu_seconds: of processor time
+    batch: images a step, of all processes together
+    lr: peak learning rate of Adam, after `warmup` steps, decaying to 0 by a cosine
+    ema: decay of the averaged weights that are kept; clip: largest gradient norm; seed: of order and noise
+    precision: "float32", "bfloat16", "float16" or "auto", what the device is fast at (`resolve`)
+
+    Raises ValueError for a number out of range or an unknown precision.
     """
 
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    steps: int = 2000
+    batch: int = 64
+    lr: float = 1e-3
+    warmup: int = 200
+    ema: float = 0.999
+    clip: float = 1.0
+    seed: int = 0
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        rules = {
+            "steps": (self.steps >= 1, "at least 1"),
+            "batch": (self.batch >= 1, "at least 1"),
+            "lr": (0 < self.lr < math.inf, "above 0, such as 1e-3"),
+            "warmup": (self.warmup >= 0, "0 or more"),
+            "ema": (0 <= self.ema < 1, "in [0, 1), such as 0.999"),
+            "clip": (self.clip > 0, "above 0, such as 1.0"),
+            "seed": (0 <= self.seed < 2**32, "in 0..4294967295"),
+            "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
+        }
+        for name, (right, rule) in rules.items():
+            if not right:
+                raise ValueError(f"{name} must be {rule}; got {getattr(self, name)!r}")
+
+    def lr_factor(self, step: int) -> float:
+        """Linear warm-up, then half a cosine down to zero: the share of lr at a step."""
+        warm = min(1.0, (step + 1) / max(self.warmup, 1))
+        cosine = 0.5 * (1 + torch.cos(torch.tensor(min(step / self.steps, 1.0)) * torch.pi).item())
+        return warm * cosine
+
+
+def resolve(precision: str, device: torch.device) -> str:
+    """The precision that "auto" stands for on this device; any other is returned as it is.
+
+    bfloat16 on CUDA from capability 8 (Ampere) and on a CPU with AVX512-BF16; float16 on older CUDA, whose
+    tensor cores know no bfloat16; float32 elsewhere.
+    """
+    if precision == "float16" and device.type == "mps":
+        raise ValueError("float16 is not trained on an Apple GPU; use --precision float32")
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        # not torch.cuda.is_bf16_supported(): it is true where bfloat16 is emulated, as on a T4
+        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
+    return "bfloat16" if device.type == "cpu" and _cpu_multiplies_bfloat16() else "float32"
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Whether the CPU has AVX512-BF16, as every one with AMX-BF16 has too; False where torch cannot tell."""
+    # not torch.ops.mkldnn._is_mkldnn_bf16_supported(): it is true of any AVX-512, which emulates bfloat16
+    has = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(has()) if has is not None else False
 
 
 def default_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
@@ -48,10 +110,148 @@ def default_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) 
     return each.mean() / x[0].numel()
 
 
-def classifier_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
-    """Cross-entropy in nats of images x (B, 1, 28, 28) with classes y (B,), each image moved a little."""
-    loss: Tensor = model.loss(moved(x, rng), y).mean()
-    return loss
+class Step(NamedTuple):
+    """A step that is done. lr: as it was used; gradient_norm: before clipping; seconds: of the run so far."""
+
+    step: int
+    loss: float
+    lr: float
+    gradient_norm: float
+    images_per_second: float = 0.0
+    seconds: float = 0.0
+
+
+class Training:
+    """A model in training: the loop, and all that it changes. Arguments as for `fit`."""
+
+    def __init__(
+        self, model: nn.Module, x: Tensor, recipe: Recipe, y: Tensor | None = None, loss: Loss = default_loss
+    ) -> None:
+        data.check(x, y)
+        self.device = next(model.parameters()).device
+        self.recipe = replace(recipe, precision=resolve(recipe.precision, self.device))
+        self.rank, self.processes = (dist.get_rank(), dist.get_world_size()) if distributed() else (0, 1)
+        if recipe.batch % self.processes:
+            raise ValueError(
+                f"a batch of {recipe.batch} cannot be shared by {self.processes} processes; "
+                f"choose a multiple of {self.processes} (--batch)"
+            )
+        self.x, self.y, self.model, self.done = x, y, model, 0
+        self.loss: nn.Module = _Loss(model, loss)
+        if distributed():
+            # log_width is without a gradient unless the objective is the bound
+            unused = hasattr(model, "log_width")
+            self.loss = DistributedDataParallel(self.loss, find_unused_parameters=unused)
+        low = self.recipe.precision != "float32"
+        # Fused steps are faster, but not the same bits as the plain ones of stored float32 results.
+        fused = True if low and self.device.type in ("cpu", "cuda") else None
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr, betas=(0.9, 0.99), fused=fused)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, recipe.lr_factor)
+        half = self.recipe.precision == "float16"
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
+        self.autocast = torch.autocast(
+            self.device.type, torch.float16 if half else torch.bfloat16, enabled=low
+        )
+        self.rng = torch.Generator(self.device).manual_seed(recipe.seed + self.rank)
+
+    def steps(self) -> Iterator[Step]:
+        """The training loop, from the step that is next to the recipe's last. Yields each once it is done.
+
+        Raises FloatingPointError, before the weights are touched, when loss or gradient is not finite.
+        """
+        while self.done < self.recipe.steps:
+            x, y = self.batch(self.done)
+            with self.autocast:
+                value = self.loss(x, y, self.rng)
+            loss = self.scaler.scale(value)  # value itself but in float16, where small gradients would be 0
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.scaler.unscale_(self.optimizer)
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+            step = Step(self.done + 1, *self._read(value, norm))
+            self.scaler.step(self.optimizer)  # which passes over a step whose float16 gradient has overflowed
+            self.scaler.update()
+            if math.isfinite(step.gradient_norm):
+                self.scheduler.step()
+            self.done += 1
+            yield step
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor | None]:
+        """This process's part of the batch of a step: x scaled to [−1, 1], and y or None, on the device."""
+        recipe = self.recipe
+        rows = _rows(len(self.x), step, recipe.batch // self.processes, recipe.seed + self.rank)
+        x = self.x[rows]
+        x = (data.to_unit(x) if x.dtype == torch.uint8 else x).to(self.device)
+        return x, None if self.y is None else self.y[rows].to(self.device)
+
+    def _read(self, value: Tensor, norm: Tensor) -> tuple[float, float, float]:
+        """The loss, as a mean over the processes, the learning rate and the gradient's norm, if finite."""
+        loss, size = torch.stack([self._sum(value.detach()) / self.processes, norm]).tolist()
+        remedy = (
+            f"at step {self.done}; start afresh (--name) with a lower lr (now {self.recipe.lr}) or in float32"
+        )
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss} {remedy}")
+        if not math.isfinite(size) and not (self.scaler.is_enabled() and self.scaler.get_scale() > 1):
+            raise FloatingPointError(f"the gradient's norm is {size} {remedy}")
+        return loss, float(self.scheduler.get_last_lr()[0]), size
+
+    def any_process(self, asked: bool) -> bool:
+        """Whether any of the processes was asked to stop: all of them stop at the same step."""
+        return asked if self.processes == 1 else bool(self._sum(torch.tensor(float(asked))) > 0)
+
+    def _sum(self, value: Tensor) -> Tensor:
+        """The sum of a value over the processes."""
+        value = value.to(self.device, copy=True)
+        if self.processes > 1:
+            dist.all_reduce(value)
+        return value
+
+
+class _Loss(nn.Module):
+    """The loss as a module's forward, which is where DistributedDataParallel hooks in."""
+
+    def __init__(self, model: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
+        return self.loss(self.model, x, y, rng)
+
+
+def distributed() -> bool:
+    """Whether this is one of several processes that train together, as torchrun starts them."""
+    return dist.is_available() and dist.is_initialized()
+
+
+@lru_cache(maxsize=2)
+def _order(n: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+
+
+def _rows(n: int, step: int, batch: int, seed: int) -> Tensor:
+    """Which examples a step sees: epochs of shuffled data, a function of seed and step alone."""
+    rows = torch.arange(step * batch, (step + 1) * batch)
+    epochs = rows // n
+    seen = range(int(epochs[0]), int(epochs[-1]) + 1)
+    return torch.cat([_order(n, seed, e)[rows[epochs == e] % n] for e in seen])
+
+
+class Losses(list[float]):
+    """The loss of every step, resumed parts included.
+
+    steps: each `Step` of the run; cpu_seconds: what they took of processor time
+    """
+
+    def __init__(self, steps: Iterable[Step] = (), cpu_seconds: float = 0.0) -> None:
+        self.steps = list(steps)
+        super().__init__(step.loss for step in self.steps)
+        self.cpu_seconds = cpu_seconds
+
+    @property
+    def seconds(self) -> float:
+        """What the steps took by the clock."""
+        return self.steps[-1].seconds if self.steps else 0.0
 
 
 def fit(
@@ -65,182 +265,135 @@ def fit(
     settings: dict[str, Any] | None = None,
     every: int = 500,
     progress: bool = True,
-    monitor: Monitor | None = None,
-    processes: Processes = ALONE,
+    on_step: Callable[[Step, nn.Module], None] | None = None,
 ) -> Losses:
     """Train model in place on x and leave the averaged weights in it. Returns the loss of every step.
 
     x: (N, ...) uint8 images, scaled batch by batch, or float points; y: (N,) labels if `loss` wants them
-    checkpoint: a file written every `every` steps, at the end, on Ctrl-C and on SIGTERM; if it exists the
-        run goes on from it. Of several processes the first reads and writes it, whatever their number then.
+    checkpoint: a file written every `every` steps, at the end, on Ctrl-C and on SIGTERM, and beside it a
+        CSV with a row a step; if it exists the run goes on from it. Of several processes the first writes.
     settings: what else names the run, such as the architecture: a checkpoint of other settings is refused
-    monitor: told of every step; processes: those that share each batch, each calling `fit` alike
+    on_step: called with every step and the averaged model, in the first process
 
     Raises ValueError for data that do not fit and for the checkpoint of another run, FloatingPointError
     when loss or gradient is not finite, OSError when a file cannot be written, KeyboardInterrupt on Ctrl-C.
     """
-    data.check(x, y)
-    processes.part(torch.arange(recipe.batch))  # refuses a batch that cannot be shared
     if every < 1:
         raise ValueError(f"every, the steps between checkpoints, must be at least 1; got {every}")
-    device = next(model.parameters()).device
-    recipe = replace(recipe, precision=resolve(recipe.precision, device))
-    half, low = recipe.precision == "float16", recipe.precision != "float32"
-    rng = processes.generator(recipe.seed, device)
-    average, losses = deepcopy(model).requires_grad_(False), Losses()
-    # Fused steps are faster, but not the same bits as the plain ones that stored float32 results come from.
-    fused = True if low and device.type in ("cpu", "cuda") else None
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr, betas=(0.9, 0.99), fused=fused)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, recipe.lr_factor)
-    scaler = torch.amp.GradScaler(device.type, enabled=half)
-    state = {
-        "model": model,
-        "average": average,
-        "optimizer": optimizer,
-        "scheduler": scheduler,
-        "scaler": scaler,
-    }
-    run = {**asdict(recipe), **(settings or {}), "data": _fingerprint(x, y), "device": device.type}
-    if checkpoint is not None:
-        there = processes.chief and checkpoint.exists()
-        content = processes.broadcast(checkpoints.content(checkpoint) if there else None, device)
-        if content is not None:
-            losses = _restore(checkpoints.parse(content, checkpoint), checkpoint, state, run, rng)
-    watch = monitor if processes.chief else None
-    if watch is not None:
-        watch.begin(losses)
-    shared = processes.shared(model, loss)
-    bar = tqdm(
-        range(len(losses), recipe.steps),
-        disable=not (progress and processes.chief),
-        initial=len(losses),
-        total=recipe.steps,
-    )
+    training = Training(model, x, recipe, y, loss)
+    average, chief = deepcopy(model).requires_grad_(False), training.rank == 0
+    run = _Run(training, average, settings or {})
+    losses = run.restore(checkpoint) if checkpoint is not None else Losses()
     began = time.monotonic() - losses.seconds, time.process_time() - losses.cpu_seconds
-    with _Signals() as signals:
+    hidden = not (progress and chief)
+    bar = tqdm(training.steps(), initial=training.done, total=recipe.steps, disable=hidden)
+    with _signals_held() as signals:
         for step in bar:
-            start = time.monotonic()
-            rows = processes.part(_rows(len(x), step, recipe))
-            batch = (data.to_unit(x[rows]) if x.dtype == torch.uint8 else x[rows]).to(device)
-            labels = None if y is None else y[rows].to(device)
-            with torch.autocast(device.type, torch.float16 if half else torch.bfloat16, enabled=low):
-                value = shared(batch, labels, rng)
-            optimizer.zero_grad(set_to_none=True)
-            scaler.scale(value).backward()  # type: ignore[no-untyped-call]
-            scaler.unscale_(optimizer)
-            norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-            mean, size, asked = processes.agree(value.detach(), norm, signals.asked)
-            _check_step(mean, size, step, recipe, scaler)
-            scaler.step(optimizer)  # which passes over a step whose float16 gradient has overflowed
-            scaler.update()
-            rate = float(scheduler.get_last_lr()[0])
-            if math.isfinite(size):
-                scheduler.step()
-            decay = min(recipe.ema, (1 + step) / (10 + step))  # short memory while the weights move fast
-            with torch.no_grad():
-                torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
-                for kept, newest in zip(average.buffers(), model.buffers(), strict=True):
-                    kept.copy_(newest)
-            losses.append(mean)
-            now = time.monotonic()
-            losses.seconds, losses.cpu_seconds = now - began[0], time.process_time() - began[1]
-            speed = recipe.batch / max(now - start, 1e-9)
-            if step % 20 == 0:
+            update_average(average, model, min(recipe.ema, step.step / (9 + step.step)))
+            seconds = time.monotonic() - began[0]
+            speed = recipe.batch / max(seconds - losses.seconds, 1e-9)
+            losses.steps.append(step._replace(images_per_second=round(speed, 1), seconds=round(seconds, 3)))
+            losses.append(step.loss)
+            losses.cpu_seconds = time.process_time() - began[1]
+            if step.step % 20 == 1:
                 recent = sum(losses[-200:]) / len(losses[-200:])
                 bar.set_postfix({"loss": f"{recent:.4f}", "images/s": f"{speed:.0f}"}, refresh=False)
-            if watch is not None:
-                watch.step(
-                    Step(step + 1, mean, rate, size, round(speed, 1), round(losses.seconds, 3)), average
-                )
-            due = asked or (step + 1) % every == 0 or step + 1 == recipe.steps
-            if checkpoint is not None and processes.chief and due:
-                if watch is not None:
-                    watch.sync()
-                _write(checkpoint, state, run, rng, losses)
-            if asked:
+            if on_step is not None and chief:
+                on_step(step, average)
+            stop = training.any_process(bool(signals))
+            due = stop or step.step % every == 0 or step.step == recipe.steps
+            if checkpoint is not None and chief and due:
+                run.save(checkpoint, losses)
+            if stop:
                 raise KeyboardInterrupt
     model.load_state_dict(average.state_dict())
     return losses
 
 
-class _Signals:
-    """Holds Ctrl-C and SIGTERM back until the step is complete, so that what is saved is a whole state."""
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Average ← decay · average + (1 − decay) · model, for every weight; buffers are copied."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+    for kept, newest in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(newest)
 
-    def __enter__(self) -> _Signals:
-        self.asked = False
-        held = [signal.SIGINT, signal.SIGTERM]
-        if threading.current_thread() is not threading.main_thread():
-            held = []  # only the main thread may handle signals
-        self.previous = {number: signal.signal(number, self._ask) for number in held}
-        return self
 
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.previous.items():
+@contextmanager
+def _signals_held() -> Iterator[list[int]]:
+    """The Ctrl-C and SIGTERM that came, held back until the step is complete: what is saved is whole."""
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()  # which alone may handle signals
+    numbers = (signal.SIGINT, signal.SIGTERM) if main else ()
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 
-@lru_cache(maxsize=2)
-def _order(n: int, seed: int, epoch: int) -> Tensor:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+class _Run:
+    """What a checkpoint holds: the state of a training, and the settings by which it knows its own."""
+
+    def __init__(self, training: Training, average: nn.Module, settings: dict[str, Any]) -> None:
+        self.training = training
+        self.state: dict[str, Any] = {
+            "model": training.model,
+            "average": average,
+            "optimizer": training.optimizer,
+            "scheduler": training.scheduler,
+            "scaler": training.scaler,
+        }
+        fingerprint = hashlib.sha256()
+        for array in (training.x, training.y):
+            if array is not None:
+                fingerprint.update(array.detach().cpu().contiguous().numpy().tobytes())
+        device = {"data": fingerprint.hexdigest(), "device": training.device.type}
+        self.settings = {**asdict(training.recipe), **settings, **device}
+
+    def save(self, path: Path, losses: Losses) -> None:
+        """Write the checkpoint, and the rows of its steps as a CSV beside it."""
+        whole = {name: part.state_dict() for name, part in self.state.items()}
+        rows = [list(step) for step in losses.steps]
+        progress = {"rng": self.training.rng.get_state(), "steps": rows, "cpu_seconds": losses.cpu_seconds}
+        checkpoints.write(path, {**whole, "run": self.settings, **progress})
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows([Step._fields, *losses.steps])
+        with checkpoints.atomically(path.with_suffix(".csv")) as file:
+            file.write(text.getvalue().encode())
+
+    def restore(self, path: Path) -> Losses:
+        """Go on from the checkpoint at path, if there is one. Raises ValueError for that of another run."""
+        saved = checkpoints.read(path) if self.training.rank == 0 and path.exists() else None
+        if distributed():  # machines need not share a disk
+            saved = _broadcast(saved)
+        if saved is None:
+            return Losses()
+        then = saved.get("run")
+        if not isinstance(then, dict):
+            raise ValueError(f"{path} is no checkpoint of this library; {checkpoints.start_afresh(path)}")
+        other = [key for key, value in self.settings.items() if then.get(key) != value]
+        if other:
+            changed = ", ".join(
+                f"{key}: {str(then.get(key))[:12]} then, {str(self.settings[key])[:12]} now" for key in other
+            )
+            remedy = f"take those again, or {checkpoints.start_afresh(path)}"
+            raise ValueError(f"{path} belongs to a run with other settings ({changed}); {remedy}")
+        try:
+            for name, part in self.state.items():
+                part.load_state_dict(saved[name])
+            losses = Losses([Step(*row) for row in saved["steps"]], saved["cpu_seconds"])
+            self.training.done = len(losses)
+            if self.training.rank == 0:
+                self.training.rng.set_state(saved["rng"])
+            else:  # of the others' generators nothing is kept
+                self.training.rng.manual_seed(self.training.rng.initial_seed() + 1_000_003 * len(losses))
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise ValueError(f"{path} belongs to another model; {checkpoints.start_afresh(path)}") from error
+        return losses
 
 
-def _rows(n: int, step: int, recipe: Recipe) -> Tensor:
-    """Which examples a step sees: epochs of shuffled data, a function of seed and step alone."""
-    rows = torch.arange(step * recipe.batch, (step + 1) * recipe.batch)
-    epochs = rows // n
-    seen = range(int(epochs[0]), int(epochs[-1]) + 1)
-    return torch.cat([_order(n, recipe.seed, e)[rows[epochs == e] % n] for e in seen])
-
-
-def _check_step(loss: float, norm: float, step: int, recipe: Recipe, scaler: torch.amp.GradScaler) -> None:
-    remedy = f"at step {step}; start afresh (--name) with a lower lr (now {recipe.lr}) or in float32"
-    if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss} {remedy}")
-    if not math.isfinite(norm) and not (scaler.is_enabled() and scaler.get_scale() > 1):
-        raise FloatingPointError(f"the gradient's norm is {norm} {remedy}")
-
-
-def _fingerprint(*arrays: Tensor | None) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        if array is not None:
-            digest.update(array.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _write(
-    path: Path, state: dict[str, Any], run: dict[str, Any], rng: torch.Generator, losses: Losses
-) -> None:
-    whole = {name: part.state_dict() for name, part in state.items()}
-    times = {"seconds": losses.seconds, "cpu_seconds": losses.cpu_seconds}
-    checkpoints.write(path, {**whole, "run": run, "rng": rng.get_state(), "losses": list(losses), **times})
-
-
-def _restore(
-    saved: dict[str, Any], path: Path, state: dict[str, Any], run: dict[str, Any], rng: torch.Generator
-) -> Losses:
-    """Put a saved state into the parts of `state` and the generator. Raises ValueError for another run's."""
-    then = saved.get("run")
-    if not isinstance(then, dict):
-        raise ValueError(f"{path} is no checkpoint of this library; {checkpoints.start_afresh(path)}")
-    other = [key for key in run if then.get(key) != run[key]]
-    if other:
-        changed = ", ".join(f"{key}: {_short(then.get(key))} then, {_short(run[key])} now" for key in other)
-        remedy = f"take those again, or {checkpoints.start_afresh(path)}"
-        raise ValueError(f"{path} belongs to a run with other settings ({changed}); {remedy}")
-    try:
-        for name, part in state.items():
-            part.load_state_dict(saved[name])
-        losses = Losses(saved["losses"])
-        losses.seconds, losses.cpu_seconds = saved["seconds"], saved["cpu_seconds"]
-        rng.set_state(saved["rng"])
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise ValueError(f"{path} belongs to another model; {checkpoints.start_afresh(path)}") from error
-    return losses
-
-
-def _short(value: object) -> str:
-    return str(value)[:12]
+def _broadcast(value: Any) -> Any:
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]

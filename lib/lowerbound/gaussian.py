@@ -9,8 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lowerbound.noise import normal
-
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -41,7 +39,8 @@ class Gaussian:
 
     def sample(self, rng: torch.Generator | None = None) -> Float[Tensor, "B *dims"]:
         """One draw μ + σ·ε, differentiable in μ and σ. Returns (B, ...). Kingma & Welling 2014, §2.4."""
-        return self.mean + self.std * normal(self.mean, self.mean.shape, rng)
+        eps = torch.randn(self.mean.shape, generator=rng, dtype=self.mean.dtype, device=self.mean.device)
+        return self.mean + self.std * eps
 
     def log_prob(self, x: Float[Tensor, "B *dims"]) -> Float[Tensor, " B"]:
         """Log density of x (B, ...), summed over dimensions. Returns (B,) nats."""

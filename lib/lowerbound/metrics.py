@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from lowerbound import data
+from lowerbound.classifier import accuracy, features
 from lowerbound.vae import VAE
 
 
@@ -59,15 +60,6 @@ def active_units(vae: VAE, x: Float[Tensor, "B *dims"], threshold: float = 0.01)
     return int((vae.posterior(x).mean.var(0) > threshold).sum())
 
 
-@torch.no_grad()
-def accuracy(classifier: nn.Module, images: data.Images, batch: int = 500) -> float:
-    """The share of images whose class is guessed right."""
-    device = next(classifier.parameters()).device
-    parts = zip(torch.split(images.x, batch), torch.split(images.y, batch), strict=True)
-    right = sum(int((classifier(data.to_unit(x).to(device)).argmax(1).cpu() == y).sum()) for x, y in parts)
-    return right / len(images.y)
-
-
 class _Given(nn.Module):
     """Features in the place of images, the way torchmetrics wants its feature extractor."""
 
@@ -98,9 +90,9 @@ def feature_distances(
     frechet = FrechetInceptionDistance(feature=given)
     frechet.set_dtype(torch.float64)
     kernel = KernelInceptionDistance(given, subset_size=min(1000, len(real), len(fake)))
-    for features, is_real in ((real, True), (fake, False)):
-        frechet.update(features.double(), real=is_real)
-        kernel.update(features.double(), real=is_real)
+    for values, is_real in ((real, True), (fake, False)):
+        frechet.update(values.double(), real=is_real)
+        kernel.update(values.double(), real=is_real)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         mean, std = kernel.compute()
@@ -124,14 +116,6 @@ def precision_recall(
         return float((torch.cdist(points, members) <= radius).any(1).double().mean())
 
     return share_within(fake, real), share_within(real, fake)
-
-
-@torch.no_grad()
-def features(classifier: Any, x: UInt8[Tensor, "N 1 H W"], batch: int = 500) -> Float64[Tensor, "N F"]:
-    """What a classifier makes of uint8 images x (N, 1, H, W) before its last layer: (N, F), on the CPU."""
-    like = next(classifier.parameters())
-    parts = [classifier.features(data.to_unit(p).to(like)).cpu() for p in torch.split(x, batch)]
-    return torch.cat(parts).double()
 
 
 def distances(

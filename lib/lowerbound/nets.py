@@ -1,4 +1,4 @@
-"""The networks for 28×28 images: encoder, decoder, U-Net and classifier.
+"""The networks for 28×28 images: encoder, decoder and U-Net.
 
 Images are first folded 2×2 into channels (a patch stem), so that no convolution runs at 28×28:
 that is worth most of the speed on a CPU. Every denoiser is called as `net(xt, log_snr)`, or with classes
@@ -18,7 +18,8 @@ MIN_LOG_SCALE = -7.0
 LOG_SNR_RANGE = 20.0
 
 
-def _group_norm(channels: int) -> nn.GroupNorm:
+def group_norm(channels: int) -> nn.GroupNorm:
+    """GroupNorm with 8 groups, or as many as divide the channels."""
     return nn.GroupNorm(math.gcd(8, channels), channels)
 
 
@@ -58,8 +59,8 @@ class ResBlock(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, cond: int = 0) -> None:
         super().__init__()
-        self.norm1, self.conv1 = _group_norm(c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
-        self.norm2, self.conv2 = _group_norm(c_out), _zero(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.norm1, self.conv1 = group_norm(c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.norm2, self.conv2 = group_norm(c_out), _zero(nn.Conv2d(c_out, c_out, 3, padding=1))
         self.film = nn.Linear(cond, 2 * c_out) if cond else None
         self.shortcut = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
 
@@ -80,7 +81,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int = 4) -> None:
         super().__init__()
-        self.heads, self.norm = heads, _group_norm(channels)
+        self.heads, self.norm = heads, group_norm(channels)
         self.qkv, self.out = nn.Linear(channels, 3 * channels), _zero(nn.Linear(channels, channels))
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
@@ -117,7 +118,7 @@ class UNet(nn.Module):
         self.attention = nn.ModuleList([SelfAttention(wide), SelfAttention(wide)])
         self.grow = nn.Conv2d(wide, width, 1)
         self.up = nn.ModuleList([ResBlock(2 * width, width, cond), ResBlock(2 * width, width, cond)])
-        self.norm, self.head = _group_norm(width), _zero(nn.Conv2d(width, 4 * channels, 3, padding=1))
+        self.norm, self.head = group_norm(width), _zero(nn.Conv2d(width, 4 * channels, 3, padding=1))
 
     def forward(
         self, xt: Float[Tensor, "B C H W"], log_snr: Float[Tensor, " B"], y: Int[Tensor, " B"] | None = None
@@ -167,7 +168,7 @@ class Encoder(nn.Module):
             ResBlock(width, width),
             nn.Conv2d(width, wide, 3, stride=2, padding=1),
             ResBlock(wide, wide),
-            _group_norm(wide),
+            group_norm(wide),
             nn.SiLU(),
             nn.Conv2d(wide, 16, 1),
             nn.Flatten(),
@@ -197,7 +198,7 @@ class Decoder(nn.Module):
             nn.Conv2d(wide, width, 3, padding=1),
             ResBlock(width, width),
             ResBlock(width, width),
-            _group_norm(width),
+            group_norm(width),
             nn.SiLU(),
         )
         self.head = nn.Conv2d(width, 8, 3, padding=1)
@@ -208,42 +209,3 @@ class Decoder(nn.Module):
         with torch.autocast(z.device.type, enabled=False):  # bfloat16 is coarser than a grey level near ±1
             mean, log_scale = F.pixel_shuffle(self.head(h.to(z.dtype)), 2).chunk(2, 1)
         return mean, MIN_LOG_SCALE + F.softplus(log_scale - MIN_LOG_SCALE)
-
-
-class Classifier(nn.Module):
-    """Ten classes of garments, and the features that image distances are measured in.
-
-    x (B, 1, 28, 28) in [−1, 1] -> logits (B, 10); `features(x)` -> (B, num_features).
-    """
-
-    def __init__(self, width: int = 32, num_features: int = 64) -> None:
-        super().__init__()
-        self.num_features = num_features
-        self.body = nn.Sequential(
-            nn.PixelUnshuffle(2),
-            nn.Conv2d(4, width, 3, padding=1),
-            ResBlock(width, width),
-            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
-            ResBlock(2 * width, 2 * width),
-            ResBlock(2 * width, 2 * width),
-            _group_norm(2 * width),
-            nn.SiLU(),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(2 * width, num_features),
-        )
-        self.head = nn.Linear(num_features, 10)
-
-    def features(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
-        """(B, num_features), the last layer before the logits."""
-        out: Tensor = self.body(x).to(x.dtype)
-        return out
-
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 10"]:
-        """Logits of the ten classes."""
-        out: Tensor = self.head(F.silu(self.features(x)))
-        return out
-
-    def loss(self, x: Float[Tensor, "B C H W"], y: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
-        """Cross-entropy against labels y (B,). Returns (B,) nats."""
-        return F.cross_entropy(self(x), y, reduction="none", label_smoothing=0.05)

@@ -12,8 +12,8 @@ from typing import Any, cast
 import torch
 
 from lowerbound import zoo
-from lowerbound.presets import PRESETS
 from lowerbound.train import Run, run
+from lowerbound.zoo import PRESETS
 
 DRIVE = Path("/content/drive/MyDrive")
 """Where Colab shows Google Drive once it is mounted."""
@@ -28,17 +28,17 @@ def device() -> torch.device:
 
 def announce() -> None:
     """Print one line: the library's version, torch's, the device, and the size of training it is for."""
-    found = device()
-    name = torch.cuda.get_device_name() if found.type == "cuda" else found.type
+    fastest = device()
+    name = torch.cuda.get_device_name() if fastest.type == "cuda" else fastest.type
     print(
         f"lowerbound {version('lowerbound')}, torch {torch.__version__.split('+')[0]}, device {name}: "
-        f"what is trained at length takes the preset “{size(found)}”"
+        f"what is trained at length takes the preset “{size(fastest)}”"
     )
 
 
-def size(found: torch.device) -> str:
+def size(device: torch.device) -> str:
     """The end of the preset's name for a device: "gpu" for cuda, else "short", some minutes on two cores."""
-    return "gpu" if found.type == "cuda" else "short"
+    return "gpu" if device.type == "cuda" else "short"
 
 
 def folder() -> Path:
@@ -59,24 +59,24 @@ def train(model: str, preset: str = "", out: Path | None = None, full: bool = Tr
     Raises ValueError for an unknown model or preset and for a checkpoint of another run, OSError when a
     file cannot be written, KeyboardInterrupt when stopped, once the checkpoint is written.
     """
-    found = device()
-    name = f"{model}-{preset or size(found)}"
+    fastest = device()
+    name = f"{model}-{preset or size(fastest)}"
     if name not in PRESETS:
         raise ValueError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
     architecture, recipe = PRESETS[name]
     out = folder() if out is None else out
-    what = Run(name, name, architecture, recipe, out, full, fallback=True, progress=True, shown=_live())
+    settings = Run(name, name, architecture, recipe, out, full, fallback=True, progress=True, shown=_live())
     print(
-        f"{name}: {recipe.steps:,} steps of {recipe.batch} images on {found.type}, saved in {out} every "
-        f"{what.every} steps. Run this again after an interruption, and it goes on."
+        f"{name}: {recipe.steps:,} steps of {recipe.batch} images on {fastest.type}, saved in {out} every "
+        f"{settings.every} steps. Run this again after an interruption, and it goes on."
     )
     if "google.colab" in sys.modules and not DRIVE.is_dir():
         print(
             "That folder ends with this runtime. To keep it, interrupt, mount Google Drive "
             "(from google.colab import drive; drive.mount('/content/drive')), and run this again."
         )
-    run(replace(what, resume=what.checkpoint.exists()), found)
-    return zoo.load(name, out, found)
+    run(replace(settings, resume=settings.checkpoint.exists()), fastest)
+    return zoo.load(name, out, fastest)
 
 
 def _live() -> Callable[[Path], None] | None:

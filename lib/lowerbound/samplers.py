@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from tqdm.auto import trange
 
-from lowerbound.noise import normal
 from lowerbound.schedule import Schedule
 
 
@@ -78,7 +77,8 @@ def ddim(
         var = eta**2 * variance[t]
         x = alpha_bar[t - 1] ** 0.5 * x0 + max(1 - alpha_bar[t - 1] - var, 0.0) ** 0.5 * eps
         if var > 0:
-            x = x + var**0.5 * normal(x, x.shape, rng)
+            noise = torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+            x = x + var**0.5 * noise
         yield x
 
 

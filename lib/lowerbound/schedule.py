@@ -122,7 +122,7 @@ def log_snr_linear(T: int = 1000, log_snr_1: float = 13.0, log_snr_T: float = -6
     return Schedule(torch.cat([torch.ones(1, dtype=torch.float64), torch.sigmoid(log_snr)]))
 
 
-def at(
+def extract(
     values: Float[Tensor, " times"], t: Int[Tensor, " B"], like: Float[Tensor, "B *dims"]
 ) -> Float[Tensor, "B *ones"]:
     """values[t], shaped (B, 1, …, 1) to multiply `like` (B, ...), in its dtype and on its device.

@@ -8,24 +8,25 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+import torch.distributed as dist
+from torch import Tensor, nn
 
 from lowerbound import checkpoint, data, metrics, zoo
-from lowerbound.fit import classifier_loss, default_loss, fit
-from lowerbound.monitor import Monitor
-from lowerbound.parallel import ALONE, Processes, joined, local_device
-from lowerbound.presets import PRESETS
-from lowerbound.recipe import PRECISIONS, Recipe, resolve
-from lowerbound.zoo import Architecture
+from lowerbound.classifier import classifier_loss
+from lowerbound.fit import PRECISIONS, Recipe, Step, default_loss, distributed, fit, resolve
+from lowerbound.samplers import ddim
+from lowerbound.zoo import PRESETS, Architecture
 
 UNDERSTOOD = (ValueError, OSError, FloatingPointError, ModuleNotFoundError)  # told in a line, not a traceback
 CPU = torch.device("cpu")
+COLUMNS, SAMPLING_STEPS = 8, 20  # of a grid of samples
 KNOWN = {
     "schedule": ", ".join(zoo.SCHEDULES),
     "objective": ", ".join(zoo.OBJECTIVES),
@@ -51,7 +52,6 @@ class Run:
     fallback: bool = False
     every: int = 500
     grid: int = 500
-    tensorboard: bool = False
     resume: bool = False
     progress: bool = False
     shown: Callable[[Path], None] | None = None
@@ -94,70 +94,105 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def run(
-    what: Run, device: torch.device, processes: Processes = ALONE, say: Callable[[str], None] = print
-) -> None:
+def run(settings: Run, device: torch.device, say: Callable[[str], None] = print) -> None:
     """Train one model, or go on with it, and export it with its card. KeyboardInterrupt once it is saved."""
-    architecture, made_with = what.architecture, environment(device)
-    recipe = replace(what.recipe, precision=resolve(what.recipe.precision, device))
-    if processes.chief:
-        _refuse_or_announce(what, say)
-    with processes.chief_first():
-        train, test = (
-            data.load("fashion-mnist", split, full=what.full, fallback=what.fallback)
-            for split in ("train", "test")
-        )
+    architecture, made_with = settings.architecture, environment(device)
+    recipe = replace(settings.recipe, precision=resolve(settings.recipe.precision, device))
+    rank, processes = (dist.get_rank(), dist.get_world_size()) if distributed() else (0, 1)
+    if rank == 0:
+        _refuse_or_announce(settings, say)
+    for turn in range(processes):  # one after the other, so that the first downloads what the others find
+        if turn == rank:
+            train, test = (
+                data.load("fashion-mnist", split, full=settings.full, fallback=settings.fallback)
+                for split in ("train", "test")
+            )
+        if processes > 1:
+            dist.barrier()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model: Any = zoo.build(architecture).to(device)
     labelled = architecture.model == "classifier"
-    watch = Monitor(what.out, what.name, what.grid, what.tensorboard, architecture.classes, what.shown)
-    with closing(watch) as monitor:
-        losses = fit(
-            model,
-            train.x,
-            recipe,
-            train.y if labelled or architecture.classes else None,
-            classifier_loss if labelled else default_loss,
-            checkpoint=what.checkpoint,
-            settings=asdict(architecture),
-            every=what.every,
-            progress=what.progress,
-            monitor=monitor,
-            processes=processes,
-        )
-    if not processes.chief:
+    losses = fit(
+        model,
+        train.x,
+        recipe,
+        train.y if labelled or architecture.classes else None,
+        classifier_loss if labelled else default_loss,
+        checkpoint=settings.checkpoint,
+        settings=asdict(architecture),
+        every=settings.every,
+        progress=settings.progress,
+        on_step=_grids(settings),
+    )
+    if rank > 0:
         return
     rng = torch.Generator(device).manual_seed(recipe.seed)
     if architecture.model == "ddpm":
         model.fit_last_step(data.to_unit(train.x[:1000]).to(device), rng)
-    about = {
-        "preset": what.preset,
+    card = {
+        "preset": settings.preset,
         "recipe": asdict(recipe),
         "data": f"Fashion-MNIST, {len(train.x)} training images",
         "seconds": round(losses.seconds),
         "cpu_seconds": round(losses.cpu_seconds),
         **made_with,
-        "processes": processes.size,
+        "processes": processes,
     }
-    path = zoo.export(model, what.name, architecture, about, what.out)
-    model = zoo.load(what.name, what.out, device)  # measure what is shipped: the weights rounded for the file
-    about["metrics"] = metrics.summary(model, test, rng)
-    zoo.export(model, what.name, architecture, about, what.out)
-    say(f"{path}: {about['metrics']}")
+    path = zoo.export(model, settings.name, architecture, card, settings.out)
+    model = zoo.load(settings.name, settings.out, device)  # measure the weights as rounded for the file
+    card["metrics"] = metrics.summary(model, test, rng)
+    zoo.export(model, settings.name, architecture, card, settings.out)
+    say(f"{path}: {card['metrics']}")
 
 
-def _refuse_or_announce(what: Run, say: Callable[[str], None]) -> None:
+def _grids(settings: Run) -> Callable[[Step, nn.Module], None]:
+    """What writes a grid of samples, OUT/NAME-samples/STEP.png, every `grid` steps, and shows it."""
+
+    def on_step(step: Step, average: nn.Module) -> None:
+        if not settings.grid or step.step % settings.grid or not hasattr(average, "sample"):
+            return
+        from torchvision.utils import save_image  # slow to import, and most who import this draw no grid
+
+        path = settings.out / f"{settings.name}-samples" / f"{step.step:06d}.png"
+        with checkpoint.atomically(path) as file:
+            images = samples(average, settings.architecture.classes)
+            save_image(images, file, nrow=COLUMNS, normalize=True, value_range=(-1, 1), format="png")
+        if settings.shown is not None:
+            settings.shown(path)
+
+    return on_step
+
+
+@torch.no_grad()
+def samples(model: Any, classes: int = 0) -> Tensor:
+    """Samples of a VAE or a Diffusion from the same noise at every call: 64, or 8 of each class.
+
+    Diffusion models take 20 steps of DDIM. Returns (n, 1, 28, 28) in [−1, 1].
+    """
+    device = next(model.parameters()).device
+    rng = torch.Generator(device).manual_seed(0)
+    if not hasattr(model, "respaced"):
+        drawn: Tensor = model.sample(COLUMNS * COLUMNS, rng)
+        return drawn
+    if classes:
+        model = model.guided(torch.arange(classes, device=device).repeat_interleave(COLUMNS))
+    short = model.respaced(min(SAMPLING_STEPS, model.schedule.T))
+    drawn = short.sample(COLUMNS * (classes or COLUMNS), rng, sampler=ddim)
+    return drawn.clamp(-1, 1)
+
+
+def _refuse_or_announce(settings: Run, say: Callable[[str], None]) -> None:
     """Never go on with a run, nor write over one, unless that was asked for. Raises ValueError."""
-    there = what.checkpoint.exists()
-    if there and not what.resume:
-        done = len(checkpoint.read(what.checkpoint).get("losses", []))
+    exists = settings.checkpoint.exists()
+    if exists and not settings.resume:
+        done = len(checkpoint.read(settings.checkpoint).get("steps", []))
         raise ValueError(
-            f"{what.checkpoint} holds a run of {done} steps; add --resume to go on with it, "
-            f"or {checkpoint.start_afresh(what.checkpoint)}"
+            f"{settings.checkpoint} holds a run of {done} steps; add --resume to go on with it, "
+            f"or {checkpoint.start_afresh(settings.checkpoint)}"
         )
-    if what.resume and not there:
-        say(f"there is no {what.checkpoint} to go on from; starting at step 0")
+    if settings.resume and not exists:
+        say(f"there is no {settings.checkpoint} to go on from; starting at step 0")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -189,7 +224,6 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--grid", type=int, default=500, metavar="N", help="steps between sample grids, 0: none (%(default)s)"
     )
-    add("--tensorboard", action="store_true", help="write TensorBoard events too, into OUT/NAME-events")
     add(
         "--device",
         default="cuda" if torch.cuda.is_available() else "cpu",
@@ -221,22 +255,56 @@ def main(argv: list[str] | None = None) -> None:
         if args.threads < 1:
             raise ValueError(f"threads must be at least 1; got {args.threads}")
         torch.set_num_threads(args.threads)
-        asked = {f.name: getattr(args, f.name) for f in fields(Run) if hasattr(args, f.name)}
-        asked |= {"name": args.name or args.preset, "full": not args.subset, "progress": progress}
-        what = Run(architecture=parts[0], recipe=parts[1], **asked)
+        options = {f.name: getattr(args, f.name) for f in fields(Run) if hasattr(args, f.name)}
+        options |= {"name": args.name or args.preset, "full": not args.subset, "progress": progress}
         device = local_device(args.device)
-        with joined(device) as processes:
-            run(what, device, processes)
+        with _joined(device):
+            run(Run(architecture=parts[0], recipe=parts[1], **options), device)
     except KeyboardInterrupt:
         if os.environ.get("RANK", "0") == "0":
             print(f"stopped; go on with: {_again(argv)}", file=sys.stderr)
         raise SystemExit(130) from None
     except UNDERSTOOD as error:
-        said = str(error)
+        message = str(error)
         if isinstance(error, OSError) and error.strerror and not error.filename:
-            said = error.strerror  # without "[Errno 28]"
-        print(f"lowerbound.train: error: {' '.join(said.split())}", file=sys.stderr)
+            message = error.strerror  # without "[Errno 28]"
+        print(f"lowerbound.train: error: {' '.join(message.split())}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+@contextmanager
+def _joined(device: torch.device) -> Iterator[None]:
+    """The processes that torchrun started, joined to each other, if it started any."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def local_device(name: str) -> torch.device:
+    """The device of this name; on CUDA each process has its own. Raises ValueError if it is not there."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"there is no device {name!r}; use cpu, cuda or mps") from error
+    if device.type == "cuda":
+        if device.index is None:
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise ValueError(
+                f"there is no CUDA device for {str(device)!r}, {torch.cuda.device_count()} in all; "
+                "start one process for each, or use --device cpu"
+            )
+        torch.cuda.set_device(device)
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"there is no device {name!r}; use cpu, cuda or mps")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("there is no Apple GPU for 'mps'; use --device cpu")
+    return device
 
 
 def _again(argv: list[str]) -> str:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from lowerbound.bound import Bound
 from lowerbound.gaussian import Gaussian
 from lowerbound.likelihood import DiscretisedLogistic, Likelihood
-from lowerbound.noise import normal
 
 
 class VAE(nn.Module):
@@ -67,5 +66,19 @@ class VAE(nn.Module):
         With last_noise, a draw from p(x | z) instead of its mean: a sample of the model proper.
         Returns (n, ...).
         """
-        p = self.decode(normal(next(self.parameters()), (n, self.latents), rng))
+        weight = next(self.parameters())
+        z = torch.randn(n, self.latents, generator=rng, dtype=weight.dtype, device=weight.device)
+        p = self.decode(z)
         return p.sample(rng) if last_noise else p.mean
+
+
+NO_NOISE = -20.0  # log variance of an autoencoder's code
+
+
+class Autoencoder(VAE):
+    """A VAE without its second term and without noise on its code: nothing tells the codes where to lie."""
+
+    def posterior(self, x: Tensor) -> Gaussian:
+        """The code of x (B, ...) as a Gaussian of next to no width."""
+        mean = super().posterior(x).mean
+        return Gaussian(mean, torch.full_like(mean, NO_NOISE))

@@ -17,8 +17,10 @@ from lowerbound import checks, proofs
 from lowerbound.checks import engine
 from lowerbound.checks.engine import RTOL, Check, CheckError, Elsewhere, same
 from lowerbound.checks.proved import PROOF_MISTAKES, SAYS
-from lowerbound.proofs import forward, reverse, vae
-from lowerbound.proofs.elbo import p, q, x, z
+from lowerbound.proofs import ch2_vae as vae
+from lowerbound.proofs import ch3_forward as forward
+from lowerbound.proofs import ch4_reverse as reverse
+from lowerbound.proofs.ch1_elbo import p, q, x, z
 from lowerbound.symbolic import KL, Derivation, E, Normal, as_written
 from torch import Tensor
 from torch.nn import Module

@@ -9,8 +9,8 @@ from typing import Any
 
 import sympy as sp
 
-from ..proofs import examples
-from ..proofs.elbo import p, q, x, z
+from ..proofs import ch1_elbo as examples
+from ..proofs.ch1_elbo import p, q, x, z
 from ..symbolic import KL, E
 from .cases import POINTS, Rng, between, derivation, line
 from .engine import Check, Mistake

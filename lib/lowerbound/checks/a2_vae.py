@@ -10,7 +10,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-from ..proofs import vae
+from ..proofs import ch2_vae as vae
 from ..symbolic import KL, Normal
 from .cases import POINTS, Rng, line, normal, on
 from .engine import Check, Mistake

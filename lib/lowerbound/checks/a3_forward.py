@@ -11,7 +11,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-from ..proofs import forward
+from ..proofs import ch3_forward as forward
 from ..symbolic import Derivation, E, Normal, as_written
 from .cases import POINTS, Rng, between, chain, column, derivation, line, normal, on, times, whole
 from .engine import Check, Mistake

@@ -10,7 +10,8 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-from ..proofs import forward, reverse
+from ..proofs import ch3_forward as forward
+from ..proofs import ch4_reverse as reverse
 from .cases import POINTS, Rng, bits, chain, column, derivation, line, normal, on, times
 from .engine import Check, Mistake
 from .proved import ProofCheck

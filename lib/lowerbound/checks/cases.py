@@ -45,9 +45,8 @@ def times(rng: Rng, n: int, low: int = 1) -> Tensor:
     return torch.randint(low, STEPS + 1, (n,), generator=rng)
 
 
-@cache
 def derivation(name: str) -> Derivation:
-    """A derivation of the book, proved once."""
+    """A derivation of the book."""
     return proofs.derivations()[name]()
 
 

@@ -1,0 +1,81 @@
+"""Two gloo processes under the real torchrun reach the loss of one, within its spread over seeds."""
+
+import json
+import statistics
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ranks
+from lowerbound import checkpoint, train, zoo
+
+SMALL = ["--width", "8", "--T", "8", "--steps", "10", "--batch", "8", "--every", "4", "--grid", "5"]
+COMMAND = ["ddpm-classes-smoke", "--subset", "--threads", "1", "--device", "cpu", "--quiet", *SMALL]
+
+
+def _torchrun(*arguments):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.run([*launch, *map(str, arguments)], capture_output=True, text=True, timeout=200)
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    done = _torchrun(Path(ranks.__file__), folder)
+    assert done.returncode == 0, done.stderr
+    saved = checkpoint.read(folder / "stopped.checkpoint")
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)], saved
+
+
+def test_two_processes_reach_the_loss_of_one_within_its_spread_over_seeds(outcomes):
+    (first, second), _ = outcomes
+    assert first["trained"] == second["trained"]  # one loss, and the same weights to the bit
+    alone = [ranks.trained(replace(ranks.RECIPE, seed=seed))[0] for seed in range(8)]
+    start = ranks.trained(replace(ranks.RECIPE, steps=100, lr=1e-9))[0]
+    mean, spread = statistics.mean(alone), statistics.stdev(alone)
+    assert abs(first["trained"][0] - mean) < 3 * spread
+    assert spread < 0.1 * (start - mean)  # a spread that tells a trained network from another
+
+
+def test_each_process_sees_other_data_and_other_noise(outcomes):
+    """With one seed for all, two processes of half the batch would be one process of half the batch."""
+    halved = ranks.trained(replace(ranks.RECIPE, batch=ranks.RECIPE.batch // 2))
+    assert halved[1] != pytest.approx(outcomes[0][0]["trained"][1], rel=1e-3)
+
+
+def test_ctrl_c_that_reaches_one_process_stops_both_at_the_same_step_and_saves_it(outcomes):
+    (first, second), saved = outcomes
+    assert first["stopped"] == second["stopped"] == ranks.STOPPED_AT
+    assert len(saved["steps"]) == ranks.RECIPE.steps  # gone on with, to the end
+    assert first["resumed"] == second["resumed"]
+
+
+def test_the_command_line_on_two_processes_writes_what_one_writes(tmp_path):
+    done = _torchrun("-m", "lowerbound.train", *COMMAND, "--out", tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("bits_per_dim") == 1
+    assert "arning" not in done.stderr.replace("OMP_NUM_THREADS", "")
+    train.main([*COMMAND, "--out", str(tmp_path / "one")])
+    folders = tmp_path / "one", tmp_path / "two"
+    assert [zoo.card("ddpm-classes-smoke", folder)["processes"] for folder in folders] == [1, 2]
+    names = [sorted(str(p.relative_to(folder)) for p in folder.rglob("*")) for folder in folders]
+    assert names[0] == names[1]
+
+
+def test_one_process_that_stops_is_continued_by_two(tmp_path, monkeypatch):
+    original = train.fit
+
+    def fit_and_stop(model, x, recipe, y, loss, **options):
+        steps = list(range(7))
+        return original(model, x, recipe, y, lambda *a: (steps.pop(), loss(*a))[1], **options)
+
+    monkeypatch.setattr(train, "fit", fit_and_stop)
+    with pytest.raises(IndexError):
+        train.main([*COMMAND, "--out", str(tmp_path)])
+    path = tmp_path / "ddpm-classes-smoke.checkpoint"
+    assert len(checkpoint.read(path)["steps"]) == 4
+    done = _torchrun("-m", "lowerbound.train", *COMMAND, "--out", tmp_path, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert len(checkpoint.read(path)["steps"]) == 10

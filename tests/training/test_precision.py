@@ -1,0 +1,98 @@
+"""Half precision: what a device is given, and gradients that overflow."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from lowerbound import checkpoint
+from lowerbound.fit import default_loss, resolve
+from test_fit import RECIPE, _fit, _model, _StopAt
+from torch import nn
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_run_in_half_precision_goes_on_to_the_same_bits(tmp_path, precision):
+    recipe, path = replace(RECIPE, precision=precision), tmp_path / "run.checkpoint"
+    losses, weights = _fit(recipe)
+    with pytest.raises(ConnectionAbortedError):
+        _fit(recipe, loss=_StopAt(13), checkpoint=path, every=5)
+    scaler = checkpoint.read(path)["scaler"]
+    assert (scaler["scale"] > 0) if precision == "float16" else scaler == {}
+    resumed, same = _fit(recipe, checkpoint=path)
+    assert resumed == losses
+    assert torch.equal(weights, same)
+    assert losses != _fit()[0]
+    assert losses == pytest.approx(_fit()[0], rel=0.05)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_gradient_that_is_clipped_and_told_is_not_the_scaled_one(precision):
+    whole, half = [], []
+    _fit(on_step=lambda step, _: whole.append(step.gradient_norm))
+    _fit(replace(RECIPE, precision=precision), on_step=lambda step, _: half.append(step.gradient_norm))
+    assert half == pytest.approx(whole, rel=0.1)
+
+
+def test_a_float16_gradient_that_overflows_is_passed_over_and_lowers_the_scale(tmp_path):
+    recipe, path = replace(RECIPE, steps=4, precision="float16"), tmp_path / "run.checkpoint"
+    calls = []
+
+    def loss(model, x, y, rng):
+        calls.append(nn.utils.parameters_to_vector(model.parameters()).detach().clone())
+        value = default_loss(model, x, y, rng)
+        return _Overflow.apply(value) if len(calls) == 2 else value
+
+    losses, _ = _fit(recipe, loss=loss, checkpoint=path)
+    assert all(math.isfinite(value) for value in losses)
+    assert torch.equal(calls[1], calls[2])
+    assert not torch.equal(calls[2], calls[3])
+    saved = checkpoint.read(path)
+    assert saved["scaler"]["scale"] == 65536 / 2
+    assert saved["scheduler"]["last_epoch"] == 3
+
+
+class _Overflow(torch.autograd.Function):
+    """A finite loss with an infinite gradient."""
+
+    @staticmethod
+    def forward(ctx, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * math.inf
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "cpu", "expected"),
+    [
+        ("cuda", (8, 0), False, "bfloat16"),
+        ("cuda", (7, 5), False, "float16"),
+        ("cpu", None, True, "bfloat16"),
+        ("cpu", None, False, "float32"),
+        ("mps", None, True, "float32"),
+    ],
+)
+def test_auto_is_what_the_device_is_fast_at(monkeypatch, device, capability, cpu, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: cpu, raising=False)
+    assert resolve("auto", torch.device(device)) == expected
+    assert resolve("float32", torch.device(device)) == "float32"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_gradient_that_is_not_finite_stops_the_run_before_it_reaches_the_weights(precision):
+    model = _model()
+    with pytest.raises(
+        FloatingPointError, match=r"gradient's norm is .* at step 0; start afresh .* lower lr"
+    ):
+        _fit(
+            replace(RECIPE, precision=precision),
+            model=model,
+            loss=lambda *a: _Overflow.apply(default_loss(*a)),
+        )
+    assert torch.equal(
+        nn.utils.parameters_to_vector(model.parameters()),
+        nn.utils.parameters_to_vector(_model().parameters()),
+    )
