@@ -4,7 +4,9 @@ The same catalogue is planted in the library's own functions: the check names it
 this folder fails on it.
 """
 
+import math
 import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,8 @@ import pytest
 import sympy as sp
 import torch
 from lowerbound import checks, proofs
-from lowerbound.checks.engine import RTOL, Check, CheckError, same
+from lowerbound.checks import engine
+from lowerbound.checks.engine import RTOL, Check, CheckError, Elsewhere, same
 from lowerbound.checks.proved import PROOF_MISTAKES, SAYS
 from lowerbound.proofs import ch2_vae as vae
 from lowerbound.proofs import ch3_forward as forward
@@ -20,6 +23,7 @@ from lowerbound.proofs import ch4_reverse as reverse
 from lowerbound.proofs.ch1_elbo import p, q, x, z
 from lowerbound.symbolic import KL, Derivation, E, Normal, as_written
 from torch import Tensor
+from torch.nn import Module
 
 ALL = [check for group in checks.ASSIGNMENTS.values() for check in group]
 FUNCTIONS = {check.name: check for check in ALL if isinstance(check, Check)}
@@ -47,15 +51,37 @@ def test_each_mistake_is_named(check, name):
 
 
 @pytest.mark.parametrize("check", FUNCTIONS.values(), ids=lambda c: c.name)
-def test_a_mistake_is_named_at_other_points_too(check):
+def test_the_hidden_test_names_each_mistake_at_points_of_its_own_and_is_silent(check, monkeypatch, capsys):
     """The variants differ from one another and from the right function everywhere, not at one lucky seed."""
     for seed in (1, 2):
-        other = Check(**{**vars(check), "seed": seed})
-        other(check.oracle)
+        monkeypatch.setattr(engine.secrets, "randbelow", lambda most, seed=seed: seed)
+        assert check.grade(check.oracle) is None
         for name, mistake in check.mistakes.items():
             with pytest.raises(CheckError) as caught:
-                other(mistake.of)
+                check.grade(mistake.of)
             assert caught.value.mistake == name
+    assert capsys.readouterr().out == ""
+
+
+class Recorded(Elsewhere):
+    """The right function, somewhere else; it notes what it was called with."""
+
+    def __init__(self, check):
+        self.check, self.calls = check, []
+
+    def run(self, cases, leaves):
+        self.calls.append(cases)
+        return engine.run(self.check.oracle, cases, leaves)
+
+
+@pytest.mark.parametrize("check", FUNCTIONS.values(), ids=lambda c: c.name)
+def test_the_hidden_test_asks_once_and_for_something_else_each_time(check):
+    student = Recorded(check)
+    check.grade(student)
+    check.grade(student)
+    first, second = (str([c.state_dict() if isinstance(c, Module) else c for case in cases for c in case])
+                     for cases in student.calls)  # fmt: skip
+    assert (first != second) or first == "[]"
 
 
 @pytest.mark.parametrize("check", ALL, ids=lambda c: c.name)
@@ -109,14 +135,28 @@ class Sly(Tensor):
         return True
 
 
-@pytest.mark.parametrize("check", FUNCTIONS.values(), ids=lambda c: c.name)
-@pytest.mark.parametrize("liar", [Equal(), None, "a word", [1.0], torch.zeros(5).as_subclass(Sly), True])
+LIARS = [Equal(), None, "a word", [1.0], torch.zeros(5).as_subclass(Sly), True]
+
+
+@pytest.mark.parametrize("check", ALL, ids=lambda c: c.name)
+@pytest.mark.parametrize("liar", LIARS)
 def test_what_is_no_value_is_refused(check, liar):
-    with pytest.raises(CheckError) as caught:
-        check(lambda *arguments: liar)
-    assert caught.value.mistake in ("type", None)
-    if not isinstance(liar, str):
-        assert caught.value.mistake == "type"
+    for value in (liar, (liar, liar)):
+        for way in (check, check.grade):
+            with pytest.raises(CheckError) as caught:
+                way(lambda *arguments, value=value: value)
+            if not isinstance(liar, str) or value is not liar:
+                assert caught.value.mistake in ("type", "not a Derivation")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, 1e300, -1e300, 10**400])
+def test_no_number_is_too_large_to_be_refused(number):
+    for check in (checks.coin_bound, checks.deceptive_step, checks.best_encoder):
+        wrong = tuple([number] * 6) if check is checks.deceptive_step else number
+        with pytest.raises(CheckError):
+            check(lambda *arguments, wrong=wrong: wrong)
+        with pytest.raises(CheckError):
+            check(lambda *arguments: (number, number))
 
 
 def test_a_tensor_whose_own_methods_lie_is_read_all_the_same():
@@ -249,20 +289,29 @@ def units_derivation():
         return d.step(-sp.log(rho) / (size * sp.log(2)) - sp.log(delta) / sp.log(2), "divide")
 
 
+@cache
+def right(name):
+    return globals()[name]()
+
+
 @pytest.mark.parametrize("name", PROOFS)
 def test_a_right_derivation_passes(name, capsys):
-    PROOFS[name](globals()[name])
-    PROOFS[name](globals()[name]())
+    PROOFS[name](lambda: right(name))
+    PROOFS[name](right(name))
     assert capsys.readouterr().out.count("follows.") == 2
+    assert PROOFS[name].grade(lambda: right(name)) is None
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("mistake", PROOF_MISTAKES)
 @pytest.mark.parametrize("name", PROOFS)
 def test_each_mistake_of_a_derivation_is_named(name, mistake):
-    wrong = PROOF_MISTAKES[mistake](globals()[name]())
-    with pytest.raises(CheckError) as caught:
-        PROOFS[name](wrong)
-    assert caught.value.mistake == mistake
+    wrong = PROOF_MISTAKES[mistake](right(name))
+    ways = (PROOFS[name], lambda wrong: PROOFS[name].grade(lambda: wrong))
+    for way in ways:
+        with pytest.raises(CheckError) as caught:
+            way(wrong)
+        assert caught.value.mistake == mistake
 
 
 def test_every_verdict_has_a_variant_and_six_are_known():
@@ -283,8 +332,8 @@ def test_every_verdict_has_a_variant_and_six_are_known():
     ],
 )
 def test_a_proof_of_the_book_does_not_pass_for_a_students(name):
-    found = proofs.derivations()[name]()
-    assert all(check.verdict(found) is not None for check in PROOFS.values())
+    proof = proofs.derivations()[name]()
+    assert all(check.verdict(proof) is not None for check in PROOFS.values())
 
 
 def test_a_wrong_line_in_a_function_is_reported_as_the_engine_says_it():
