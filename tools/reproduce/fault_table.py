@@ -202,7 +202,7 @@ FAULTS = (
     Fault("resumed with fresh noise", "fit.py", "_restore", 'rng.set_state(saved["rng"])', 'saved["rng"]', ("test_fit.test_a_run_that_stops_goes_on_to_the_same_bits(tmp_path, 6)",)),
     Fault("a step without its way back", "experiments/training.py", "steps_for", "3 * batch", "batch", ("test_experiments.test_every_run_of_the_races_costs_the_same_arithmetic('cpu')",)),
     # proofs and figures
-    Fault("a term lost in a proof", "proofs/elbo.py", "two_expectations", '    d.step(_mean(log(p(x))), "$z$ does not occur in it")\n', "", (), "01_elbo:5"),
+    Fault("a term lost in a proof", "proofs/ch1_elbo.py", "two_expectations", '    d.step(_mean(log(p(x))), "$z$ does not occur in it")\n', "", (), "01_elbo:5"),
     Fault("plot emptied", "display.py", "png", _SAVE, f"[line.remove() for ax in fig.axes for line in ax.get_lines()]; {_SAVE}", (), "01_elbo:4"),
     Fault("curve left out", "display.py", "png", _SAVE, f"fig.axes[0].get_lines()[0].set_visible(False); {_SAVE}", (), "04_reverse:3"),
     Fault("axis of a picture dropped", "display.py", "png", _SAVE, f"fig.delaxes(fig.axes[-1]); {_SAVE}", (), "03_forward:8"),
