@@ -166,12 +166,7 @@ def _points(path: Path) -> Marks:
     return {(r["student"], r["assignment"], r["cell"]): (r["points"].strip(), r["comment"]) for r in rows}
 
 
-def _write(
-    out: Path,
-    verdicts: list[Verdict],
-    known: dict[str, Assignment],
-    by_hand: Marks,
-) -> None:
+def _write(out: Path, verdicts: list[Verdict], known: dict[str, Assignment], by_hand: Marks) -> None:
     summary, written, details = [], [], []
     for verdict in sorted(verdicts, key=lambda v: (v.student, v.assignment)):
         assignment = known.get(verdict.assignment)

@@ -38,14 +38,7 @@ from .a4_reverse import (
     weight,
     x0_from_eps,
 )
-from .a5_comparison import (
-    bits_from_density,
-    paired_gap,
-    parameters,
-    training_cost,
-    units_derivation,
-    winner,
-)
+from .a5_comparison import bits_from_density, paired_gap, parameters, training_cost, units_derivation, winner
 from .engine import Check, CheckError, Mistake
 from .proved import ProofCheck
 
