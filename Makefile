@@ -20,6 +20,7 @@ LABS := $(sort $(wildcard notebooks/*.ipynb notebooks/assignments/*.ipynb))
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export PYTHONHASHSEED := 0
+unexport JPY_SESSION_NAME  # labs run here have no one to move a slider
 
 BUILD := $(BIN)/jupyter-book build . -n -W --keep-going
 CLEAN_BUILD := rm -rf _build/html _build/.doctrees _build/jupyter_execute && $(BUILD)
