@@ -3,14 +3,14 @@
 # VENV=…       where the environment lies (.venv)
 # JOBS=…       test processes at once (2)
 # SUBMISSIONS=… ASSIGNMENT=… go to `make grade`
-# CONFIG=…     one configuration of `make matrix`; REPEAT=10 runs each lab ten times; KEEP=1 keeps the environments
-# BENCH=…      where the environment of `make bench` lies (.venv-bench); PART=… ARGS=… go to `python -m bench`
+# BENCH=…      where the environment of `make bench` lies (.venv-bench); PART=… ARGS=… go to `python -m tools.bench`
 
 VENV ?= .venv
 JOBS ?= 2
 PRESET ?= $(if $(filter experiments,$(MAKECMDGOALS)),cpu,ddpm-cpu)
 BENCH ?= .venv-bench
 BIN := $(VENV)/bin
+BOOK := $(VENV)/.book
 READY := $(VENV)/.ready
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3 python,\
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
@@ -24,7 +24,7 @@ export PYTHONHASHSEED := 0
 BUILD := $(BIN)/jupyter-book build . -n -W --keep-going
 CLEAN_BUILD := rm -rf _build/html _build/.doctrees _build/jupyter_execute && $(BUILD)
 PYTEST := $(BIN)/python -m pytest
-PRESS := $(BIN)/python -m press
+PUBLISH := $(BIN)/python -m tools.publish
 
 # $(call stage,title,command): run a command, and say how long it took
 define stage
@@ -33,7 +33,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book pdf test lint unit labs pages browse execute assignments grade matrix replica faults train experiments bench rooms audit release clean distclean
+.PHONY: help book pdf test lint unit labs pages browse execute assignments grade replica train experiments bench clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -55,36 +55,41 @@ define environment
 	$(1)/bin/python -m pip install --disable-pip-version-check --progress-bar on -r $(2)
 endef
 
-$(READY): requirements.txt pyproject.toml
+# what renders the book, without PyTorch; then what runs it and tests it, in the same environment
+$(BOOK): book/requirements.txt
+	$(call environment,$(VENV),book/requirements.txt)
+	@touch $@
+
+$(READY): $(BOOK) requirements.txt pyproject.toml
 	$(call environment,$(VENV),requirements.txt)
 	@touch $@
 
-$(BENCH)/.ready: bench/requirements.txt pyproject.toml
-	$(call environment,$(BENCH),bench/requirements.txt)
+$(BENCH)/.ready: tools/bench/requirements.txt pyproject.toml
+	$(call environment,$(BENCH),tools/bench/requirements.txt)
 	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-book: $(READY) ## render the book into _build/html
+book: $(BOOK) ## render the book into _build/html
 	@start=$$(date +%s); $(CLEAN_BUILD) && \
 		echo "The book is ready ($$(( $$(date +%s) - start )) s): file://$(CURDIR)/_build/html/index.html"
 
-pdf: book ## print the book into _build/lower-bound.pdf (needs a Chromium)
-	@$(PRESS).pdf
+pdf: $(READY) book ## print the book into _build/lower-bound.pdf (needs a Chromium)
+	@$(PUBLISH).pdf
 
 test: lint unit labs pages browse ## everything that CI runs, quick things first
 
 lint: $(READY) ## style and types
 	$(call stage,style,$(BIN)/ruff check .)
-	$(call stage,types,$(BIN)/mypy --strict lib/lowerbound grading)
+	$(call stage,types,$(BIN)/mypy --strict lib/lowerbound tools/grading)
 
 unit: $(READY) ## unit, property and bridge tests
 	$(call stage,unit tests,$(PYTEST) tests --ignore=tests/browser -n $(JOBS) --dist loadscope --durations=5)
 
 labs: $(READY) ## every lab, executed and compared with its stored outputs
-	$(call stage,labs,$(PYTEST) $(LABS) -p matrix.cells --nbval --nbval-current-env --nbval-cell-timeout=120 \
+	$(call stage,labs,$(PYTEST) $(LABS) -p tools.reproduce.cells --nbval --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg -n $(JOBS) --dist loadscope)
 
-pages: $(READY) ## a clean build of the book, warnings as errors
+pages: $(BOOK) ## a clean build of the book, warnings as errors
 	$(call stage,book,$(CLEAN_BUILD) -q)
 
 browse: $(READY) ## the built book: links, and every page in a browser
@@ -95,41 +100,24 @@ execute: $(READY) ## run every lab and store its outputs
 		--ExecutePreprocessor.record_timing=False $(LABS)
 
 assignments: $(READY) ## the student versions, from the instructor's sources
-	$(BIN)/python -m grading build
+	$(BIN)/python -m tools.grading build
 
 grade: $(READY) ## points and feedback: make grade SUBMISSIONS=folder ASSIGNMENT=A2_vae
 	@test -n "$(SUBMISSIONS)" || { echo "Name the folder: make grade SUBMISSIONS=folder" >&2; exit 1; }
-	$(BIN)/python -m grading grade "$(SUBMISSIONS)" --jobs $(JOBS) $(if $(ASSIGNMENT),--assignment $(ASSIGNMENT)) $(ARGS)
+	$(BIN)/python -m tools.grading grade "$(SUBMISSIONS)" --jobs $(JOBS) $(if $(ASSIGNMENT),--assignment $(ASSIGNMENT)) $(ARGS)
 
-matrix: ## the labs on other Pythons and packages (hours); one: make matrix CONFIG=colab; REPEAT=10 KEEP=1
-	$(python)
-	$(PYTHON) -m matrix $(CONFIG) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(KEEP),--keep) $(ARGS)
-
-replica: ## the labs on a replica of Colab's runtime, compared; skipped where there is no Python 3.13
-	$(python)
-	$(call stage,replica of Colab,$(PYTHON) -m matrix colab --check --optional $(if $(KEEP),--keep) $(ARGS))
-
-faults: $(READY) ## errors planted in the library, for the labs' comparison to catch
-	$(BIN)/python -m matrix.faults $(ARGS)
+replica: $(READY) ## the labs on a replica of Colab's runtime, compared; skipped where there is no Python 3.13
+	$(call stage,replica of Colab,$(BIN)/nox -f tools/reproduce/noxfile.py -s colab -- --check $(ARGS))
 
 train: $(READY) ## train a model: make train PRESET=ddpm-cpu
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.train $(PRESET) $(ARGS)
 
-experiments: $(READY) ## what chapter 5 measures (hours); one part: make experiments NAME=races; PRESET=gpu
-	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.experiments $(NAME) --preset $(PRESET) \
+experiments: $(READY) ## what chapter 5 measures (hours); one part: make experiments NAME=equal_budget; PRESET=gpu
+	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m tools.experiments $(NAME) --preset $(PRESET) \
 		--jobs $(JOBS) $(if $(filter smoke,$(PRESET)),--out results-smoke) $(ARGS)
 
 bench: $(BENCH)/.ready ## speed and quality beside other libraries (hours); one part: make bench PART=speed
-	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BENCH)/bin/python -m bench $(PART) $(ARGS)
-
-rooms: book ## measure the formulas' sizes, which pages keep until they are typeset (needs a Chromium)
-	@$(PRESS).rooms
-
-audit: book ## what axe and Lighthouse find on every page, into results/pages.json (needs a Chromium and Node)
-	@$(PRESS).audit $(ARGS)
-
-release: $(READY) ## date and tag the version of pyproject.toml; its notebooks install what they were made with
-	@$(PRESS).release
+	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BENCH)/bin/python -m tools.bench $(PART) $(ARGS)
 
 clean: ## remove what was built
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis build

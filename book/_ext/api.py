@@ -1,36 +1,60 @@
-"""The page of the library: what autodoc reads for it, docstrings converted, signatures as written."""
+"""The page of the library: docstrings and signatures as griffe reads them, so that nothing is imported."""
 
 from __future__ import annotations
 
-import inspect
+import functools
 import re
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import griffe
 import ledger
-from docstrings import PACKAGE, entry, find, scopes, to_rst
+from docstrings import NAME, PACKAGE, entry, find, to_rst
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.util.inspect import stringify_signature
+from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.docutils import SphinxDirective
 
-NAME = r"[A-Za-z_][\w.]*"
 LINES = re.compile(r"<dl>\n((?:<dd>.*?</dd>\n)+)</dl>\s*")  # how Sphinx breaks a signature
 LINE = re.compile(r"<dd>(.*?)</dd>\n")
 
 
-def annotation(text: Any, module: Any) -> Any:
-    """An annotation as it stands in the source, the library's own classes named in full."""
-    if not isinstance(text, str):
-        return text
-    own = {name: entry(find(name, module)) for name in re.findall(NAME, text)}
+@functools.cache
+def library(root: Path) -> Any:
+    """The library as its source has it."""
+    return griffe.load(PACKAGE, search_paths=[root / "lib"], resolve_aliases=True)
+
+
+def linked(text: Any, scope: Any) -> str:
+    """Annotations as they stand in the source, the library's own classes named in full."""
 
     def named(match: re.Match[str]) -> str:
         if match[1] is not None:
             return f"'{match[1]}'"  # the blank that jaxtyping wants before a single axis is left out
-        return f"~{own[match[0]]}" if own[match[0]] else match[0]
+        thing = find(match[0], scope)
+        return f"~{entry(thing)}" if thing and thing.is_class and entry(thing) else match[0]
 
-    return re.sub(rf"' ?([^']*)'|{NAME}", named, text)
+    return re.sub(rf"' ?([^']*)'|(?<!= )\b{NAME}", named, str(text))  # a default stays as it is
+
+
+def maker(thing: Any) -> Any:
+    """The function whose arguments an entry takes; None for a protocol, or what only the library makes."""
+    if thing.is_function:
+        return thing
+    return thing.all_members.get("__init__") or thing.all_members.get("__new__")
+
+
+def signature(thing: Any, path: str) -> str:
+    """The name of an entry, with what it takes and gives."""
+    text, made = "", maker(thing)
+    if made:
+        text = made.signature(name="-", return_type=thing.is_function)[1:]
+    elif "NamedTuple" in map(str, thing.bases):
+        text = f"({', '.join(f'{n}: {m.annotation}' for n, m in thing.members.items() if m.is_attribute)})"
+    return path + linked(text, thing.module)
 
 
 def tested_against(name: str, root: Path) -> list[str]:
@@ -40,35 +64,61 @@ def tested_against(name: str, root: Path) -> list[str]:
     return [labels[proof] for proof in sorted(proofs) if labels.get(proof)]
 
 
-def write_docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    names: set[str] = set()
-    if callable(thing):
-        names = set(inspect.signature(thing).parameters) | set(vars(thing).get("__annotations__", ()))
-    lines[:] = to_rst("\n".join(lines), thing, names)
-    against = tested_against(name, Path(app.srcdir))
-    if against:
-        lines += ["", f"Tested against {', '.join(f':eq:`{label}`' for label in against)}.", ""]
+def public(owner: Any, inherited: bool = False) -> list[str]:
+    """The names that a module or class defines and describes, in the order of its source."""
+    names = [*owner.members, *(owner.inherited_members if inherited else ())]
+    things = {name: owner.all_members[name] for name in names if not name.startswith("_")}
+    return [n for n, t in things.items() if (inherited or not t.is_alias) and not t.is_module and t.docstring]
 
 
-def write_signature(
-    app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str, returns: str
-) -> tuple[str, str | None] | None:
-    if not callable(thing) or not signature:
-        return None
-    written, module = inspect.signature(thing), scopes(thing)[-2]
-    parameters = [
-        p.replace(annotation=annotation(p.annotation, module))
-        for p in written.parameters.values()
-        if p.name != "self"
-    ]
-    if inspect.isclass(thing):
-        if all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
-            return "", None  # a protocol, or what only the library makes
-        return stringify_signature(written.replace(parameters=parameters), show_return_annotation=False), None
-    result = annotation(written.return_annotation, module)
-    whole = stringify_signature(written.replace(parameters=parameters, return_annotation=result))
-    left, arrow, right = whole.rpartition(" -> ")
-    return (left, right) if arrow else (whole, None)
+class Library(SphinxDirective):
+    """What a module says of itself, and its public names.
+
+    members: names, wherever they are defined; with nothing after it, those of the module's __all__
+    """
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {"members": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        self.module = library(Path(self.env.srcdir)).members.get(self.arguments[0])
+        if self.module is None or not self.module.is_module:
+            raise self.error(f"{PACKAGE} has no module {self.arguments[0]!r}")
+        self.env.note_dependency(str(self.module.filepath))
+        named = re.findall(r"\w+", self.options.get("members", "")) or self.module.exports
+        text = [f".. py:module:: {self.module.path}", ""]
+        text += to_rst(self.module.docstring.value, self.module, set())
+        for name in named if "members" in self.options else public(self.module):
+            text += self.entry(self.module[name], name)
+        return self.parse_text_to_nodes("\n".join(["`````{eval-rst}", *text, "`````"]))
+
+    def entry(self, thing: Any, path: str) -> list[str]:
+        """An entry and those of its members, as directives of Sphinx's Python domain."""
+        name, head, names = f"{self.module.path}.{path}", path, set()
+        inherited, thing = thing.is_alias, thing.final_target if thing.is_alias else thing
+        self.env.note_dependency(str(thing.filepath))
+        options = [f":module: {self.module.path}"]
+        if thing.is_attribute:
+            kind, option = "data", f":value: {thing.value}"
+            if "property" in thing.labels:
+                kind, option = "property", f":type: {linked(thing.annotation, thing.module)}"
+            options.append(option)
+        else:
+            head = signature(thing, path)
+            names = {parameter.name for parameter in getattr(maker(thing), "parameters", ())}
+        if thing.is_function:
+            kind = "method" if thing.parent.is_class else "function"
+            options += [f":{label}:" for label in ("classmethod", "staticmethod") if label in thing.labels]
+        if thing.is_class:
+            kind = "exception" if any(str(base).endswith("Error") for base in thing.bases) else "class"
+            options += [f":canonical: {thing.path}"] * (thing.path != name)
+            names |= {field for field, member in thing.members.items() if member.is_attribute}
+        body = to_rst(thing.docstring.value, thing, names) if thing.docstring else []
+        equations = [f":eq:`{label}`" for label in tested_against(name, Path(self.env.srcdir))]
+        body += [f"Tested against {', '.join(equations)}.", ""] if equations else []
+        for member in public(thing, inherited) if thing.is_class else ():
+            body += self.entry(thing.all_members[member], f"{path}.{member}")
+        return [f".. py:{kind}:: {head}", *(f"   {line}" for line in [*options, "", *body])]
 
 
 def finish(app: Sphinx, domain: str, kind: str, content: addnodes.desc_content) -> None:
@@ -90,10 +140,24 @@ def break_signatures(app: Sphinx, page: str, template: str, context: dict[str, A
         )
 
 
+def find_source(app: Sphinx, module: str) -> tuple[str, dict[str, Any]]:
+    """The text of a module and where its names stand, for viewcode."""
+    analyzer = ModuleAnalyzer.for_file(find(module, library(Path(app.srcdir))).filepath, module)
+    analyzer.find_tags()
+    return analyzer.code, analyzer.tags
+
+
+def find_home(app: Sphinx, module: str, name: str) -> str:
+    """The module that defines what another one lists, for viewcode."""
+    return find(f"{module}.{name}", library(Path(app.srcdir))).module.path
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    app.setup_extension("sphinx.ext.autodoc")
-    app.connect("autodoc-process-docstring", write_docstring)
-    app.connect("autodoc-process-signature", write_signature)
+    sys.path.insert(0, str(Path(app.srcdir, "lib")))  # for the proofs, which need sympy alone
+    app.setup_extension("sphinx.ext.viewcode")
+    app.add_directive("library", Library)
     app.connect("object-description-transform", finish)
     app.connect("html-page-context", break_signatures)
+    app.connect("viewcode-find-source", find_source)
+    app.connect("viewcode-follow-imported", find_home)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,55 +7,47 @@ name of an argument or of a field starts such a line. A name in `backticks` is a
 from __future__ import annotations
 
 import ast
-import inspect
 import re
-import sys
 from collections.abc import Iterator
-from types import ModuleType
-from typing import Any
+
+import griffe
 
 PACKAGE = "lowerbound"
+NAME = r"[A-Za-z_][\w.]*"
 CODE = re.compile(r"(?<!\})`([^`]+)`")  # {role}`text` stays as it is
 SPECIAL = re.compile(r"([\\*_|`])")
 STARTS_A_LIST = re.compile(r"^(?=(\(?\w{1,4}[.)]|[-+•‣⁃]) )")
 
 
-def entry(thing: Any) -> str:
-    """The name under which the page lists a thing; "" if it is private, or not the library's."""
-    if isinstance(thing, ModuleType):
-        return thing.__name__ if thing.__name__.startswith(f"{PACKAGE}.") else ""
-    thing = getattr(thing, "fget", None) or thing
-    home, name = str(getattr(thing, "__module__", "")), getattr(thing, "__qualname__", "_")
-    if not home.startswith(f"{PACKAGE}.") or any(part.startswith(("_", "<")) for part in name.split(".")):
+def entry(thing: griffe.Object | None) -> str:
+    """The name under which the page lists a thing; "" if it is private, a constant, or not the library's."""
+    if thing is None or (thing.is_attribute and "property" not in thing.labels):
         return ""
-    return ".".join([*home.split(".")[:2], name])  # a sub-package lists what its files define
+    if thing.is_module:
+        return thing.path if thing.path.count(".") == 1 else ""
+    home = thing.module.path  # a sub-package lists what its files define
+    name = ".".join(home.split(".")[:2]) + thing.path.removeprefix(home)
+    return name if not re.search(r"\._", name) and home != PACKAGE else ""
 
 
-def find(name: str, *scopes: Any) -> Any:
-    """What a dotted name stands for in the first scope (a class or module) that has it, else a module."""
-    for scope in scopes:
-        for part in name.split("."):
-            scope = getattr(scope, part, None)
-        if scope is not None:
-            return scope
-    return sys.modules.get(name)
+def find(name: str, scope: griffe.Object | None) -> griffe.Object | None:
+    """What a dotted name stands for in a function, class or module, or in what that stands in."""
+    while scope is not None:
+        thing = scope
+        try:
+            for part in name.removeprefix(f"{PACKAGE}.").split("."):
+                thing = thing.all_members[part]
+            return thing.final_target if thing.is_alias else thing
+        except (KeyError, griffe.AliasResolutionError):
+            scope = scope.parent
+    return None
 
 
-def scopes(thing: Any) -> list[Any]:
-    """Where the docstring of a thing looks names up: itself, its class, its module, the package."""
-    if isinstance(thing, ModuleType):
-        return [thing, sys.modules[PACKAGE]]
-    thing = inspect.unwrap(getattr(thing, "fget", None) or thing)
-    module = sys.modules[thing.__module__]
-    owner = find(thing.__qualname__.rpartition(".")[0] or "-", module)
-    return [scope for scope in (thing, owner, module, sys.modules[PACKAGE]) if scope is not None]
-
-
-def inline(text: str, thing: Any, names: set[str]) -> str:
+def inline(text: str, thing: griffe.Object, names: set[str]) -> str:
     """Text with its characters escaped, `code` as a link to its entry or as a literal."""
     parts = CODE.split(text)
     for i, part in enumerate(parts):
-        target = entry(find(part, *scopes(thing))) if i % 2 and part not in names else ""
+        target = entry(find(part, thing)) if i % 2 and part not in names else ""
         linked = target and target != entry(thing)
         code = rf"\ :py:obj:`{part} <{target}>`\ " if linked else rf"\ ``{part}``\ "
         parts[i] = code if i % 2 else SPECIAL.sub(r"\\\1", part)
@@ -82,14 +74,14 @@ def is_code(block: str) -> bool:
         return False
 
 
-def to_rst(text: str, thing: Any, names: set[str]) -> list[str]:
+def to_rst(text: str, thing: griffe.Object, names: set[str]) -> list[str]:
     """A docstring as lines of reStructuredText; names: those that a line may be about."""
     name = "|".join(rf"{re.escape(n)}(?:=\w+)?" for n in sorted(names)) or r"(?!)"
     starts = rf"((?:{name})(?:, (?:{name}))*): +"
     among = re.compile(rf"(?:^|(?<=[.;] )){starts}|(?<=\. )(?=Returns |Raises )")
     after = re.compile(rf"(?<=\. ){starts}")  # after a sentence; "Ho 2020; beta: Higgins 2017" is none
     out: list[str] = []
-    for block in re.split(r"\n\s*\n", inspect.cleandoc(text)):
+    for block in re.split(r"\n\s*\n", text):
         if is_code(block):
             out += ["::", "", *(f"   {line}" for line in block.splitlines()), ""]
             continue

@@ -1,7 +1,8 @@
 """Room for formulas, so that the page does not move when they are typeset.
 
-`python -m press.rooms` measures each formula of the built book in a browser and writes rooms.json. From it, a
-formula gets its height or width as a property, which the style sheet uses until MathJax has typeset it.
+`python -m tools.publish.formula_sizes` measures each formula of the built book in a browser and writes
+formula_sizes.json. From it, a formula gets its height or width as a property, which the style sheet uses
+until MathJax has typeset it.
 A formula that was not measured gets the style sheet's own guess.
 """
 
@@ -19,19 +20,19 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-ROOMS = Path(__file__).with_name("rooms.json")
+SIZES = Path(__file__).with_name("formula_sizes.json")
 WRITTEN = re.compile(r"\\[(\[](.*)\\[)\]]", re.DOTALL)
 
 
 def key(tex: str) -> str:
-    """The name of a formula in rooms.json: a hash of its TeX, whatever its spaces."""
+    """The name of a formula in formula_sizes.json: a hash of its TeX, whatever its spaces."""
     return hashlib.sha256(" ".join(tex.split()).encode()).hexdigest()[:8]
 
 
 @functools.cache
-def rooms() -> dict[str, float]:
+def formula_sizes() -> dict[str, float]:
     """Widths of formulas in a line (em) and heights of displayed ones (rem), by key."""
-    return json.loads(ROOMS.read_text()) if ROOMS.is_file() else {}
+    return json.loads(SIZES.read_text()) if SIZES.is_file() else {}
 
 
 def with_room(write: Callable[[Any, Any], None], tag: str, style: str) -> Callable[[Any, Any], None]:
@@ -44,9 +45,9 @@ def with_room(write: Callable[[Any, Any], None], tag: str, style: str) -> Callab
         finally:  # the writer of a formula leaves by SkipNode
             text = "".join(self.body[start:])
             tex = WRITTEN.search(text)
-            room = rooms().get(key(html.unescape(tex[1]))) if tex else None
-            if room is not None:
-                styled = f'<{tag} style="{style.format(room)}" class="math'
+            size = formula_sizes().get(key(html.unescape(tex[1]))) if tex else None
+            if size is not None:
+                styled = f'<{tag} style="{style.format(size)}" class="math'
                 text = text.replace(f'<{tag} class="math', styled, 1)
             self.body[start:] = [text]
 

@@ -28,7 +28,7 @@ NEAREST = 3  # sections listed for an entry of the map, those that speak of it a
 
 
 @dataclass(frozen=True)
-class Place:
+class Minutes:
     """A section in whose margin minutes of the lecture stand. start, end: seconds."""
 
     start: int
@@ -49,12 +49,12 @@ def clock(seconds: int) -> str:
 
 def seconds(text: str) -> tuple[int, int] | None:
     """Start and end of '01:36-05:16' in seconds; the same number twice for '01:36'."""
-    found = RANGE.fullmatch(text)
-    if not found:
+    match = RANGE.fullmatch(text)
+    if not match:
         return None
-    one, two, three, four = (int(part or 0) for part in found.groups())
+    one, two, three, four = (int(part or 0) for part in match.groups())
     start = 60 * one + two
-    return start, 60 * three + four if found[3] else start
+    return start, 60 * three + four if match[3] else start
 
 
 class lecture_link(nodes.Inline, nodes.TextElement):  # noqa: N801 (a node is named as it is visited)
@@ -69,33 +69,27 @@ class LectureRole(SphinxRole):
     """Minutes of the lecture, such as 01:36-05:16, linked to the lecture map."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        found = seconds(self.text)
-        if found is None:
+        span = seconds(self.text)
+        if span is None:
             message = "lecture minutes must look like 01:36-05:16, got %r"
-            place = self.get_location()
-            logger.warning(message, self.text, location=place, type="lowerbound", subtype="lecture")
+            location = self.get_location()
+            logger.warning(message, self.text, location=location, type="lowerbound", subtype="lecture")
             return [nodes.Text(self.text)], []
         label = f"Lecture {self.text.replace('-', '–')}"
-        return [lecture_link("", label, start=found[0], end=found[1], classes=["lecture"])], []
+        return [lecture_link("", label, start=span[0], end=span[1], classes=["lecture"])], []
 
 
-class Minutes(Directive):
+class MinuteList(Directive):
     """All minutes that stand in a margin, each with its section, in the lecture's order."""
 
     def run(self) -> list[nodes.Node]:
         return [minute_list()]
 
 
-def places(env: BuildEnvironment) -> dict[str, list[Place]]:
-    if not hasattr(env, "lecture_places"):
-        env.lecture_places = {}  # type: ignore[attr-defined]
-    return env.lecture_places  # type: ignore[attr-defined,no-any-return]
-
-
 def collect(app: Sphinx, doctree: nodes.document) -> None:
     """Remember the sections whose margin holds minutes; make the map's terms places to link to."""
     env, page = app.env, app.env.docname
-    found = []
+    noted = []
     for link in doctree.findall(lecture_link):
         section: Any = link.parent
         margin = False
@@ -103,21 +97,13 @@ def collect(app: Sphinx, doctree: nodes.document) -> None:
             margin |= isinstance(section, nodes.sidebar)
             section = section.parent
         if margin and section is not None:
-            found.append(Place(link["start"], link["end"], page, section["ids"][0], section[0].astext()))
-    places(env)[page] = found
+            noted.append(Minutes(link["start"], link["end"], page, section["ids"][0], section[0].astext()))
+    env.metadata[page]["minutes"] = noted
     if page == MAP:
         for term in doctree.findall(nodes.term):
-            entry = seconds(term.astext())
-            if entry:
-                term["ids"].append(f"minute-{entry[0]:04d}")
-
-
-def forget(app: Sphinx, env: BuildEnvironment, page: str) -> None:
-    places(env).pop(page, None)
-
-
-def merge(app: Sphinx, env: BuildEnvironment, pages: list[str], other: BuildEnvironment) -> None:
-    places(env).update({page: found for page, found in places(other).items() if page in pages})
+            span = seconds(term.astext())
+            if span:
+                term["ids"].append(f"minute-{span[0]:04d}")
 
 
 def _reference(app: Sphinx, page: str, target: str, anchor: str, *children: nodes.Node) -> nodes.reference:
@@ -130,12 +116,12 @@ def _number(env: BuildEnvironment, page: str) -> str:
     return f"Chapter {'.'.join(map(str, number))}" if number else ""
 
 
-def _list(app: Sphinx, page: str, found: list[Place]) -> nodes.bullet_list:
+def _list(app: Sphinx, page: str, sections: list[Minutes]) -> nodes.bullet_list:
     rows = nodes.bullet_list(classes=["minutes"])
-    for place in found:
-        link = _reference(app, page, place.page, place.anchor, nodes.Text(place.title))
-        time = nodes.inline("", place.minutes, classes=["minutes-time"])
-        chapter = nodes.inline("", _number(app.env, place.page), classes=["minutes-chapter"])
+    for section in sections:
+        link = _reference(app, page, section.page, section.anchor, nodes.Text(section.title))
+        time = nodes.inline("", section.minutes, classes=["minutes-time"])
+        chapter = nodes.inline("", _number(app.env, section.page), classes=["minutes-chapter"])
         line = nodes.paragraph("", "", time, nodes.Text(" "), link, nodes.Text(" "), chapter)
         rows += nodes.list_item("", line)
     return rows
@@ -146,26 +132,27 @@ def _entries(app: Sphinx) -> list[int]:
     if MAP not in app.env.all_docs:
         return []
     terms = app.env.get_doctree(MAP).findall(nodes.term)
-    return sorted(entry[0] for entry in (seconds(term.astext()) for term in terms) if entry)
+    return sorted(span[0] for span in (seconds(term.astext()) for term in terms) if span)
 
 
 def resolve(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Put the links in."""
-    every = sorted((p for found in places(app.env).values() for p in found), key=lambda p: (p.start, p.end))
+    noted = [part for metadata in app.env.metadata.values() for part in metadata.get("minutes", [])]
+    every = sorted(noted, key=lambda part: (part.start, part.end))
     entries: list[int] | None = None
     for link in list(doctree.findall(lecture_link)):
         entries = _entries(app) if entries is None else entries
-        at = max((start for start in entries if start <= link["start"]), default=None)
-        anchor = "" if at is None else f"minute-{at:04d}"
+        entry = max((start for start in entries if start <= link["start"]), default=None)
+        anchor = "" if entry is None else f"minute-{entry:04d}"
         reference = _reference(app, page, MAP, anchor, nodes.Text(link.astext()))
         link.replace_self(nodes.inline("", "", reference, classes=["lecture"]))
     for holder in list(doctree.findall(minute_list)):
         holder.replace_self(_list(app, page, every))
     if page == MAP:
         for item in doctree.findall(nodes.definition_list_item):
-            entry = seconds(item[0].astext())
-            if entry:
-                start, end = entry
+            span = seconds(item[0].astext())
+            if span:
+                start, end = span
                 near = [p for p in every if p.start < end and start < p.end]
                 near = sorted(near, key=lambda p: p.end - p.start)[:NEAREST]
                 item[-1].append(_list(app, page, near))
@@ -175,8 +162,6 @@ def setup(app: Sphinx) -> None:
     app.add_node(lecture_link)
     app.add_node(minute_list)
     app.add_role("lecture", LectureRole())
-    app.add_directive("minutes", Minutes)
+    app.add_directive("minutes", MinuteList)
     app.connect("doctree-read", collect)
-    app.connect("env-purge-doc", forget)
-    app.connect("env-merge-info", merge)
     app.connect("doctree-resolved", resolve)

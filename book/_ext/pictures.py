@@ -1,8 +1,8 @@
 """Pictures of the labs on a page: drawings for the light and the dark theme, and figures that move.
 
 A lab stores a drawing as SVG where it consists of lines, and as PNG. The page shows the SVG, recoloured
-for the dark theme. A slider's frames are taken from the widget state that the notebook stores; the page
-shows them as pictures behind an input of type range, so that it needs neither a kernel nor ipywidgets.
+for the dark theme. Of a slider it stores HTML, with images in it; the page has the same HTML, and the images
+as files in the colours of both themes, fetched when they are asked for.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from typing import Any, cast
 from urllib.parse import quote, unquote
 
 from docutils import nodes
+from sources import MissingError
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 SVG, PNG = "image/svg+xml", "image/png"
 SUFFIXES = {SVG: ".svg", PNG: ".png"}  # the one that is shown where both are stored comes first
-VIEW = "application/vnd.jupyter.widget-view+json"
-FRAME = re.compile(
-    r'<img class="frame" alt="(?P<alt>[^"]*)" width="\d+"[^>]*? src="data:(?P<mime>image/(?:png|svg\+xml))'
-    r'(?P<coded>;base64)?,(?P<data>[^"]+)"><div>(?P<caption>[^<]*)</div>'
+HTML, VIEW = "text/html", "application/vnd.jupyter.widget-view+json"
+IMAGE = re.compile(  # of a slider: alt text, width, type, ";base64" or nothing, data
+    r'<img alt="([^"]*)" width="(\d+)"[^>]*? src="data:(image/(?:png|svg\+xml))(;base64)?,([^"]+)">'
 )
 INK, PAPER, LINES = "#e4e7ea", "#14181e", "#39414c"  # of the dark theme: text, background, grid
 DARK = {
@@ -42,20 +43,8 @@ DARK = {
 }
 
 
-class MissingError(Exception):
-    """What a page asks for does not exist; the message names the remedy."""
-
-
 class picture(nodes.image):  # noqa: N801 (a node is named as it is visited)
     """An image with width and height, loaded when it is scrolled to."""
-
-
-class player(nodes.General, nodes.Element):  # noqa: N801
-    """Frames, of which a range input shows one. Attributes: name, start, interval, labels."""
-
-
-class frame(nodes.General, nodes.Element):  # noqa: N801
-    """One frame of a player. Attributes: label, shown."""
 
 
 def text_of(data: Any) -> str:
@@ -75,7 +64,7 @@ def transparent(svg: str) -> str:
 
 def darkened(svg: str) -> str:
     """The drawing in the colours of the dark theme. Text has no colour of its own and takes the root's."""
-    swapped = re.sub(r"#[0-9a-f]{6}\b", lambda found: DARK.get(found[0], found[0]), transparent(svg))
+    swapped = re.sub(r"#[0-9a-f]{6}\b", lambda colour: DARK.get(colour[0], colour[0]), transparent(svg))
     return swapped.replace("<svg ", f'<svg fill="{INK}" ', 1)
 
 
@@ -101,13 +90,13 @@ def save(env: BuildEnvironment, name: str, data: bytes) -> str:
 def pictures(env: BuildEnvironment, name: str, data: bytes, mime: str, alt: str, width: int) -> list[picture]:
     """The picture nodes of one image: one for each theme where it is a drawing."""
     across, down = size_of(data, mime)
-    about = {"alt": alt, "width": str(width), "height": str(round(width * down / across))}
+    attributes = {"alt": alt, "width": str(width), "height": str(round(width * down / across))}
     if mime == PNG:
-        return [picture(uri=save(env, f"{name}.png", data), classes=["on-white"], **about)]
+        return [picture(uri=save(env, f"{name}.png", data), classes=["on-white"], **attributes)]
     svg = data.decode()
     drawings = {"light": transparent(svg), "dark": darkened(svg)}
     return [
-        picture(uri=save(env, f"{name}-{theme}.svg", text.encode()), classes=[f"only-{theme}"], **about)
+        picture(uri=save(env, f"{name}-{theme}.svg", text.encode()), classes=[f"only-{theme}"], **attributes)
         for theme, text in drawings.items()
     ]
 
@@ -123,71 +112,41 @@ def still(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) ->
     raise MissingError(f"{stem}:{key} holds no image; use the lab role for a note")
 
 
-def moving(
-    env: BuildEnvironment, stem: str, key: str, output: dict[str, Any], state: dict[str, Any]
-) -> player:
-    """The player of a slider's frames, from the notebook's widget state."""
+def moving(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> list[nodes.Node]:
+    """A slider's HTML as its lab stored it, its images in files of their own."""
     again = f"notebooks/{stem}.ipynb stores no frames of its slider {key!r}; execute it again with nbconvert"
-
-    def models(name: str) -> dict[str, Any]:
-        found = state.get(name.removeprefix("IPY_MODEL_"))
-        if found is None:
-            raise MissingError(again)
-        return cast(dict[str, Any], found["state"])
-
-    controls, stack = map(models, models(output["data"][VIEW]["model_id"])["children"])
-    play, handle = map(models, controls["children"])
-    width = output["metadata"][PNG]["width"]
-    found = []
-    for number, child in enumerate(stack.get("children", [])):
-        parts = FRAME.fullmatch(models(child)["value"])
-        if not parts:
-            raise MissingError(again)
+    parts = IMAGE.split(text_of(output["data"].get(HTML, "")))
+    between, images = parts[::6], [parts[i : i + 5] for i in range(1, len(parts), 6)]
+    if not images or any("<img" in text for text in between):
+        raise MissingError(again)
+    player: list[nodes.Node] = [nodes.raw("", between[0], format="html")]
+    for number, (alt, width, mime, in_base64, text) in enumerate(images):
         try:
-            text = parts["data"]
-            data = base64.b64decode(text, validate=True) if parts["coded"] else unquote(text).encode()
+            data = base64.b64decode(text, validate=True) if in_base64 else unquote(text).encode()
         except binascii.Error as error:
             raise MissingError(again) from error
-        caption = html.unescape(parts["caption"])
         name = f"{stem}-{key}-{number:02d}"
-        images = pictures(env, name, data, parts["mime"], html.unescape(parts["alt"]), width)
-        found.append(frame("", *images, label=caption, shown=number == handle["value"]))
-    if not found:
-        raise MissingError(again)
-    about = {"start": handle["value"], "interval": play["interval"], "name": handle["description"]}
-    return player("", *found, **about)
+        player += pictures(env, name, data, mime, html.unescape(alt), int(width))
+        player.append(nodes.raw("", between[number + 1], format="html"))
+    return player
+
+
+def shown(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> list[nodes.Node]:
+    """What a page shows of an output: its picture, or a player and, where it cannot play, its picture."""
+    if not {HTML, VIEW} & set(output["data"]):  # a view is what a slider leaves that was run in JupyterLab
+        return [*still(env, stem, key, output)]
+    player, start = moving(env, stem, key, output), still(env, stem, key, output)
+    return [addnodes.only("", *player, expr="html"), addnodes.only("", *start, expr="not html")]
 
 
 def visit_picture(self: Any, node: picture) -> None:
     uri = node["uri"]
     if uri in self.builder.images:
         uri = posixpath.join(self.builder.imgpath, quote(self.builder.images[uri]))
-    about = {name: node[name] for name in ("alt", "width", "height")}
+    attributes = {name: node[name] for name in ("alt", "width", "height")}
     classes = " ".join(node["classes"])
-    self.body.append(self.emptytag(node, "img", "", src=uri, loading="lazy", CLASS=classes, **about))
+    self.body.append(self.emptytag(node, "img", "", src=uri, loading="lazy", CLASS=classes, **attributes))
     raise nodes.SkipNode
-
-
-def visit_player(self: Any, node: player) -> None:
-    about = {"data-start": str(node["start"]), "data-interval": str(node["interval"])}
-    self.body.append(self.starttag(node, "div", "", CLASS="player", **about))
-    labels = [child["label"] for child in node.findall(frame)]
-    name, label = html.escape(node["name"].strip(" :")), html.escape(labels[node["start"]])
-    self.body.append(
-        '<div class="player-controls" hidden>'
-        '<button type="button" class="player-play" aria-label="Play"></button>'
-        f'<input type="range" min="0" max="{len(labels) - 1}" step="1" value="{node["start"]}"'
-        f' aria-label="{name}" aria-valuetext="{label}"><output>{label}</output></div>\n'
-    )
-
-
-def visit_frame(self: Any, node: frame) -> None:
-    about = {} if node["shown"] else {"hidden": "hidden"}
-    self.body.append(self.starttag(node, "div", "", CLASS="frame", **{"data-label": node["label"]}, **about))
-
-
-def close(self: Any, node: nodes.Element) -> None:
-    self.body.append("</div>\n")
 
 
 def as_image(self: Any, node: picture) -> None:
@@ -202,5 +161,3 @@ def leave(self: Any, node: nodes.Element) -> None:
 
 def setup(app: Sphinx) -> None:
     app.add_node(picture, html=(visit_picture, leave), latex=(as_image, leave), text=(as_image, leave))
-    app.add_node(player, html=(visit_player, close), latex=(leave, leave), text=(leave, leave))
-    app.add_node(frame, html=(visit_frame, close), latex=(leave, leave), text=(leave, leave))

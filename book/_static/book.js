@@ -8,7 +8,7 @@
     var range = controls.querySelector("input");
     var button = controls.querySelector("button");
     var output = controls.querySelector("output");
-    var wanted = Number(player.dataset.start);
+    var wanted = Number(range.value);
     var timer = null;
 
     function picturesOf(frame) {
@@ -26,12 +26,15 @@
       });
     }
 
+    function name(index) {
+      output.textContent = frames[index].querySelector("summary").textContent;
+      range.setAttribute("aria-valuetext", output.textContent);
+    }
+
     function show(index) {
       wanted = index;
       range.value = index;
-      var label = frames[index].dataset.label;
-      range.setAttribute("aria-valuetext", label);
-      output.textContent = label;
+      name(index);
       Promise.all(
         picturesOf(frames[index]).map(function (image) {
           image.loading = "eager";
@@ -40,7 +43,8 @@
       ).then(function () {
         if (wanted !== index) return;
         frames.forEach(function (frame, i) {
-          frame.hidden = i !== index;
+          frame.open = i === index;
+          frame.hidden = !frame.open;
         });
       });
     }
@@ -63,6 +67,7 @@
       player.classList.add("playing");
     }
 
+    range.oninput = null; // the output's own, for where there is no script of ours
     range.addEventListener("input", function () {
       if (timer) stop();
       show(Number(range.value));
@@ -74,7 +79,8 @@
     ["pointerenter", "focusin", "touchstart"].forEach(function (event) {
       player.addEventListener(event, fetchAll, { once: true, passive: true });
     });
-    controls.hidden = false;
+    name(wanted);
+    button.hidden = false;
   }
 
   // The theme hides the contents list while a margin note is beside it, and fails where there is none.

@@ -1,36 +1,23 @@
 """Every page of the built book in a real browser, at the width of a desk and of a phone.
 
 The book is served from a sub-path of localhost, compressed as on GitHub Pages, and every request to another
-host is refused. Screenshots are left in _build/screenshots.
+host is refused. With SHOTS=1, and in CI, screenshots are left in _build/screenshots.
 """
 
 from __future__ import annotations
 
+import os
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 from pypdf import PdfReader
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-from press.pdf import write
-from press.site import (
-    CHAPTERS,
-    EVERY_FORMULA,
-    EVERY_PICTURE,
-    PAGES,
-    ROOT,
-    SITE,
-    WIDTHS,
-    Visit,
-    launch,
-    served,
-)
+from tools.publish.pdf import write
+from tools.publish.site import CHAPTERS, EVERY_FORMULA, EVERY_PICTURE, PAGES, ROOT, SITE, WIDTHS, Visit
 
 expect.set_options(timeout=20_000)
 SCREENSHOTS = ROOT / "_build" / "screenshots"
@@ -55,42 +42,33 @@ TOO_WIDE = """() => [...document.querySelectorAll("main *")].filter(e => {
   return true;
 }).slice(0, 5).map(e => e.tagName + "." + e.className)"""
 
+UNSEEN = """all => all.filter(caption => !caption.getBoundingClientRect().height)
+  .map(caption => caption.textContent.trim())"""
+
 MOST = 1_500_000  # bytes that a page may transfer, before a figure is moved
 MOST_WITH_FRAMES = 2_000_000  # and with all frames of all its figures
 
 
-@pytest.fixture(scope="session")
-def address() -> Iterator[str]:
-    with served() as address:
-        yield address
+PICTURED = bool(os.environ.get("SHOTS") or os.environ.get("CI"))
+WITH_FORMULAS = "book/03_forward"  # axe looks into formulas here; elsewhere they are made by the same code
+OPENED_ON_A_PHONE = ["book/01_elbo", "notebooks/03_forward"]  # elsewhere the window becomes as narrow as one
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
+def shoot(page: Page, name: str, kind: Any) -> None:
+    if PICTURED:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        file = SCREENSHOTS / f"{name.replace('/', '-')}-{kind}.jpg"
+        page.screenshot(path=file, full_page=True, quality=80)
 
 
-@pytest.fixture(params=WIDTHS)
-def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    visit = Visit(browser, WIDTHS[request.param])
-    yield visit
-    visit.context.close()
-
-
-def axe(page: Page) -> list[tuple[str, ...]]:
-    """What axe finds. Formulas and the colours of text are looked at on the desk; they are the same on a
-    phone, where only what stands around the text differs."""
-    desk = page.viewport_size == dict(zip(("width", "height"), WIDTHS["desk"], strict=True))
-    runs: list[tuple[Any, dict[str, Any]]] = [("body", {})]
-    if not desk:
+def axe(page: Page, width: str, formulas: bool) -> list[tuple[str, ...]]:
+    """What axe finds. The colours of the text are looked at on the desk; they are the same on a phone, where
+    only what stands around the text differs."""
+    outside: dict[str, Any] = {"include": ["body"], "exclude": ["mjx-container"]}
+    runs: list[tuple[Any, dict[str, Any]]] = [("body" if formulas else outside, {})]
+    if width == "phone":
         runs = [
-            (
-                {"include": ["body"], "exclude": ["mjx-container"]},
-                {"rules": {"color-contrast": {"enabled": False}}},
-            ),
+            (outside, {"rules": {"color-contrast": {"enabled": False}}}),
             ({"include": ["body"], "exclude": ["main"]}, {"runOnly": ["color-contrast"]}),
         ]
     found = []
@@ -104,36 +82,67 @@ def move(player: Locator) -> None:
     """Move a slider by keyboard, by mouse and by its button, and see its picture move."""
     handle, button = player.locator("input[type=range]"), player.locator("button")
     shown, label = player.locator(".frame:visible"), player.locator("output")
-    labels = player.locator(".frame").evaluate_all("all => all.map(frame => frame.dataset.label)")
+    labels = player.locator("summary").all_text_contents()
     expect(shown).to_have_count(1)
-    expect(shown).to_have_attribute("data-label", label.inner_text())
+    expect(shown.locator("img:visible")).to_have_count(1)
+    expect(shown.locator("summary")).to_have_text(label.inner_text())
 
     handle.press("Home")
-    expect(shown, "the keyboard moves the picture").to_have_attribute("data-label", labels[0])
+    expect(shown.locator("summary"), "the keyboard moves the picture").to_have_text(labels[0])
     handle.press("ArrowRight")
-    expect(shown, "the keyboard moves the picture").to_have_attribute("data-label", labels[1])
+    expect(shown.locator("summary"), "the keyboard moves the picture").to_have_text(labels[1])
     expect(handle).to_have_attribute("aria-valuetext", labels[1])
 
     size = handle.bounding_box()
     assert size is not None
     handle.click(position={"x": size["width"] - 3, "y": size["height"] / 2})
     expect(handle, "the mouse moves the handle").to_have_value(handle.get_attribute("max") or "")
-    expect(shown, "the mouse moves the picture").to_have_attribute("data-label", labels[-1])
+    expect(shown.locator("summary"), "the mouse moves the picture").to_have_text(labels[-1])
 
     handle.press("Home")
-    expect(shown).to_have_attribute("data-label", labels[0])
+    expect(shown.locator("summary")).to_have_text(labels[0])
     button.click()
-    expect(shown, "play moves the picture").not_to_have_attribute("data-label", labels[0])
+    expect(shown.locator("summary"), "play moves the picture").not_to_have_text(labels[0])
     if button.get_attribute("aria-label") == "Pause":
         button.click()
     expect(button).to_have_accessible_name("Play")
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_page(visit: Visit, address: str, name: str) -> None:
+def check_captions(page: Page) -> None:
+    captions = page.locator("main figcaption")
+    assert captions.count() == page.locator("main figure").count(), "a figure without a caption"
+    for theme, medium in (("light", "print"), ("dark", "print"), ("dark", "screen"), ("light", "screen")):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        page.emulate_media(media=medium)
+        assert captions.evaluate_all(UNSEEN) == [], f"captions hidden in {theme} on {medium}"
+
+
+def check_layout(visit: Visit, name: str, width: str) -> None:
+    """What depends on the width of the window."""
+    page = visit.page
+    page.set_viewport_size(dict(zip(("width", "height"), WIDTHS[width], strict=True)))
+    assert page.locator("input[type=search]:visible").count() <= 1, "a second search bar"
+    shoot(page, name, WIDTHS[width][0])
+    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 1, f"the page is {overflow} px too wide: {page.evaluate(TOO_WIDE)}"
+    for player in page.locator("main .player").all():
+        move(player)
+    page.mouse.move(0, 0)
+    page.locator("#pst-back-to-top").evaluate("it => { it.style.display = 'block'; }")  # as when scrolling up
+    assert visit.faults == []  # asked before axe, which fetches styles of its own accord
+    assert axe(page, width, name == WITH_FORMULAS) == [], "what axe finds"
+    visit.faults.clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [*((name, ["desk", "phone"]) for name in PAGES), *((name, ["phone"]) for name in OPENED_ON_A_PHONE)],
+)
+def test_page(browser: Browser, address: str, name: str, widths: list[str]) -> None:
+    """One visit: opened at the first width, and looked at in each."""
+    visit = Visit(browser, WIDTHS[widths[0]])
     page = visit.open(f"{address}/{name}.html")
     assert page.locator("article h1").count() == 1
-    assert page.locator("input[type=search]:visible").count() <= 1, "a second search bar"
     assert page.evaluate(RAW_MATHS) == [], "formulas left as source"
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0, "formulas that MathJax refused"
     assert page.locator("mjx-mtext mjx-c.mjx-c5C").count() == 0, "a TeX command printed as text"
@@ -152,18 +161,10 @@ def test_page(visit: Visit, address: str, name: str) -> None:
         "pictures without alt text"
     )
     assert visit.transferred < MOST_WITH_FRAMES
-    width = page.viewport_size["width"] if page.viewport_size else 0
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name.replace('/', '-')}-{width}.jpg", full_page=True, quality=80)
-
-    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert overflow <= 1, f"the page is {overflow} px too wide: {page.evaluate(TOO_WIDE)}"
-    for player in page.locator("main .player").all():
-        move(player)
-    page.mouse.move(0, 0)
-    page.locator("#pst-back-to-top").evaluate("it => { it.style.display = 'block'; }")  # as when scrolling up
-    assert visit.faults == []  # asked before axe, which fetches styles of its own accord
-    assert axe(page) == [], "what axe finds"
+    check_captions(page)
+    for width in widths:
+        check_layout(visit, name, width)
+    visit.context.close()
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -258,7 +259,7 @@ def test_figures_in_the_dark(browser: Browser, address: str, name: str) -> None:
     assert drawings.evaluate_all(colour) == ["rgba(0, 0, 0, 0)"], "drawings stand on the page"
     images = page.locator("main img.on-white:visible")
     assert images.evaluate_all(colour) in ([], ["rgb(255, 255, 255)"]), "images drawn on white need a card"
-    page.screenshot(path=SCREENSHOTS / f"{name.replace('/', '-')}-dark.png", full_page=True)
+    shoot(page, name, "dark")
     assert visit.faults == []
     visit.context.close()
 

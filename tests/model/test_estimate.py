@@ -94,8 +94,8 @@ def test_on_the_cosine_chain_runs_of_one_range_spare_most_of_the_noise(monkeypat
 
 @pytest.mark.parametrize("calls", [T - 1, T, 1000])
 def test_with_a_call_for_every_step_it_is_the_whole_sum(monkeypatch, calls):
-    monkeypatch.setattr(torch, "randn", lambda shape, **options: torch.full(shape, 0.3, dtype=torch.float64))
     model, x = _toy(), _points(6)
+    monkeypatch.setattr(torch, "randn", lambda shape, **options: torch.full(shape, 0.3, dtype=torch.float64))
     few, whole = stratified_bound(model, x, calls=calls), model.bound(x)
     torch.testing.assert_close(few.rates, whole.rates)
     torch.testing.assert_close(few.distortion, whole.distortion)

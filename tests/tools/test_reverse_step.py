@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from lowerbound.proofs import small_step
+from lowerbound import proofs
 
 from tools.experiments import reverse_step
 from tools.experiments.reverse_step import LAWS, Bumps, ReverseStep, chain, coefficient, curve, price
@@ -75,7 +75,7 @@ def test_price_ends_with_the_slope_and_the_factor_of_theory(name, level):
 
 
 def test_theory_is_the_last_line_of_the_proof():
-    last = small_step.small_step_price().last
+    last = proofs.small_step_price().last
     (beta,) = (s for s in last.free_symbols if s.name == "beta_t")
     factor = last.subs(beta, 1) / last.args[-1]
     assert sp.degree(last, beta) == reverse_step.THEORY_SLOPE

@@ -21,7 +21,8 @@ STOPPED_AT = 6
 
 def model() -> Diffusion:
     torch.manual_seed(0)
-    return Diffusion(DenseDenoiser(2, 16), log_snr_linear(10, 6.0, -6.0), (2,), GaussianLikelihood, clip=False)
+    chain = log_snr_linear(10, 6.0, -6.0)
+    return Diffusion(DenseDenoiser(2, 16), chain, (2,), GaussianLikelihood, clip=False)
 
 
 def trained(recipe: Recipe = RECIPE, **options) -> tuple[float, list[float]]:

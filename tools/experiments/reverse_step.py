@@ -20,7 +20,7 @@ from tools.experiments.run_dir import RunDir
 from tools.jobs import Job
 
 LAWS = {"gaussian": bimodal(distance=0.0, std=0.7), "bimodal": bimodal(), "points": bimodal(std=0.0)}
-THEORY_SLOPE = 3  # β³/12 E[f'''²], the last line of proofs.small_step.small_step_price
+THEORY_SLOPE = 3  # β³/12 E[f'''²], the last line of proofs.small_step_price
 REACH = 10.0  # of a grid beyond what it covers, in standard deviations
 
 

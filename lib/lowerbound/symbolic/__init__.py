@@ -9,11 +9,11 @@ with as_written():
 d                            # prints the aligned formula; a wrong line raises StepError and says why
 """
 
+from .checking import Step
 from .derivation import Derivation
 from .messages import StepError
 from .notation import KL, Density, E, Family, Normal, RandomVariable, Unit, as_written
 from .printing import latex
-from .step import Step
 
 __all__ = [
     "KL",

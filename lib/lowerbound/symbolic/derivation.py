@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from .checking import Checked
-from .layout import aligned
+from .checking import RELATIONS, Checked, Step
 from .normal_form import Facts, NormalForm
 from .notation import KL, Density, E, Normal
-from .printing import latex, text
-from .step import RELATIONS, Step
+from .printing import aligned, latex, text
 
 
 class Derivation(Checked):
@@ -37,17 +34,17 @@ class Derivation(Checked):
     def __init__(
         self,
         name: str,
-        start: Any,
+        start,
         title: str = "",
         *,
-        symbol: Any = None,
+        symbol=None,
         given: Facts | None = None,
         using: Sequence[Derivation] = (),
         chapter: int | None = None,
         lecture: str = "",
     ) -> None:
         self.title, self.symbol = title, symbol
-        self.given: dict[Any, Any] = dict(given or {})
+        self.given = dict(given or {})
         self.using = tuple(using)
         for lemma in self.using:
             if lemma.relation != "=" or lemma.axioms:
@@ -56,7 +53,7 @@ class Derivation(Checked):
         super().__init__(name, start, {lemma.named: lemma.last for lemma in self.using} | self.given)
 
     @property
-    def named(self) -> Any:
+    def named(self):
         """What is derived: the symbol of the first line, or that line."""
         return self.first if self.symbol is None else self.symbol
 
@@ -71,7 +68,7 @@ class Derivation(Checked):
         """The lines that were not checked."""
         return [step for step in self.steps if step.kind == "axiom"]
 
-    def define(self, expr: Any, reason: str = "definition") -> Derivation:
+    def define(self, expr, reason: str = "definition") -> Derivation:
         """Say what the name on the first line stands for. Raises ValueError for anything but a name."""
         if len(self.steps) > 1 or not isinstance(self.first, sp.Symbol | sp.Indexed | Density | AppliedUndef):
             raise ValueError(
@@ -81,11 +78,11 @@ class Derivation(Checked):
             raise ValueError(f"{self.name}: {self.first} cannot be defined by itself")
         return self._add(Step(sp.sympify(expr), reason, ":=", "definition", "", {"method": "define"}))
 
-    def step(self, expr: Any, reason: str) -> Derivation:
+    def step(self, expr, reason: str) -> Derivation:
         """Add a line that equals the one before. Raises StepError when it does not."""
         return self._add(self._equality(sp.sympify(expr), reason))
 
-    def at_least(self, expr: Any, reason: str, because: Any = None, at: Facts | None = None) -> Derivation:
+    def at_least(self, expr, reason: str, because=None, at: Facts | None = None) -> Derivation:
         """Add a line that the one before is greater than or equal to.
 
         To be shown is that (line before) − expr ≥ 0. Without `because` calculus is tried on it directly.
@@ -95,26 +92,26 @@ class Derivation(Checked):
         """
         return self._add(self._inequality(">=", sp.sympify(expr), reason, because, at or {}))
 
-    def at_most(self, expr: Any, reason: str, because: Any = None, at: Facts | None = None) -> Derivation:
+    def at_most(self, expr, reason: str, because=None, at: Facts | None = None) -> Derivation:
         """Add a line that the one before is less than or equal to. See `at_least`."""
         return self._add(self._inequality("<=", sp.sympify(expr), reason, because, at or {}))
 
-    def tends_to(self, expr: Any, symbol: Any, target: Any, reason: str) -> Derivation:
+    def tends_to(self, expr, symbol, target, reason: str) -> Derivation:
         """Add a line that the one before tends to as symbol → target; the limit is taken by sympy."""
         return self._add(self._limit("->", sp.sympify(expr), reason, symbol, target))
 
-    def leading_order(self, expr: Any, symbol: Any, target: Any, reason: str) -> Derivation:
+    def leading_order(self, expr, symbol, target, reason: str) -> Derivation:
         """Add a line whose ratio to the one before tends to 1 as symbol → target; the limit is sympy's."""
         return self._add(self._limit("~", sp.sympify(expr), reason, symbol, target))
 
-    def axiom(self, expr: Any, reason: str, relation: str = "=") -> Derivation:
+    def axiom(self, expr, reason: str, relation: str = "=") -> Derivation:
         """Add a line that is not checked, and is printed as an axiom. relation: one of = >= <= -> ~"""
         if relation not in set(RELATIONS) - {":="}:
             raise ValueError(f"relation must be one of =, >=, <=, ->, ~; got {relation!r}")
         replay = {"method": "axiom", "relation": relation}
         return self._add(Step(sp.sympify(expr), reason, relation, "axiom", "", replay))
 
-    def change(self, number: int, expr: Any) -> Derivation:
+    def change(self, number: int, expr) -> Derivation:
         """The same derivation with line `number` (the start is line 1) replaced, every step checked again."""
         if not 1 <= number <= len(self.steps):
             raise IndexError(f"{self.name} has lines 1 to {len(self.steps)}; got {number}")
@@ -129,7 +126,7 @@ class Derivation(Checked):
             getattr(new, options.pop("method"))(line, reason=step.reason, **options)
         return new
 
-    def as_function(self, *symbols: Any, modules: str | Sequence[Any] = "numpy") -> Callable[..., Any]:
+    def as_function(self, *symbols, modules: str | Sequence = "numpy") -> Callable:
         """The last line as a numeric function of `symbols`, in this order (default: all, sorted by name).
 
         Assumptions in `given` are put in. Raises TypeError where densities without numbers are left.
@@ -142,15 +139,12 @@ class Derivation(Checked):
         free = sorted(value.free_symbols, key=str)
         missing = [s for s in free if s not in symbols]
         if symbols and missing:
-            raise TypeError(
-                f"as_function needs all symbols of the last line; missing {missing}, got {symbols}"
-            )
-        with sp.evaluate(True):
-            plain = {
-                s: sp.Symbol(s.name) for s in (*symbols, *free)
-            }  # sympy's code printers know no subclasses
+            names = f"missing {missing}, got {symbols}"
+            raise TypeError(f"as_function needs all symbols of the last line; {names}")
+        with sp.evaluate(True):  # sympy's code printers know no subclasses of Symbol
+            plain = {s: sp.Symbol(s.name) for s in (*symbols, *free)}
             names = [plain[s] for s in symbols or free]
-            return sp.lambdify(names, value.xreplace(plain), modules=modules)  # type: ignore[no-any-return]
+            return sp.lambdify(names, value.xreplace(plain), modules=modules)
 
     def statement(self) -> str:
         """LaTeX of what is derived, without the way to it: its name or first line, and the last."""
@@ -166,14 +160,20 @@ class Derivation(Checked):
         facts = [f"{latex(a)} = {latex(b)}" for a, b in self._used()] if given else []
         return aligned(name, latex(self.first), rows, facts, compact)
 
-    def _used(self) -> list[tuple[Any, Any]]:
+    def _used(self) -> list[tuple]:
         """The assumptions that the lines speak of, directly or through another."""
         heads = [step.expr for step in self.steps]
-        used: dict[Any, Any] = {}
+        used = {}
         while new := {a: b for a, b in self.given.items() if a not in used and any(h.has(a) for h in heads)}:
             used |= new
             heads = list(new.values())
         return [(a, b) for a, b in self.given.items() if a in used]
+
+    def __copy__(self) -> Derivation:
+        """The same lines, checked already, in a derivation that can be added to by itself."""
+        new = object.__new__(Derivation)
+        vars(new).update(vars(self), steps=list(self.steps), given=dict(self.given), facts=dict(self.facts))
+        return new
 
     def _add(self, step: Step) -> Derivation:
         if step.relation not in ("=", ":=") and self.relation not in ("=", ":=", step.relation):

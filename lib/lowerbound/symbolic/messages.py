@@ -1,15 +1,12 @@
 """What a student is told about a line that does not follow."""
 
-from __future__ import annotations
-
 from contextlib import suppress
-from typing import Any
 
 import sympy as sp
 
 from .notation import KL, Density
+from .numeric_check import Model
 from .printing import spine, text
-from .witness import Model
 
 _WORDS = {
     "=": "equal to",
@@ -18,7 +15,6 @@ _WORDS = {
     "->": "tending to",
     "~": "equal to leading order to",
 }
-Lines = tuple[Any, Any]
 
 
 class StepError(ValueError):
@@ -30,12 +26,7 @@ class StepError(ValueError):
     """
 
     def __init__(
-        self,
-        message: str,
-        number: int,
-        residual: Any,
-        point: dict[Any, Any] | None,
-        values: tuple[complex, complex],
+        self, message: str, number: int, residual, point: dict | None, values: tuple[complex, complex]
     ) -> None:
         super().__init__(message)
         self.number, self.residual, self.point = number, residual, point
@@ -47,51 +38,51 @@ class StepError(ValueError):
 
 
 def explain(
-    name: str, number: int, relation: str, lines: Lines, reason: str, residual: Any, found: Any
+    name: str, number: int, relation: str, lines: tuple, reason: str, residual, model: Model | None
 ) -> StepError:
-    """The error for line `number`; found: a Model in which the lines differ, or None.
+    """The error for line `number`; model: one in which the lines differ, if there is one.
 
     residual: what is left over; for two Gaussians {"mean": …, "variance": …}, with what is left over in each.
     """
     left, right = lines
     parts = residual if isinstance(residual, dict) else {"": residual}
     left_over = ", ".join(f"{of} {_cut(text(rest))}".strip() for of, rest in parts.items() if rest != 0)
-    says = [
+    message = [
         f"line {number} of '{name}' does not follow from line {number - 1} ({reason}).",
         f"  line {number - 1}:  {text(left)}",
         f"  line {number}:  {text(right)}",
         f"  left over (line {number - 1} - line {number}):  {left_over or 0}",
     ]
-    if found is None:
-        says.append(
+    if model is None:
+        message.append(
             "  No numbers contradict the line, yet the check could not be done.\n"
             "  Write a smaller step, or tell the engine why (given=, because=); axiom() is the last resort."
         )
-        return StepError("\n".join(says), number, residual, None, (complex("nan"), complex("nan")))
-    values = found.value(left), found.value(right)
-    point = {**found.numbers, **found.points()}
-    shown = ", ".join(
-        f"{s} = {float(v):.3g}" for s, v in point.items() if s in left.free_symbols | right.free_symbols
-    )
-    states = left.has(Density) or right.has(Density)
-    where = "in a random model with two states for each variable" if states else f"at {shown}"
-    says.append(f"  {where}:  line {number - 1} = {_short(values[0])},  line {number} = {_short(values[1])}")
-    says.append(
+        return StepError("\n".join(message), number, residual, None, (complex("nan"), complex("nan")))
+    values = model.value(left), model.value(right)
+    point = {**model.numbers, **model.points()}
+    if left.has(Density) or right.has(Density):
+        at = "in a random model with two states for each variable"
+    else:
+        symbols = left.free_symbols | right.free_symbols
+        at = "at " + ", ".join(f"{s} = {float(v):.3g}" for s, v in point.items() if s in symbols)
+    message += [
+        f"  {at}:  line {number - 1} = {_short(values[0])},  line {number} = {_short(values[1])}",
         f"  so line {number - 1} is not {_WORDS[relation]} line {number}."
-        + _hint(left, right, found, relation)
-    )
-    return StepError("\n".join(says), number, residual, point, values)
+        + _hint(left, right, model, relation),
+    ]
+    return StepError("\n".join(message), number, residual, point, values)
 
 
-def _cut(words: str) -> str:
-    return words if len(words) <= 400 else f"{words[:400]} ..."
+def _cut(formula: str) -> str:
+    return formula if len(formula) <= 400 else f"{formula[:400]} ..."
 
 
 def _short(value: complex) -> str:
     return f"{value.real:.6g}"
 
 
-def _hint(left: Any, right: Any, model: Model, relation: str) -> str:
+def _hint(left, right, model: Model, relation: str) -> str:
     """One common slip that would explain the difference: a sign, a swapped KL, a factor, a dropped term."""
     if relation != "=":
         return ""
@@ -109,11 +100,11 @@ def _hint(left: Any, right: Any, model: Model, relation: str) -> str:
     return ""
 
 
-def _exchanged(left: Any, right: Any) -> list[tuple[str, Any]]:
+def _exchanged(left, right) -> list[tuple]:
     """The refused line with one of its densities exchanged for one that stands in the line before only."""
     old, new = left.atoms(Density), right.atoms(Density)
-    found = []
+    slips = []
     for a, b in sorted(((a, b) for a in new - old for b in old - new), key=str):
         with suppress(TypeError):  # a KL of different variables is none
-            found.append((f"{a} in place of {b}", right.xreplace({a: b})))
-    return found
+            slips.append((f"{a} in place of {b}", right.xreplace({a: b})))
+    return slips

@@ -5,19 +5,17 @@ arguments are taken to be positive), E_a[E_b[f]] = E_ab[f], a shift of Σ's inde
 by sympy, and algebra.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any
 
 import sympy as sp
 
 from .algebra import collected, expand_log, is_positive
 from .notation import KL, Density, E, Normal
 
-Facts = Mapping[Any, Any]
+Facts = Mapping[sp.Basic, sp.Basic]
+_FORMS = {}  # those worked out so far: each line of a derivation is compared with two others
 
 
 class NormalForm:
@@ -26,20 +24,21 @@ class NormalForm:
     facts: equations that hold by assumption, as {left: right}. lines: the expressions that will be compared.
     """
 
-    def __init__(self, facts: Facts, lines: Iterable[Any]) -> None:
+    def __init__(self, facts: Facts, lines: Iterable) -> None:
         self.facts = facts
-        seen: set[Any] = set()
-        for tree in [*lines, *facts.values()]:
-            seen |= tree.atoms(Density)
-        counts = Counter(d.family for d in seen)
+        densities = set().union(*(tree.atoms(Density) for tree in [*lines, *facts.values()]))
+        counts = Counter(d.family for d in densities)
         self.joint = {family for family, n in counts.items() if n > 1}
 
-    def __call__(self, expr: Any) -> Any:
+    def __call__(self, expr):
         """The normal form of expr."""
-        with sp.evaluate(True):
-            return sp.expand(self._reduce(sp.sympify(expr)))
+        line = frozenset(self.facts.items()), frozenset(self.joint), sp.sympify(expr)
+        if line not in _FORMS:
+            with sp.evaluate(True):
+                _FORMS[line] = sp.expand(self._reduce(line[-1]))
+        return _FORMS[line]
 
-    def _reduce(self, expr: Any) -> Any:
+    def _reduce(self, expr):
         if expr in self.facts:
             return self._reduce(self.facts[expr])
         if isinstance(expr, KL):
@@ -71,13 +70,13 @@ class NormalForm:
         return expand_log(rebuilt) if isinstance(rebuilt, sp.log) else rebuilt
 
 
-def measure_of(expectation: Any, facts: Facts) -> Any:
+def measure_of(expectation, facts: Facts):
     """The measure of an E; a named density becomes the Gaussian that the facts say it is."""
     measure = facts.get(expectation.args[0])
     return measure if isinstance(measure, Normal) else expectation.args[0]
 
 
-def _linear(expr: Any, bound: tuple[Any, ...], operator: Any) -> Any:
+def _linear(expr, bound: tuple, operator):
     """Apply a linear operator over the `bound` variables term by term, constants taken out."""
     total = sp.Integer(0)
     for term in sp.Add.make_args(sp.expand(expr)):
@@ -86,18 +85,18 @@ def _linear(expr: Any, bound: tuple[Any, ...], operator: Any) -> Any:
     return total
 
 
-def _as_joint(density: Any) -> Any:
+def _as_joint(density):
     """The product rule: p(a | b) = p(a, b) / p(b)."""
     joint = _joint(density.family, [*density.variables, *density.given])
     return joint / _joint(density.family, density.given) if density.given else joint
 
 
-def _joint(family: Any, variables: Iterable[Any]) -> Any:
+def _joint(family, variables: Iterable):
     ordered = sorted(set(variables), key=lambda v: v.name)
     return Density(family, sp.Tuple(*ordered), sp.Tuple()) if ordered else sp.Integer(1)
 
 
-def _expectation(measure: Any, f: Any) -> Any:
+def _expectation(measure, f):
     """E_measure[f] of one term: over the variables in f alone, nested expectations merged."""
     if f == 1:
         return f
@@ -114,7 +113,7 @@ def _expectation(measure: Any, f: Any) -> Any:
     return E(Density(measure.family, *(sp.Tuple(*names) for names in by_name)), f)
 
 
-def _sum(f: Any, index: Any, low: Any, high: Any) -> Any:
+def _sum(f, index, low, high):
     """Σ f of one term; its index is shifted so that the highest one in f is the index itself."""
     if f == 1:
         return high - low + 1
@@ -133,15 +132,15 @@ def _sum(f: Any, index: Any, low: Any, high: Any) -> Any:
     return total + sp.Add(*above, *after) - sp.Add(*below, *before)
 
 
-def _marginal(variables: tuple[Any, ...], f: Any) -> Any:
+def _marginal(variables: tuple, f):
     """∫ f over these variables, of one term: by the sum rule, else as it stands."""
     summed = _sum_rule(variables, f)
     return sp.Integral(f, *variables) if summed is None else summed
 
 
-def _sum_rule(integrated: Iterable[Any], f: Any) -> Any:
+def _sum_rule(integrated: Iterable, f):
     """∫ f dz where f is a density of z, up to factors: ∫ p(x, z) dz = p(x), ∫ p(z) dz = 1. Else None."""
-    powers: Counter[Any] = Counter()
+    powers: Counter = Counter()
     for factor in sp.Mul.make_args(f):
         base, exponent = factor.as_base_exp()
         if not isinstance(base, Density):
@@ -157,7 +156,7 @@ def _sum_rule(integrated: Iterable[Any], f: Any) -> Any:
     return rest * _joint(joint.family, set(joint.variables) - integrated)
 
 
-def _gaussian_mean(f: Any, z: Any, mean: Any, variance: Any) -> Any:
+def _gaussian_mean(f, z, mean, variance):
     """E[f(z)] for z ~ N(mean, variance): by moments where f is a polynomial, else by the integral."""
     f = sp.expand(f)
     if f.is_polynomial(z):
@@ -165,18 +164,18 @@ def _gaussian_mean(f: Any, z: Any, mean: Any, variance: Any) -> Any:
     return integral(f * Normal(z, mean, variance).pdf(), z)
 
 
-def _moments(polynomial: Any, z: Any, mean: Any, variance: Any) -> Any:
+def _moments(polynomial, z, mean, variance):
     values = {"m": mean, "v": variance}
     terms = sp.Poly(polynomial, z).terms()
     return sp.Add(*(k * moment(n).subs(values, simultaneous=True) for (n,), k in terms))
 
 
-def integral(f: Any, z: Any) -> Any:
+def integral(f, z):
     """∫ f dz over the real line: polynomials times Gaussians by completing the square, all else by sympy."""
     return _linear(f, (z,), lambda term: _integrate_term(sp.powsimp(term, combine="exp"), z))
 
 
-def _integrate_term(term: Any, z: Any) -> Any:
+def _integrate_term(term, z):
     factors = sp.Mul.make_args(term)
     exponent = sp.Add(*(factor.exp for factor in factors if isinstance(factor, sp.exp)))
     rest = sp.Mul(*(factor for factor in factors if not isinstance(factor, sp.exp)))
@@ -193,7 +192,7 @@ def _integrate_term(term: Any, z: Any) -> Any:
 
 
 @cache
-def moment(n: int) -> Any:
+def moment(n: int):
     """∫ zⁿ N(z; m, v) dz, integrated by sympy."""
     z, m, v = sp.Symbol("z", real=True), sp.Symbol("m", real=True), sp.Symbol("v", positive=True)
     value = sp.integrate(z**n * Normal(z, m, v).pdf(), (z, -sp.oo, sp.oo))

@@ -1,27 +1,27 @@
-"""LaTeX in the order of writing and in the book's notation, and how wide it will be on the page."""
+"""LaTeX in the order of writing and in the book's notation, and its lines on a page, by their width."""
 
 # ruff: noqa: N802, N815  (sympy finds its printer methods by class names)
-from __future__ import annotations
-
 import re
-from typing import Any
 
 import sympy as sp
 from sympy.printing.latex import LatexPrinter, translate
 
-from .layout import group
 from .notation import Density, Normal
 
+PAGE = 76.0  # letters that fit on one line of a page
+GAP = 5.0  # letters between a formula and the note beside it
+_WIDTHS = {" ": 0.0, "{": 0.0, "}": 0.0, r"\mathcal": 0.6, r"\,": 0.4, r"\quad": 2.0, r"\qquad": 4.0}
+_WIDTHS |= {"+": 2.2, "-": 2.0, "=": 2.2, r"\mid": 1.6, r"\sim": 2.2, r"\int": 2.0}
 _BARE_LOG = (sp.Symbol, Density, Normal)
 
 
-class BookPrinter(LatexPrinter):  # type: ignore[misc]
+class BookPrinter(LatexPrinter):
     """sympy's LaTeX printer, without its reordering: sums, products and quotients stay as they were typed."""
 
     def __init__(self) -> None:
         super().__init__({"order": "none"})
 
-    def _print_Symbol(self, expr: Any, style: str = "plain") -> str:
+    def _print_Symbol(self, expr, style: str = "plain") -> str:
         r"""alphabar_{t-1} → \bar{\alpha}_{t-1}."""
         head, _, sub = expr.name.partition("_")
         head = head if "\\" in head else "\\varepsilon" if head == "epsilon" else translate(head)
@@ -31,14 +31,14 @@ class BookPrinter(LatexPrinter):  # type: ignore[misc]
 
     _print_RandomVariable = _print_Unit = _print_Symbol
 
-    def _print_Density(self, expr: Any) -> str:
+    def _print_Density(self, expr) -> str:
         name, parameters, fixed = expr.family.args
         bare = not expr.given and {v.name for v in expr.variables} <= {f.name for f in fixed}
         head = name.name if bare or not parameters.name else f"{name.name}_{{\\{parameters.name}}}"
         given = rf" \mid {self._names(expr.given)}" if expr.given else ""
         return f"{head}({self._names(expr.variables)}{given})"
 
-    def _names(self, variables: tuple[Any, ...]) -> str:
+    def _names(self, variables: tuple) -> str:
         """x_1, x_2, x_3 is printed x_{1:3}."""
         parts = [re.fullmatch(r"(\w+)_(\d+)", v.name) for v in variables]
         if len(parts) > 2 and all(parts):
@@ -48,11 +48,11 @@ class BookPrinter(LatexPrinter):  # type: ignore[misc]
                 return f"{heads.pop()}_{{{numbers[0]}:{numbers[-1]}}}"
         return ", ".join(self._print(v) for v in variables)
 
-    def _print_Normal(self, expr: Any) -> str:
+    def _print_Normal(self, expr) -> str:
         x, m, v = (self._print(a) for a in expr.args)
         return rf"\mathcal{{N}}({x};\, {m},\, {v})"
 
-    def _print_E(self, expr: Any) -> str:
+    def _print_E(self, expr) -> str:
         measure, integrand = expr.args
         if isinstance(measure, Density):
             under = self._print(measure)
@@ -61,11 +61,11 @@ class BookPrinter(LatexPrinter):  # type: ignore[misc]
             under = rf"{x} \sim \mathcal{{N}}({m}, {v})"
         return rf"\mathbb{{E}}_{{{under}}}\left[{self._print(integrand)}\right]"
 
-    def _print_KL(self, expr: Any) -> str:
+    def _print_KL(self, expr) -> str:
         q, p = (self._print(a) for a in expr.args)
         return rf"\mathrm{{KL}}\left({q} \,\|\, {p}\right)"
 
-    def _print_log(self, expr: Any, exp: str | None = None) -> str:
+    def _print_log(self, expr, exp: str | None = None) -> str:
         arg = expr.args[0]
         inner = self._print(arg)
         bare = (
@@ -77,24 +77,24 @@ class BookPrinter(LatexPrinter):  # type: ignore[misc]
         power = f"^{{{exp}}}" if exp else ""
         return rf"\log{power} {inner}" if bare else rf"\log{power}\left({inner}\right)"
 
-    def _print_AppliedUndef(self, expr: Any, exp: str | None = None) -> str:
+    def _print_AppliedUndef(self, expr, exp: str | None = None) -> str:
         value = f"{expr.func.__name__}({', '.join(map(self._print, expr.args))})"
         return f"{value}^{{{exp}}}" if exp else value
 
-    def _print_Indexed(self, expr: Any) -> str:
+    def _print_Indexed(self, expr) -> str:
         return f"{self._print(expr.base)}_{{{','.join(map(self._print, expr.indices))}}}"
 
-    def _print_IndexedBase(self, expr: Any) -> str:
+    def _print_IndexedBase(self, expr) -> str:
         return str(self._print(expr.label))
 
-    def _print_Integral(self, expr: Any) -> str:
+    def _print_Integral(self, expr) -> str:
         z, *ends = (self._print(a) for a in expr.limits[0])
         under = rf"_{{{ends[0]}}}^{{{ends[1]}}}" if ends else ""
         inner = self._print(expr.function)
         inner = rf"\left({inner}\right)" if expr.function.is_Add else inner
         return rf"\int{under} {inner} \, d{z}"
 
-    def _print_Add(self, expr: Any, order: Any = None) -> str:
+    def _print_Add(self, expr, order=None) -> str:
         text = ""
         for term in spine(expr, sp.Add):
             part = self._print(term)
@@ -106,11 +106,11 @@ class BookPrinter(LatexPrinter):  # type: ignore[misc]
                 text += f" - {part[1:].strip()}" if part.startswith("-") else f" + {part}"
         return text
 
-    def _print_Mul(self, expr: Any) -> str:
+    def _print_Mul(self, expr) -> str:
         r"""A division takes what stands to its left as its numerator: a b / c d is \frac{a b}{c} d."""
         done: list[str] = []
-        above: list[Any] = []
-        below: list[Any] = []
+        above: list = []
+        below: list = []
         sign = ""
         for factor in spine(expr, sp.Mul):
             if factor == -1:
@@ -133,15 +133,15 @@ class BookPrinter(LatexPrinter):  # type: ignore[misc]
             return rf"-\left({body}\right)"
         return sign + body
 
-    def _print_Pow(self, expr: Any) -> str:
-        return self._fraction([], [_inverted(expr)]) if _is_inverse(expr) else str(super()._print_Pow(expr))
+    def _print_Pow(self, expr) -> str:
+        return self._fraction([], [_inverted(expr)]) if _is_inverse(expr) else super()._print_Pow(expr)
 
-    def _fraction(self, above: list[Any], below: list[Any]) -> str:
+    def _fraction(self, above: list, below: list) -> str:
         numerator = self._product(above, last=True, alone=True) if above else "1"
         sign, numerator = ("-", numerator[1:].strip()) if numerator.startswith("-") else ("", numerator)
         return rf"{sign}\frac{{{numerator}}}{{{self._product(below, last=True, alone=True)}}}"
 
-    def _product(self, factors: list[Any], last: bool, alone: bool = False) -> str:
+    def _product(self, factors: list, last: bool, alone: bool = False) -> str:
         if alone and len(factors) == 1:
             return str(self._print(factors[0]))
         texts: list[str] = []
@@ -157,9 +157,9 @@ class BookPrinter(LatexPrinter):  # type: ignore[misc]
         return " ".join(texts)
 
 
-def spine(expr: Any, kind: Any) -> list[Any]:
+def spine(expr, kind) -> list:
     """The operands of a + b + c or a * b * c, nested to the left by Python; brackets at the right stay."""
-    operands: list[Any] = []
+    operands: list = []
     for i, arg in enumerate(expr.args):
         leading = i == 0 or (kind is sp.Mul and i == 1 and expr.args[0] == -1)
         operands.extend(spine(arg, kind) if leading and isinstance(arg, kind) else [arg])
@@ -174,25 +174,25 @@ def _is_fraction(tex: str) -> bool:
     return group(tex, i)[1] == len(tex)
 
 
-def _is_inverse(expr: Any) -> bool:
+def _is_inverse(expr) -> bool:
     return isinstance(expr, sp.Pow) and bool(expr.exp.is_Rational and expr.exp.is_negative)
 
 
-def _inverted(power: Any) -> Any:
+def _inverted(power):
     """The base^k of a base^−k, left unevaluated otherwise."""
     return power.base if power.exp == -1 else sp.Pow(power.base, -power.exp, evaluate=False)
 
 
-def latex(expr: Any) -> str:
+def latex(expr) -> str:
     """LaTeX of an expression as it was written."""
     with sp.evaluate(True):
         return str(BookPrinter().doprint(expr))
 
 
-def text(expr: Any) -> str:
+def text(expr) -> str:
     """Plain text of an expression as it was written, for messages."""
 
-    def flat(e: Any) -> Any:
+    def flat(e):
         if not e.args:
             return e
         if isinstance(e, sp.Pow) and e.exp == -1 and e.base.is_Integer:
@@ -206,3 +206,71 @@ def text(expr: Any) -> str:
 
     with sp.evaluate(False):
         return str(sp.sstr(flat(expr), order="none"))
+
+
+def aligned(
+    name: str, first: str, rows: list[tuple[str, str, str]], facts: list[str], compact: bool | None
+) -> str:
+    """The first line, then (relation, formula, note) rows, then the assumptions.
+
+    Notes stand beside their formulas, below the first line where that helps, or (compact) each below its own.
+    compact: None decides by the width.
+    """
+    start = f"{name}{first}"
+    widest = max((width(formula) for _, formula, _ in rows), default=0.0)
+    notes = GAP + 0.9 * max((width(note) for _, _, note in rows), default=0.0)
+    given = max((6 + width(row) for _, row in _given_rows(facts)), default=0.0)
+    if compact is None:
+        compact = max(width(start), widest, given) + notes > PAGE
+    if compact:
+        below = "\\\\[-0.3ex]\n&\\qquad\\qquad"
+        lines = [f"&{start}", *(f"&\\quad {arrow} {tex} {below} {note}" for arrow, tex, note in rows)]
+    elif rows and width(start) + max(widest, given) + notes <= PAGE:
+        lines = [f"{start} &{rows[0][0]} {rows[0][1]} && {rows[0][2]}"]
+        lines += [f"&{arrow} {tex} && {note}" for arrow, tex, note in rows[1:]]
+    else:
+        lines = [f"&{start}", *(f"&\\quad {arrow} {tex} && {note}" for arrow, tex, note in rows)]
+    lines += [rf"&{word}\quad {row}" for word, row in _given_rows(facts)]
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def _given_rows(facts: list[str]) -> list[tuple[str, str]]:
+    """The assumptions, as many in a row as the page holds."""
+    rows: list[str] = []
+    for fact in facts:
+        if rows and width(rows[-1]) + width(fact) < 0.7 * PAGE:
+            rows[-1] += rf",\quad {fact}"
+        else:
+            rows.append(fact)
+    return [(r"\phantom{\text{given}}" if i else r"\text{given}", row) for i, row in enumerate(rows)]
+
+
+def width(tex: str) -> float:
+    """Roughly how many letters wide a formula is: a fraction counts its longer half, a script 0.7."""
+    tex = re.sub(r"\\(text|mathrm|mathbb|displaystyle|left|right|bar|hat|tilde|phantom)(?![a-z])", "", tex)
+    tex = re.sub(r"\\(log|exp)\b", "log", tex)
+    total, i = 0.0, 0
+    while i < len(tex):
+        if tex.startswith(r"\frac", i):
+            top, i = group(tex, i + 5)
+            bottom, i = group(tex, i)
+            total += max(width(top), width(bottom)) + 0.5
+        elif tex[i] in "_^" and tex[i + 1 : i + 2] == "{":
+            script, i = group(tex, i + 1)
+            total += 0.7 * width(script)
+        else:
+            token = re.match(r"\\[A-Za-z]+|\\.|.", tex[i:], re.DOTALL)
+            assert token is not None
+            total += _WIDTHS.get(token[0], 1.0)
+            i += token.end()
+    return total
+
+
+def group(tex: str, start: int) -> tuple[str, int]:
+    """The braces' content at `start`, and the position behind it."""
+    depth = 0
+    for i in range(start, len(tex)):
+        depth += {"{": 1, "}": -1}.get(tex[i], 0)
+        if depth == 0:
+            return tex[start + 1 : i], i + 1
+    raise ValueError(f"unbalanced braces in {tex[start:]!r}")

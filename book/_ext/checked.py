@@ -1,0 +1,95 @@
+"""What the book prints of its proofs: checked on all cores before the reading, kept until one changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import ledger
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+KEPT = "proofs.json"  # beside the pages, so that `make clean` removes it
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A derivation that was checked, in the words of a page.
+
+    kinds: what each line after the first is, "algebra", "limit", …
+    axioms: the reasons of the lines that are not checked
+    """
+
+    chapter: int
+    title: str
+    relation: str
+    statement: str
+    latex: str
+    kinds: list[str]
+    axioms: list[str]
+
+
+_checked: dict[str, Checked] = {}
+
+
+def check(name: str) -> Checked:
+    """Build a derivation, which checks it. Raises ValueError where a line does not follow."""
+    proof = ledger.proofs().derivations()[name]()
+    kinds, axioms = [step.kind for step in proof.steps[1:]], [step.reason for step in proof.axioms]
+    return Checked(
+        proof.chapter, proof.title, proof.relation, proof.statement(), proof.latex(), kinds, axioms
+    )
+
+
+def checked(name: str) -> Checked:
+    """What is printed of the derivation of that name, checked once. Raises ValueError where it is wrong."""
+    if name not in _checked:
+        _checked[name] = check(name)
+    return _checked[name]
+
+
+def source_files() -> list[Path]:
+    """The files that a derivation depends on."""
+    folder = Path(ledger.proofs().__file__).parent
+    return sorted([*folder.glob("*.py"), *folder.with_name("symbolic").glob("*.py"), Path(__file__)])
+
+
+def _attempt(name: str) -> Checked | None:
+    try:
+        return check(name)
+    except ValueError:
+        return None  # is raised again, and reported, at its place on a page
+
+
+def check_all(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
+    """Check what the pages to be read print, on all cores; what was checked before is read from the file."""
+    printed = {equation.proof for equation in ledger.equations(Path(app.srcdir))} - {""}
+    if not printed:
+        return
+    text = b"".join(path.read_bytes() for path in source_files()) + version("sympy").encode()
+    key, file = hashlib.sha256(text).hexdigest(), Path(app.outdir).with_name(KEPT)
+    kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if kept.pop("sources", "") == key:
+        _checked.update((name, Checked(**fields)) for name, fields in kept.items())
+    missing = [name for name in ledger.proofs().derivations() if name not in _checked]
+    if missing:
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            found = zip(missing, pool.map(_attempt, missing), strict=True)
+            _checked.update((name, proof) for name, proof in found if proof)
+        fields = {name: asdict(proof) for name, proof in _checked.items()}
+        file.write_text(json.dumps({"sources": key, **fields}, ensure_ascii=False), encoding="utf-8")
+
+
+def write_on_all_cores(app: Sphinx, env: BuildEnvironment) -> None:
+    app.parallel = os.cpu_count() or 1  # jupyter-book has no option for it; some extension reads serially
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("env-before-read-docs", check_all)
+    app.connect("env-updated", write_on_all_cores)

@@ -1,0 +1,214 @@
+"""What the labs recorded, on the chapters' pages and on their own.
+
+Role lab: a note; directive labfigure: a figure or slider. A lab is notebooks/STEM.ipynb; what it recorded
+with `figures.note`, `show` and `slider` is found by the key in an output's metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import pictures
+from docutils import nodes
+from pictures import HTML, SUFFIXES, text_of
+from sources import MissingError, TextRole, instead, read_json, warn
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.directives.patches import Figure
+from sphinx.environment import BuildEnvironment
+
+LABS = "notebooks"
+STUDENT = "notebooks/assignments/student"
+PROOFS = "Change a proof"  # the section of each lab to which a derivation links
+
+
+def proofs_label(stem: str) -> str:
+    """The label of a lab's section on proofs."""
+    return f"proofs-{stem}"
+
+
+def output_label(stem: str, key: str) -> str:
+    """The label of an output on its lab's page."""
+    return f"lab-{stem}-{key}"
+
+
+def outputs(env: BuildEnvironment, stem: str) -> dict[str, dict[str, Any]]:
+    """The outputs of a lab that carry a key, by key."""
+    cells = read_json(env, LABS, f"{stem}.ipynb")["cells"]
+    recorded = [output for cell in cells for output in cell.get("outputs", [])]
+    return {o["metadata"]["lowerbound"]["key"]: o for o in recorded if "lowerbound" in o.get("metadata", {})}
+
+
+def output_at(env: BuildEnvironment, target: str) -> tuple[str, str, dict[str, Any]]:
+    """Stem, key and output of a target 'STEM:key'."""
+    stem, colon, key = target.strip().partition(":")
+    if not (stem and colon and key):
+        raise MissingError(f"{target!r} is not of the form STEM:key")
+    by_key = outputs(env, stem)
+    if key not in by_key:
+        keys = ", ".join(sorted(by_key)) or "nothing"
+        raise MissingError(f"{LABS}/{stem}.ipynb records no {key!r}; it has: {keys}")
+    return stem, key, by_key[key]
+
+
+def note_text(env: BuildEnvironment, target: str) -> str:
+    """The text that a lab noted under a key."""
+    _, key, output = output_at(env, target)
+    text = text_of(output["data"].get("text/plain", ""))
+    if "alt" in output["metadata"]["lowerbound"] or not text.startswith(f"{key}: "):
+        raise MissingError(f"{target} is a figure, not a note; use the labfigure directive")
+    return text.removeprefix(f"{key}: ")
+
+
+class LabFigure(Figure):
+    """A figure or slider that a lab showed, with its alt text, a caption and a link to the lab."""
+
+    required_arguments = 1
+    final_argument_whitespace = False
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        env = self.state.document.settings.env
+        try:
+            stem, key, output = output_at(env, self.arguments[0])
+            if not self.content:
+                raise MissingError(f"labfigure {stem}:{key} needs a caption")
+            shown = pictures.shown(env, stem, key, output)
+        except MissingError as error:
+            return instead(self, env, error)
+        self.arguments[0] = "picture"  # the directive wants one; what it makes of it is replaced below
+        [figure, *rest] = super().run()
+        figure["classes"].append("lab-figure")
+        figure["lab"] = f"{stem}:{key}"
+        # In a box of their own: of two pictures, the theme hides a caption that follows either.
+        next(figure.findall(nodes.image)).replace_self(nodes.container("", *shown))
+        for caption in figure.findall(nodes.caption):
+            label = nodes.inline("", f"Lab {stem.partition('_')[0].lstrip('0')}", classes=["std", "std-ref"])
+            xref = addnodes.pending_xref(
+                "", label, refdomain="std", reftype="ref", reftarget=output_label(stem, key),
+                refexplicit=True, refwarn=True, refdoc=env.docname,
+            )  # fmt: skip
+            xref.source, xref.line = figure.source, self.lineno
+            caption += [nodes.Text(" "), nodes.inline("", "", xref, classes=["from-lab"])]
+        return [figure, *rest]
+
+
+# A lab's own page
+
+
+def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
+    """Show the figures of a lab page as a chapter does, each with a label; leave out the setup cell, and link
+    the ways to run it. Assignments have the latter two alone."""
+    env, docname = app.env, app.env.docname
+    folder, _, stem = docname.rpartition("/")
+    if folder not in (LABS, STUDENT) or Path(env.doc2path(docname)).suffix != ".ipynb":
+        return
+    first = next((node for node in doctree.children if isinstance(node, nodes.container)), None)
+    if first is not None and (first.get("nb_element"), first.get("cell_index")) == ("cell_code", 0):
+        doctree.remove(first)  # it stands before the title, and installs the library where it is missing
+    heading = next(iter(doctree.findall(nodes.title)), None)
+    if heading is not None:
+        heading.parent.insert(1, addnodes.only("", _ways_to_run(app, docname), expr="html"))
+    if folder == STUDENT:
+        return
+    labels: Any = env.get_domain("std")
+    for section in doctree.findall(nodes.section):
+        if section[0].astext() == PROOFS:
+            labels.note_hyperlink_target(proofs_label(stem), docname, section["ids"][0], PROOFS)
+    by_key = outputs(env, stem)
+    for key, node in _drawn_by_myst(doctree, by_key).items():
+        label = output_label(stem, key)
+        box = _box(env, stem, key, by_key[key])
+        box["ids"].append(label.replace("_", "-"))
+        box["lab"] = key
+        node.replace_self(box)
+        labels.note_hyperlink_target(label, docname, box["ids"][-1], key)
+
+
+def _ways_to_run(app: Sphinx, docname: str) -> nodes.paragraph:
+    """Links to run, read or fetch a notebook, from the address of the repository in the settings."""
+    options = app.config.html_theme_options
+    address = str(options.get("repository_url", "")).rstrip("/")
+    branch = options.get("repository_branch") or "main"
+    colab = str(options.get("launch_buttons", {}).get("colab_url", "")).rstrip("/")
+    file = f"blob/{branch}/{docname}.ipynb"
+    ways = {"Download": f"{'../' * docname.count('/')}_sources/{docname}.ipynb"}
+    if address:
+        ways = {"View on GitHub": f"{address}/{file}"} | ways
+    if address and colab:
+        ways = {"Open in Colab": f"{colab}/github/{'/'.join(address.split('/')[-2:])}/{file}"} | ways
+    row = nodes.paragraph(classes=["ways-to-run"])
+    for name, uri in ways.items():
+        row += nodes.reference("", "", nodes.Text(name), refuri=uri, internal=False)
+    return row
+
+
+def _drawn_by_myst(doctree: nodes.document, by_key: dict[str, Any]) -> dict[str, nodes.Element]:
+    """The node that MyST-NB made of each output that shows something, by key."""
+    drawn: dict[str, nodes.Element] = {}
+    names: dict[str, list[str]] = {}  # keys of the outputs of which MyST-NB makes an image or text, in order
+    for key, output in by_key.items():
+        if HTML in output["data"]:
+            names.setdefault(text_of(output["data"][HTML]).strip(), []).append(key)
+        else:
+            for mime in set(SUFFIXES) & set(output["data"]):
+                names.setdefault(_image_name(output, mime), []).append(key)
+    for node in doctree.findall(lambda node: isinstance(node, nodes.image | nodes.raw)):
+        name = Path(node["uri"]).stem if isinstance(node, nodes.image) else node.astext().strip()
+        for key in names.get(name, [])[:1]:  # of outputs that look the same, the first comes first
+            names[name].remove(key)
+            drawn[key] = node
+    return drawn
+
+
+def _image_name(output: dict[str, Any], mime: str) -> str:
+    """The name that MyST-NB gives an output's image file, a hash."""
+    data = pictures.decoded(output, mime)
+    if mime != pictures.PNG:
+        data = os.linesep.join(data.decode().splitlines()).encode()
+    return hashlib.sha256(data).hexdigest()
+
+
+def _box(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> nodes.container:
+    """An output of a lab on the lab's own page."""
+    try:
+        return nodes.container("", *pictures.shown(env, stem, key, output), classes=["lab-output"])
+    except MissingError as error:
+        warn(error, env.docname, "lab")
+        return nodes.container("")
+
+
+# Links from a lab's outputs back to the figures that show them
+
+
+def note_figures(app: Sphinx, doctree: nodes.document) -> None:
+    """Remember which numbered figure of a page shows which output of a lab: {STEM:key: id of the figure}."""
+    shown = {figure["lab"]: figure["ids"][0] for figure in doctree.findall(nodes.figure) if "lab" in figure}
+    app.env.metadata[app.env.docname]["lab_figures"] = shown
+
+
+def link_back(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Below an output on a lab's page, link to the figure of the book that explains it."""
+    folder, _, stem = page.rpartition("/")
+    if folder != LABS:
+        return
+    for box in list(doctree.findall(nodes.container)):
+        for chapter, metadata in app.env.metadata.items():
+            name = metadata.get("lab_figures", {}).get(f"{stem}:{box.get('lab', '')}")
+            number = app.env.toc_fignumbers.get(chapter, {}).get("figure", {}).get(name)
+            if number:
+                uri = f"{app.builder.get_relative_uri(page, chapter)}#{name}"
+                label = f"Fig. {'.'.join(map(str, number))}"
+                link = nodes.reference("", "", nodes.Text(label), refuri=uri, internal=True)
+                box += nodes.paragraph("", "In the book: ", link, classes=["in-the-book"])
+
+
+def setup(app: Sphinx) -> None:
+    app.add_role("lab", TextRole(note_text))
+    app.add_directive("labfigure", LabFigure)
+    app.connect("doctree-read", describe_lab, priority=400)  # before images are collected
+    app.connect("doctree-read", note_figures)
+    app.connect("doctree-resolved", link_back)

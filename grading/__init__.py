@@ -1,1 +1,0 @@
-"""Assignments: what students get, and what becomes of what they hand in. `python -m grading --help`."""

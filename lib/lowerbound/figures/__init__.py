@@ -1,0 +1,25 @@
+"""Figures in one style: arrays in, closed `Figure` out; and outputs that the book quotes.
+
+plots:   curves, bars, density, scatter, images, from numpy arrays, lists or torch tensors on any device
+display: show, note and slider, which store a key, a text to compare and what a page shows
+"""
+
+from .display import note, show, slider, summary
+from .plots import PALETTE, bars, canvas, curves, density, filmstrip, image_grid, scatter, style, to_array
+
+__all__ = [
+    "PALETTE",
+    "bars",
+    "canvas",
+    "curves",
+    "density",
+    "filmstrip",
+    "image_grid",
+    "note",
+    "scatter",
+    "show",
+    "slider",
+    "style",
+    "summary",
+    "to_array",
+]

@@ -1,0 +1,252 @@
+"""Figures: deterministic files, summaries that change with the data, sliders with and without a kernel."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import IPython.display
+import ipywidgets
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from lowerbound import figures
+from lowerbound.figures import display
+from lowerbound.figures.plots import log_ticks
+from matplotlib.figure import Figure
+from PIL import Image
+
+X = np.linspace(-1, 1, 20)
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """What a notebook would have displayed: (data, metadata) pairs."""
+    outputs: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    monkeypatch.setattr(
+        IPython.display, "publish_display_data", lambda data, about: outputs.append((data, about))
+    )
+    return outputs
+
+
+def curve(shift: float = 0.0) -> Figure:
+    return figures.curves(X, {"a": X + shift, "b": X**2}, "x", "y")
+
+
+DRAWINGS = {
+    "curves": lambda v: figures.curves(X, {"a": v * X}, "x", "y"),
+    "curves on log axes": lambda v: figures.curves(
+        [1, 2, 4], {"a": [v, 2, 3]}, "T", "y", logx=True, logy=True
+    ),
+    "bars": lambda v: figures.bars(["one", "two"], {"rate": [v, 2], "distortion": [1, 1]}, "nats"),
+    "bars side by side": lambda v: figures.bars(
+        ["one"], {"a": [v], "b": [1]}, "nats", stacked=False, errors={"a": [0.1]}
+    ),
+    "density": lambda v: figures.density(X, {"p": v * X**2}),
+    "samples": lambda v: figures.density(X, {"p": X**2}, samples=v * X),
+    "scatter": lambda v: figures.scatter({"data": v * np.ones((5, 2)), "samples": np.zeros((5, 2))}, limit=3),
+    "image_grid": lambda v: figures.image_grid(v * np.ones((3, 1, 4, 4)) / 4, cols=2),
+    "filmstrip": lambda v: figures.filmstrip(v * np.ones((2, 3, 1, 4, 4)) / 4, ["2", "1", "0"], ["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_the_summary_sees_the_data(name: str) -> None:
+    draw = DRAWINGS[name]
+    assert figures.summary(draw(1.0)) == figures.summary(draw(1.0)) != figures.summary(draw(1.5))
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_files_are_small_and_the_same_each_time(name: str) -> None:
+    fig = DRAWINGS[name](1.0)
+    data = display.png(fig)
+    assert data == display.png(fig)
+    assert len(data) < 40_000
+    assert np.asarray(Image.open(io.BytesIO(data)).convert("L")).std() > 5, "an empty picture"
+
+
+def test_a_drawing_is_stored_as_one_svg_with_whole_letters() -> None:
+    text = display.svg(curve())
+    assert text == display.svg(curve())
+    assert "\n" not in text
+    root = ElementTree.fromstring(text)
+    assert root.get("viewBox") == "0 0 388.8 237.6"
+    scales = {float(number) for number in re.findall(r"scale\(([\d.]+)\)", text)}
+    assert scales == {1 / 64}, "matplotlib draws letters in units of 1/64"
+    assert not re.search(r"[ML]-?\d+\.\d\d", text), "coordinates to 0.1 points"
+
+
+def test_a_frame_is_the_drawing_as_text(shown: list[Any]) -> None:
+    figures.slider([curve(), curve(1)], ["0", "1"], "shift", "Curves.")
+    sources = re.findall(r'src="data:image/svg\+xml,([^"]*)"', shown[0][0]["text/html"])
+    assert unquote(sources[1]).replace("'", '"') == display.svg(curve(1))
+
+
+def test_pictures_and_crowds_are_no_drawings(shown: list[Any]) -> None:
+    crowd = figures.scatter({"data": np.random.default_rng(0).normal(size=(3000, 2))})
+    for fig, drawn in ((curve(), True), (figures.image_grid(np.zeros((1, 4, 4))), False), (crowd, False)):
+        assert (display.drawing(fig) is not None) == drawn
+        figures.show(fig, "it", "It.")
+        assert ("image/svg+xml" in shown.pop()[0]) == drawn
+
+
+def test_bands_follow_their_line() -> None:
+    fig = figures.curves(X, {"a": X}, "x", "y", bands={"a": 0.5 * np.ones(20)})
+    low, high = fig.axes[0].collections[0].get_datalim(fig.axes[0].transData).intervaly
+    assert (low, high) == pytest.approx((-1.5, 1.5))
+
+
+def test_stacked_bars_stand_on_each_other_and_negative_ones_hang() -> None:
+    fig = figures.bars(["one"], {"a": [2], "b": [3], "c": [-1]}, "nats")
+    assert [bar.get_y() for group in fig.axes[0].containers for bar in group] == [0, 2, 0]
+
+
+def test_rounding_noise_does_not_reach_the_summary() -> None:
+    clean, noisy = X - X.mean(), X - X.mean() + 1e-9
+    assert figures.summary(figures.curves(X, {"a": clean}, "x", "y")) == figures.summary(
+        figures.curves(X, {"a": noisy}, "x", "y")
+    )
+
+
+def test_grid_places_images_in_reading_order() -> None:
+    images = np.stack([np.full((4, 4), level, dtype=np.uint8) for level in (0, 100, 200)])
+    page = np.asarray(figures.image_grid(images, cols=2).axes[0].get_images()[0].get_array())
+    assert [page[1, 1], page[1, 6], page[6, 1], page[6, 6]] == pytest.approx([0, 100 / 255, 200 / 255, 1])
+
+
+def test_torch_tensors_and_ranges() -> None:
+    levels = torch.tensor([-1.0, 0.0, 1.0, 3.0], requires_grad=True).reshape(4, 1, 1, 1).expand(4, 1, 4, 4)
+    page = np.asarray(figures.image_grid(levels, cols=4).axes[0].get_images()[0].get_array())
+    assert page[1, 1::5] == pytest.approx([0, 0.5, 1, 1])
+
+
+def test_grid_names_the_remedy_for_a_wrong_shape() -> None:
+    with pytest.raises(ValueError, match=r"got \(4, 2, 3, 3\); reshape"):
+        figures.image_grid(np.zeros((4, 2, 3, 3)))
+
+
+def test_no_figure_is_left_open_and_no_setting_changed() -> None:
+    before = dict(matplotlib.rcParams)
+    curve()
+    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_show_stores_picture_alt_text_and_summary(shown: list[Any]) -> None:
+    figures.show(curve(), "two-terms", "Two curves.")
+    [(data, about)] = shown
+    assert about["lowerbound"] == {"key": "two-terms", "alt": "Two curves."}
+    assert about["image/png"] == {"width": 518, "height": 317}
+    assert data["text/plain"].splitlines()[:2] == ["Two curves.", "line a: 20 points, mean 0, from -1 to 1"]
+    assert data["image/png"].startswith("iVBOR")
+
+
+def test_show_takes_a_summary_of_ones_own(shown: list[Any]) -> None:
+    figures.show(curve(), "loss", "A loss.", witness_text="it falls")
+    assert shown[0][0]["text/plain"] == "A loss.\nit falls"
+
+
+def test_note(shown: list[Any]) -> None:
+    figures.note("gap", "0.35")
+    assert shown == [({"text/plain": "gap: 0.35"}, {"lowerbound": {"key": "gap"}})]
+
+
+@pytest.mark.parametrize("key", ["Gap", "a b", "a_b", "", "-a"])
+def test_keys_are_words_joined_by_hyphens(key: str, shown: list[Any]) -> None:
+    with pytest.raises(ValueError, match="hyphens"):
+        figures.note(key, "1")
+    assert shown == []
+
+
+def test_slider_stores_every_frame_as_html(shown: list[Any]) -> None:
+    figures.slider([curve(s) for s in range(3)], ["0", "1", "2"], "shift", "A <curve>", name="s =", start=1)
+    [(data, about)] = shown
+    assert sorted(data) == ["image/png", "text/html", "text/plain"]
+    frames = re.findall(
+        r'<details class="frame" (\w+)><summary>(.*?)</summary><img alt="(.*?)"', data["text/html"]
+    )
+    assert frames == [
+        (state, f"s = {i}", f"A &lt;curve&gt; s = {i}.")
+        for i, state in enumerate(("hidden", "open", "hidden"))
+    ]
+    for part in ('max="2"', 'value="1"', 'aria-label="s"', 'aria-valuetext="s = 1"'):
+        assert part in data["text/html"].split("<details")[0]
+    assert data["image/png"] == display.base64.b64encode(display.png(curve(1))).decode()
+    assert data["text/plain"].count("line a:") == 3
+    assert about["lowerbound"]["key"] == "shift"
+    assert ipywidgets.Widget.get_manager_state(widgets=None)["state"] == {}, "no widget is needed"
+
+
+def test_slider_of_a_function_stores_the_frames_that_it_draws(shown: list[Any]) -> None:
+    figures.slider([curve(s) for s in range(2)], ["0", "1"], "shift", "A curve")
+    figures.slider(lambda i: curve(i), ["0", "1"], "shift", "A curve")
+    (all_compared, _), (one_compared, _) = shown
+    assert all_compared["text/html"] == one_compared["text/html"]
+    assert [data["text/plain"].count("line a:") for data, _ in shown] == [2, 1]
+
+
+def test_live_slider_draws_in_the_kernel_what_it_is_moved_to(
+    shown: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/lab.ipynb")
+    figures.slider(lambda i: drawn.append(i) or curve(i), ["0", "1", "2"], "shift", "A curve", name="s")
+    [(data, _)] = shown
+    assert sorted(data) == [display.VIEW, "image/png", "text/plain"]
+    assert set(drawn) == {0}, "nothing is drawn before it is asked for"
+    controls, picture = ipywidgets.widgets.widget._instances[data[display.VIEW]["model_id"]].children
+    play, handle = controls.children
+    play.value = 2
+    assert handle.value == 2
+    assert picture.value == f"{display._image(curve(2), 'A curve s 2.')}<div>s 2</div>"
+
+
+@pytest.mark.parametrize("front_end", ["Colab", "JupyterLab", "VS Code", ""])
+def test_slider_is_live_where_someone_runs_the_notebook(
+    front_end: str, shown: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if front_end == "Colab":
+        monkeypatch.setitem(sys.modules, "google.colab", figures)
+    elif front_end == "JupyterLab":
+        monkeypatch.setenv("JPY_SESSION_NAME", "lab.ipynb")
+    elif front_end == "VS Code":
+        shell = type("Shell", (), {"user_ns": {"__vsc_ipynb_file__": "lab.ipynb"}})
+        monkeypatch.setattr(IPython.core.getipython, "get_ipython", shell)
+    figures.slider([curve(), curve(1)], ["0", "1"], "shift", "A curve")
+    figures.slider([curve(), curve(1)], ["0", "1"], "shift", "A curve", live=not front_end)
+    (by_default, _), (otherwise, _) = shown
+    assert (display.VIEW in by_default, "text/html" in by_default) == (bool(front_end), not front_end)
+    assert (display.VIEW in otherwise) == (not front_end)
+    assert by_default["text/plain"] == otherwise["text/plain"], "what is compared is the same"
+
+
+def test_slider_wants_a_label_for_each_frame(shown: list[Any]) -> None:
+    with pytest.raises(ValueError, match="2 frames need as many labels, got 1"):
+        figures.slider([curve(), curve()], ["0"], "shift", "A curve")
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([1.3, 4.1], ["1", "2", "5"]),
+        ([2.3, 4.4], ["2", "5"]),
+        ([0.004, 0.11], ["0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2"]),
+        ([1e-3, 3.0], ["0.001", "0.01", "0.1", "1"]),
+        ([1e-20, 1.0], [f"$10^{{{k}}}$" for k in range(-20, 1, 3)]),
+    ],
+)
+def test_ticks_of_a_logarithmic_axis(values: list[float], written: list[str]) -> None:
+    ticks, labels = log_ticks(np.array(values))
+    assert labels == written
+    assert len(ticks) == len(labels) <= 8
+    assert ticks == sorted(ticks)
+
+
+def test_a_logarithmic_axis_refuses_zero() -> None:
+    with pytest.raises(ValueError, match="leave out logy"):
+        figures.curves([1, 2], {"a": [0.0, 1.0]}, "x", "y", logy=True)

@@ -1,0 +1,1 @@
+"""Assignments: what students get, and what becomes of what they hand in. `python -m tools.grading --help`."""

@@ -1,0 +1,47 @@
+"""`python -m tools.publish.formula_sizes`: measure every formula of the book, for formula_sizes.json.
+
+The next build keeps that much room for each formula; see book/_ext/formulas.py.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from playwright.sync_api import sync_playwright
+
+from tools.publish.site import PAGES, ROOT, WIDTHS, Visit, launch, served
+
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+from formulas import SIZES, key
+
+MEASURE = """() => {
+  const pixels = element => parseFloat(getComputedStyle(element).fontSize);
+  const size = formula => formula.tagName === "DIV"
+    ? formula.getBoundingClientRect().height / pixels(document.documentElement)
+    : formula.querySelector("mjx-container").getBoundingClientRect().width / pixels(formula);
+  const tex = formula => MathJax.startup.document.getMathItemsWithin(formula).map(i => i.math).join(" ");
+  document.querySelectorAll("main details").forEach(folded => folded.open = true);
+  const typeset = [...document.querySelectorAll("main .math")].filter(f => f.querySelector("mjx-math"));
+  return typeset.map(formula => [tex(formula), size(formula)]);
+}"""
+
+
+def main() -> None:
+    """Command line."""
+    found: dict[str, float] = {}
+    with served() as address, sync_playwright() as playwright:
+        browser = launch(playwright)
+        for name in PAGES:
+            visit = Visit(browser, WIDTHS["desk"])
+            page = visit.open(f"{address}/{name}.html")
+            if page.locator("main .math").count():
+                found |= {key(tex): round(size, 2) for tex, size in page.evaluate(MEASURE) if size}
+            visit.context.close()
+        browser.close()
+    SIZES.write_text(json.dumps(dict(sorted(found.items())), indent=0) + "\n")
+    print(f"wrote {SIZES}: {len(found)} formulas")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""The built book, served from localhost as GitHub Pages serves it, and a Chromium to open it in."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import http.server
+import os
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Error, Page, Playwright
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "_build" / "html"
+PAGES = re.findall(r"^\s*(?:- file|root): (\S+)", (ROOT / "_toc.yml").read_text(), re.M)
+CHAPTERS = [page for page in PAGES if re.match(r"book/0\d", page)]
+WIDTHS = {"desk": (1280, 900), "phone": (390, 844)}
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+EVERY_FORMULA = """() => window.formulasFound ? formulasFound.then(
+  () => MathJax.startup.document.lazyTypesetAll()
+).then(() => new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))) : true"""
+
+# Of the theme that is shown; the others are not displayed, so they would not be fetched either.
+EVERY_PICTURE = """all => Promise.all(
+  all.filter(image => getComputedStyle(image).display !== "none").map(image => {
+    image.loading = "eager";
+    return image.decode().then(() => null, () => image.src);
+  })
+).then(found => found.filter(Boolean))"""
+
+
+@functools.cache
+def compressed(path: Path) -> bytes:
+    """A file as a server sends it, compressed once."""
+    return gzip.compress(path.read_bytes(), 5)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serve the site below /lower-bound/, text compressed, and log nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def translate_path(self, path: str) -> str:
+        """Where a path below /lower-bound/ lies."""
+        return super().translate_path(path.removeprefix("/lower-bound"))
+
+    def do_GET(self) -> None:
+        """Answer with a file, compressed where it is text."""
+        path = Path(self.translate_path(self.path))
+        if not path.is_file():
+            super().do_GET()
+            return
+        kind = self.guess_type(path)
+        text = any(word in kind for word in ("text", "javascript", "json", "svg"))
+        data = compressed(path) if text else path.read_bytes()
+        self.send_response(200)
+        if text:
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Type", f"{kind}; charset=utf-8" if kind.startswith("text/") else kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Cache-Control", "max-age=600")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Stay quiet."""
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """A server that does not mind a browser that leaves early."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report what goes wrong, unless the browser has closed the connection."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class NoBookError(RuntimeError):
+    """There is no built book, or no browser to open it in."""
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """Serve the built book while the context lasts. Yields its address."""
+    if not (SITE / "index.html").is_file():
+        raise NoBookError(f"{SITE} holds no book; run `make book` first")
+    handler = functools.partial(Quiet, directory=str(SITE))
+    with Server(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/lower-bound"
+        server.shutdown()
+
+
+def chromium() -> str | None:
+    """The browser to drive: $CHROMIUM, one on the PATH, else None for playwright's own."""
+    named = os.environ.get("CHROMIUM")
+    if named:
+        return named
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start the browser."""
+    try:
+        return playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+    except Error as error:
+        remedy = "apt-get install chromium, or playwright install chromium, or set CHROMIUM to its path"
+        raise NoBookError(f"no Chromium could be started: {remedy}\n{error}") from error
+
+
+class Visit:
+    """A page, with everything that went wrong on it and the bytes that it transferred."""
+
+    def __init__(self, browser: Browser, size: tuple[int, int], dark: bool = False) -> None:
+        scheme = "dark" if dark else "light"
+        self.context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme
+        )
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.faults: list[str] = []
+        self.transferred = 0
+        self.page.route("**/*", self._route)
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on("response", self._response)
+        wire = self.context.new_cdp_session(self.page)
+        wire.send("Network.enable")
+        wire.on("Network.loadingFinished", self._finished)
+
+    def _route(self, route: Any) -> None:
+        if re.match(r"(http://127\.0\.0\.1|data:|blob:)", route.request.url):
+            route.continue_()
+        else:
+            self.faults.append(f"request to another host: {route.request.url}")
+            route.abort()
+
+    def _console(self, message: Any) -> None:
+        if message.type == "error":
+            self.faults.append(f"console: {message.text}")
+
+    def _response(self, response: Any) -> None:
+        if response.status >= 400:
+            self.faults.append(f"{response.status}: {response.url}")
+
+    def _finished(self, event: Any) -> None:
+        self.transferred += round(event["encodedDataLength"])
+
+    def open(self, url: str) -> Page:
+        """Go to a page, and typeset all its formulas."""
+        self.page.goto(url, wait_until="load")
+        self.page.evaluate(EVERY_FORMULA)
+        return self.page
