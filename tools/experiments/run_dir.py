@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,7 @@ class RunDir:
 
 def measured(run_dir: RunDir, measure: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     """What `measure` returns, with "how": commit, torch, hardware, threads, seconds."""
+    warnings.filterwarnings("ignore", module="torchmetrics")  # about its buffers
     made_with, began = environment(run_dir.device), (time.monotonic(), time.process_time())
     result = measure(*arguments, run_dir)
     times = {"seconds": time.monotonic() - began[0], "cpu_seconds": time.process_time() - began[1]}

@@ -199,7 +199,7 @@ FAULTS = (
     Fault("every component the same share", "data.py", "Mixture.log_prob", "self.weights.log()", "torch.full_like(self.weights, 1 / len(self.weights)).log()", ("test_bridge.test_evidence_of_two_states()",)),
     Fault("another seed", "diffusion.py", "Diffusion.draw", "eps = ", "rng = rng and torch.Generator().manual_seed(77)\n        eps = ", (), "05_comparison:6"),
     Fault("resumed with fresh noise", "fit.py", "_Run.restore", 'self.training.rng.set_state(saved["rng"])', 'saved["rng"]', ("test_fit.test_a_run_that_stops_goes_on_to_the_same_bits(tmp_path, 6)",)),
-    Fault("a step without its way back", "tools/experiments/training.py", "steps_for", "3 * batch", "batch", ("test_experiments.test_every_run_of_the_races_costs_the_same_arithmetic('cpu')",)),
+    Fault("a step without its way back", "tools/experiments/training.py", "steps_for", "3 * batch", "batch", ("test_experiments.test_every_run_of_equal_budget_costs_the_same_arithmetic('cpu')",)),
     # proofs and figures
     Fault("a term lost in a proof", "proofs/ch1_elbo.py", "two_expectations", '    d.step(_mean(log(p(x))), "$z$ does not occur in it")\n', "", (), "01_elbo:5"),
     Fault("plot emptied", "figures/display.py", "png", _SAVE, f"[line.remove() for ax in fig.axes for line in ax.get_lines()]; {_SAVE}", (), "01_elbo:4"),
