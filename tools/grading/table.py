@@ -21,7 +21,7 @@ from tools.grading.judge import Verdict
 from tools.grading.sandbox import Limits
 
 RESULT = SOURCES.parents[1] / "results" / "assignments.json"
-QUICK = Limits(notebook=60, cell=10, call=10, memory=3 * 2**30, file=64 * 2**20, processes=32)
+QUICK = Limits(notebook=150, cell=30, call=30, memory=3 * 2**30, file=64 * 2**20, processes=32)
 
 LIAR = """
 class Yes:
