@@ -1,6 +1,7 @@
 """`python -m tools.publish.formula_sizes`: measure every formula of the built book.
 
-It writes book/_ext/formula_sizes.json. The next build keeps that much room for each formula; see book/_ext/formulas.py.
+It writes book/_ext/formula_sizes.json. The next build keeps that much room for each formula; see
+book/_ext/formulas.py.
 """
 
 from __future__ import annotations
