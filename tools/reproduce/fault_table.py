@@ -42,7 +42,9 @@ class Fault:
         for name in self.scope.split(".") if self.scope else ():
             node = next((node for node in body if getattr(node, "name", None) == name), None)
             if not isinstance(node, ast.ClassDef | ast.FunctionDef):
-                raise ValueError(f"planted error {self.name!r}: {self.path} has no {self.scope}; renew its line")
+                raise ValueError(
+                    f"planted error {self.name!r}: {self.path} has no {self.scope}; renew its line"
+                )
             body, first, last = node.body, node.lineno - 1, node.end_lineno
         part = "".join(lines[first:last])
         if part.count(self.old) != 1:
