@@ -3,7 +3,7 @@
 # VENV=…       where the environment lies (.venv)
 # JOBS=…       test processes at once (2)
 # SUBMISSIONS=… ASSIGNMENT=… go to `make grade`
-# BENCH=…      where the environment of `make bench` lies (.venv-bench); PART=… ARGS=… go to `python -m bench`
+# BENCH=…      where the environment of `make bench` lies (.venv-bench); PART=… ARGS=… go to `python -m tools.bench`
 
 VENV ?= .venv
 JOBS ?= 2
@@ -58,8 +58,8 @@ $(READY): requirements.txt pyproject.toml
 	$(call environment,$(VENV),requirements.txt)
 	@touch $@
 
-$(BENCH)/.ready: bench/requirements.txt pyproject.toml
-	$(call environment,$(BENCH),bench/requirements.txt)
+$(BENCH)/.ready: tools/bench/requirements.txt pyproject.toml
+	$(call environment,$(BENCH),tools/bench/requirements.txt)
 	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-deps -e .
 	@touch $@
 
@@ -74,7 +74,7 @@ test: lint unit labs pages browse ## everything that CI runs, quick things first
 
 lint: $(READY) ## style and types
 	$(call stage,style,$(BIN)/ruff check .)
-	$(call stage,types,$(BIN)/mypy --strict lib/lowerbound grading)
+	$(call stage,types,$(BIN)/mypy --strict lib/lowerbound tools/grading)
 
 unit: $(READY) ## unit, property and bridge tests
 	$(call stage,unit tests,$(PYTEST) tests --ignore=tests/browser -n $(JOBS) --dist loadscope --durations=5)
@@ -94,11 +94,11 @@ execute: $(READY) ## run every lab and store its outputs
 		--ExecutePreprocessor.record_timing=False $(LABS)
 
 assignments: $(READY) ## the student versions, from the instructor's sources
-	$(BIN)/python -m grading build
+	$(BIN)/python -m tools.grading build
 
 grade: $(READY) ## points and feedback: make grade SUBMISSIONS=folder ASSIGNMENT=A2_vae
 	@test -n "$(SUBMISSIONS)" || { echo "Name the folder: make grade SUBMISSIONS=folder" >&2; exit 1; }
-	$(BIN)/python -m grading grade "$(SUBMISSIONS)" --jobs $(JOBS) $(if $(ASSIGNMENT),--assignment $(ASSIGNMENT)) $(ARGS)
+	$(BIN)/python -m tools.grading grade "$(SUBMISSIONS)" --jobs $(JOBS) $(if $(ASSIGNMENT),--assignment $(ASSIGNMENT)) $(ARGS)
 
 replica: $(READY) ## the labs on a replica of Colab's runtime, compared; skipped where there is no Python 3.13
 	$(call stage,replica of Colab,$(BIN)/nox -f tools/reproduce/noxfile.py -s colab -- --check $(ARGS))
@@ -106,12 +106,12 @@ replica: $(READY) ## the labs on a replica of Colab's runtime, compared; skipped
 train: $(READY) ## train a model: make train PRESET=ddpm-cpu
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.train $(PRESET) $(ARGS)
 
-experiments: $(READY) ## what chapter 5 measures (hours); one part: make experiments NAME=races; PRESET=gpu
-	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.experiments $(NAME) --preset $(PRESET) \
+experiments: $(READY) ## what chapter 5 measures (hours); one part: make experiments NAME=equal_budget; PRESET=gpu
+	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m tools.experiments $(NAME) --preset $(PRESET) \
 		--jobs $(JOBS) $(if $(filter smoke,$(PRESET)),--out results-smoke) $(ARGS)
 
 bench: $(BENCH)/.ready ## speed and quality beside other libraries (hours); one part: make bench PART=speed
-	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BENCH)/bin/python -m bench $(PART) $(ARGS)
+	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BENCH)/bin/python -m tools.bench $(PART) $(ARGS)
 
 clean: ## remove what was built
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis build

@@ -90,7 +90,7 @@ def entries(tmp_path_factory):
 
 def test_every_module_has_its_place_on_the_page():
     modules = {path.stem for path in Path(lowerbound.__file__).parent.iterdir() if path.suffix == ".py"}
-    assert {*modules, "symbolic", "proofs", "experiments", "checks"} - {"__init__"} == set(ON_PAGE)
+    assert {*modules, "symbolic", "proofs", "checks"} - {"__init__"} == set(ON_PAGE)
 
 
 def test_the_modules_stand_in_the_order_of_the_table():

@@ -118,6 +118,14 @@ def commit(*paths: str) -> str:
     return (head.strip() or "not a checkout") + (" with changes" if changed else "")
 
 
+def environment(device: str = "cpu") -> dict[str, str]:
+    """What a number is made with: commit, torch, hardware, threads. Loads torch."""
+    import torch
+    from lowerbound import train
+
+    return train.environment(torch.device(device)) | {"commit": commit("lib/lowerbound", "tools")}
+
+
 @dataclass(frozen=True)
 class Job:
     """A file and how it is made.

@@ -23,8 +23,14 @@ from lowerbound.guidance import Guided
 from lowerbound.likelihood import GaussianLikelihood
 from lowerbound.metrics import log_prob_importance
 from lowerbound.nets import UNet
-from lowerbound.proofs import chain, examples, prediction, rate, reverse, sampling, small_step, vae
-from lowerbound.proofs.forward import alpha, alphabar, alphabar_s, beta, x0, xs, xt
+from lowerbound.proofs import ch1_elbo as elbo
+from lowerbound.proofs import ch2_rate as rate
+from lowerbound.proofs import ch2_vae as vae
+from lowerbound.proofs import ch3_forward, ch5_schedule
+from lowerbound.proofs import ch4_chain as chain
+from lowerbound.proofs import ch4_reverse as reverse
+from lowerbound.proofs import ch4_sampling as sampling
+from lowerbound.proofs.ch3_forward import alpha, alphabar, alphabar_s, beta, x0, xs, xt
 from lowerbound.samplers import ddim, dpm_solver, heun
 from lowerbound.symbolic import KL, Derivation, E
 from lowerbound.vae import VAE
@@ -53,9 +59,8 @@ def bridges(*names: str):
     return mark
 
 
-@cache
 def derivation(name: str):
-    """A derivation, proved once."""
+    """A derivation of the book."""
     return proofs.derivations()[name]()
 
 
@@ -299,7 +304,7 @@ def test_step_back_of_gaussian_data(s, t, centre, spread, before, now):
     back = float(s.alpha[t])
     step = Gaussian(back**0.5 * one(before), one(1 - back).log()).log_prob(one(now))
     ours = step + earlier.log_prob(one(before)) - later.log_prob(one(now))
-    values = {small_step.mu: float(earlier.means), small_step.s: earlier.std, alpha: back, xt: now}
+    values = {ch3_forward.mu: float(earlier.means), ch3_forward.s: earlier.std, alpha: back, xt: now}
     mean, variance = (part("reverse_of_gaussian", k, *values)(*values.values()) for k in (1, 2))
     theirs = -((before - mean) ** 2) / (2 * variance) - math.log(2 * math.pi * variance) / 2
     close(ours, theirs, 1e3 * (1 + abs(float(step))))
@@ -309,7 +314,7 @@ def test_step_back_of_gaussian_data(s, t, centre, spread, before, now):
 @given(schedules, steps, points)
 def test_step_back_of_standard_normal_data(s, t, now):
     p = model_of(s, fixed_large, ExactDenoiser(standard_normal())).p_reverse(one(now), full(1, t))
-    values = {small_step.mu: 0.0, small_step.s: 1.0, alpha: float(s.alpha[t]), xt: now}
+    values = {ch3_forward.mu: 0.0, ch3_forward.s: 1.0, alpha: float(s.alpha[t]), xt: now}
     close(p.logvar.exp(), part("reverse_of_gaussian", 2, *values)(*values.values()))
     scale = (1 + abs(now)) / float(s.alpha_bar[t].sqrt())
     close(p.mean, part("reverse_of_gaussian", 1, *values)(*values.values()), 1000 * scale)
@@ -336,7 +341,7 @@ def test_the_noise_that_follows_from_v(s, t, seed):
     with torch.no_grad():
         noise = net(now, s.log_snr[t : t + 1])
     for at in ((0, 0, 3, 5), (0, 0, 14, 20)):
-        values = {alphabar: float(s.alpha_bar[t]), xt: float(now[at]), prediction.v: float(said[-1][at])}
+        values = {alphabar: float(s.alpha_bar[t]), xt: float(now[at]), reverse.v: float(said[-1][at])}
         close(noise[at], filled(derivation("v_to_eps").last, values), sum(map(abs, values.values())))
 
 
@@ -541,16 +546,16 @@ def test_what_the_best_variance_saves(s, ends, error):
     low, high = sorted(ends)
     pair = torch.tensor([0.5, error], dtype=torch.float64)
     measured = Levels(s.log_snr[[low, high]], pair, torch.zeros(2), torch.zeros(2))
-    values = {chain.drop: float(s.snr[low] - s.snr[high]), chain.error: error}
+    values = {ch5_schedule.drop: float(s.snr[low] - s.snr[high]), ch5_schedule.error: error}
     logarithm = filled(derivation("best_step_variance").steps[2].expr, values)
     close(measured.costs(best_variance=True)[0, 1], logarithm)
     close(
         measured.costs(best_variance=False)[0, 1],
-        proof("best_step_variance", chain.drop, chain.error)(*values.values()),
+        proof("best_step_variance", ch5_schedule.drop, ch5_schedule.error)(*values.values()),
     )
     step = schedule.Schedule(s.alpha_bar[[0, low, high]])
     narrow = float(step.posterior_variance[2])
-    apart = math.sqrt(narrow * values[chain.drop] * error)  # of the two means, in the root mean square
+    apart = math.sqrt(narrow * values[ch5_schedule.drop] * error)  # of the two means, in the root mean square
     q = Gaussian(one(0.0), one(math.log(narrow)))
     p = Gaussian(one(apart), one(math.log(narrow + apart**2)))
     close(q.kl(p), logarithm, 1.0)
@@ -645,7 +650,7 @@ def linear_vae(mean: float, variance: float, weight: float, noise: float) -> VAE
     return VAE(Fixed(mean, variance), Line(weight, noise), GaussianLikelihood)
 
 
-MODEL = examples.s, examples.v, examples.m, examples.w, examples.x
+MODEL = elbo.s, elbo.v, elbo.m, elbo.w, elbo.x
 moderate = st.floats(0.2, 2)
 
 
@@ -666,7 +671,7 @@ def test_evidence_and_gap_of_a_linear_vae(noise, variance, mean, weight, x, seed
     exact = weight * x / total, noise**2 / total
     evidence = log_prob_importance(linear_vae(*exact, weight, noise), one(x), 3, generator(seed))
     size = 1e3 * (1 + x**2) / noise**2
-    theirs = proof("linear_gaussian_evidence", examples.s, examples.w, examples.x)(noise, weight, x)
+    theirs = proof("linear_gaussian_evidence", elbo.s, elbo.w, elbo.x)(noise, weight, x)
     close(evidence, math.log(theirs), size)
     close(evidence, proof("linear_gaussian_identity", *MODEL[::3], MODEL[4])(noise, weight, x), size)
     q, best = (linear_vae(*law, weight, noise).posterior(one(x)) for law in ((mean, variance), exact))

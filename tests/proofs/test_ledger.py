@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lowerbound import proofs
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 ledger = importlib.import_module("ledger")
 

@@ -17,9 +17,9 @@ from lowerbound.symbolic import (
     latex,
 )
 from lowerbound.symbolic.algebra import never_negative
-from lowerbound.symbolic.printing import width
 from lowerbound.symbolic.normal_form import NormalForm, moment
 from lowerbound.symbolic.numeric_check import Model
+from lowerbound.symbolic.printing import width
 from sympy import Integral, Rational, Sum, exp, log, oo, pi, sqrt
 
 x, z, y = RandomVariable("x"), RandomVariable("z"), RandomVariable("y")

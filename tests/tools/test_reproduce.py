@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lowerbound.experiments.report import STORED
+from lowerbound.results import STORED
 from packaging.requirements import Requirement
 from packaging.version import Version
 from PIL import Image

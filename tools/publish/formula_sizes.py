@@ -1,4 +1,4 @@
-"""`python -m tools.publish.formula_sizes`: measure every formula of the built book, for book/_ext/formula_sizes.json.
+"""`python -m tools.publish.formula_sizes`: measure every formula of the book, for formula_sizes.json.
 
 The next build keeps that much room for each formula; see book/_ext/formulas.py.
 """
@@ -13,10 +13,9 @@ from playwright.sync_api import sync_playwright
 from tools.publish.site import PAGES, ROOT, WIDTHS, Visit, launch, served
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-from formulas import SIZES as FILE
-from formulas import key
+from formulas import SIZES, key
 
-SIZES = """() => {
+MEASURE = """() => {
   const pixels = element => parseFloat(getComputedStyle(element).fontSize);
   const size = formula => formula.tagName === "DIV"
     ? formula.getBoundingClientRect().height / pixels(document.documentElement)
@@ -37,11 +36,11 @@ def main() -> None:
             visit = Visit(browser, WIDTHS["desk"])
             page = visit.open(f"{address}/{name}.html")
             if page.locator("main .math").count():
-                found |= {key(tex): round(size, 2) for tex, size in page.evaluate(SIZES) if size}
+                found |= {key(tex): round(size, 2) for tex, size in page.evaluate(MEASURE) if size}
             visit.context.close()
         browser.close()
-    FILE.write_text(json.dumps(dict(sorted(found.items())), indent=0) + "\n")
-    print(f"wrote {FILE}: {len(found)} formulas")
+    SIZES.write_text(json.dumps(dict(sorted(found.items())), indent=0) + "\n")
+    print(f"wrote {SIZES}: {len(found)} formulas")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Where the labs run and what they give there: environments, labs compared, errors planted.
 
-`noxfile.py` runs the labs in other environments, `faults.py` plants errors for their comparison to catch; both
-write results/reproducibility.json. `cells.py` and `images.py` are the part of the comparison that is ours.
+`noxfile.py` runs the labs in other environments, `faults.py` plants errors for them to notice; both write
+results/reproducibility.json. `cells.py` and `images.py` are the part of the comparison that is ours.
 """
 
 TOLERANCE = 0.16

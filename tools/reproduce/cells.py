@@ -1,4 +1,4 @@
-"""A pytest plugin beside nbval (`-p tools.reproduce.cells`): compares pictures too, and accounts for each cell.
+"""A plugin beside nbval (`-p tools.reproduce.cells`): compares pictures too, and accounts for each cell.
 
 nbval compares the text of outputs and leaves out PNG. Here the stored picture and the fresh one must also
 look the same, as `tools.reproduce.images` measures it. `--cells=FILE` writes what became of every cell.

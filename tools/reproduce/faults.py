@@ -1,8 +1,8 @@
 """`python -m tools.reproduce.faults`: errors planted in a copy of the library, for the labs to notice.
 
-Those of `fault_table.py` that name a lab's cell. The cell that should notice is run, and before it those whose
-names it needs, once on the library as it is, where the cell must agree with what is
-stored, and once on the changed copy, where it must not.
+Those of `fault_table.py` that name a lab's cell. The cell that should notice is run, and before it those
+whose names it needs, once on the library as it is, where the cell must agree with what is stored, and once on
+the changed copy, where it must not.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def needed(sources: list[str], cell: int) -> list[int]:
 
 
 def _names(tree: ast.Module) -> tuple[set[str], set[str]]:
-    """The names that a cell makes, and those that it takes over: used on or before the line that makes them."""
+    """The names that a cell makes, and those it takes over: used on or before the line that makes them."""
     first: dict[type, dict[str, int]] = {ast.Store: {}, ast.Load: {}}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and type(node.ctx) in first:
@@ -93,8 +93,8 @@ def look(lab: str, cell: int, fault: Fault | None = None) -> tuple[str, str]:
             text = (folder / fault.path).read_text(encoding="utf-8")
             (folder / fault.path).write_text(fault.edited(text), encoding="utf-8")
         command = [
-            sys.executable, "-m", "pytest", path, "-p", "tools.reproduce.cells", "--cells=cells.json", "--nbval",
-            "--nbval-current-env", "--nbval-cell-timeout=300", "-p", "no:cacheprovider",
+            sys.executable, "-m", "pytest", path, "-p", "tools.reproduce.cells", "--cells=cells.json",
+            "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", "-p", "no:cacheprovider",
             f"--nbval-sanitize-with={ROOT / 'tests' / 'nbval_sanitize.cfg'}",
         ]  # fmt: skip
         subprocess.run(

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import sympy as sp
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from ..symbolic import Derivation, as_written
 
 Rng = torch.Generator
 POINTS = 4
+STEPS = 12  # T of the chains
 
 
 def normal(rng: Rng, *shape: int) -> Tensor:
@@ -27,20 +29,24 @@ def between(rng: Rng, low: float, high: float) -> float:
     return low + (high - low) * float(torch.rand(1, generator=rng, dtype=torch.float64))
 
 
-def chain(rng: Rng, T: int = 12) -> Tensor:
+def whole(rng: Rng, low: int, high: int) -> int:
+    """One whole number, low to high."""
+    return int(torch.randint(low, high + 1, (1,), generator=rng))
+
+
+def chain(rng: Rng) -> Tensor:
     """ᾱ_0 … ᾱ_T (T + 1,), ᾱ_0 = 1, with steps of random size."""
-    alpha = 0.55 + 0.43 * torch.rand(T, generator=rng, dtype=torch.float64)
+    alpha = 0.55 + 0.43 * torch.rand(STEPS, generator=rng, dtype=torch.float64)
     return torch.cat([torch.ones(1, dtype=torch.float64), alpha.cumprod(0)])
 
 
-def times(rng: Rng, n: int, T: int, low: int = 1) -> Tensor:
+def times(rng: Rng, n: int, low: int = 1) -> Tensor:
     """N times between low and T, int64, (n,)."""
-    return torch.randint(low, T + 1, (n,), generator=rng)
+    return torch.randint(low, STEPS + 1, (n,), generator=rng)
 
 
-@cache
 def derivation(name: str) -> Derivation:
-    """A derivation of the book, proved once."""
+    """A derivation of the book."""
     return proofs.derivations()[name]()
 
 
@@ -64,3 +70,9 @@ def on(function: Callable[..., Any], *values: Any) -> Tensor:
 def column(values: Tensor, t: Tensor) -> Tensor:
     """values[t] (B, 1), to multiply (B, D)."""
     return values[t][:, None]
+
+
+def bits(nats: Tensor, dims: int) -> Tensor:
+    """Bits per dimension of nats (B,), from the proof."""
+    symbols = sp.symbols("L D", positive=True)
+    return on(line("bits_per_dim", *symbols), nats, float(dims))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 RTOL, ATOL = 1e-5, 1e-7
 Function = Callable[..., Any]
+Case = tuple[Any, ...]
 KINDS = {"eq": "equation", "thm": "theorem", "ex": "exercise", "sec": "section"}
 CHAPTERS = {"elbo": 1, "vae": 2, "forward": 3, "reverse": 4, "comparison": 5}
 
@@ -39,92 +41,142 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Raised:
+    """What a function raised in place of giving a value: the name of the error and its message."""
+
+    error: str
+    message: str
+
+
+class Elsewhere:
+    """A function that runs in another process, as a student's does when it is graded."""
+
+    def run(self, cases: Sequence[Case], leaves: Sequence[int]) -> list[Any]:
+        """What it gives at each case, as `run` has it. See `Check` for leaves."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
 class Check:
     """`check(function)` prints one line if the function is right, and else raises `CheckError`.
+
+    `check.grade(function)` does so at points that are new each time, and prints nothing: the hidden test.
 
     name: of the function. see: label of the equation, theorem or section of the book where it stands.
     cases: from a generator of randomness to lists of arguments. oracle: the right function; the types and
     shapes of what it gives are those asked for. mistakes: known wrong variants by name.
-    observe: what of a function is compared, from (function, arguments); what it gives, if not told.
+    leaves: numbers of the arguments to which gradients are compared too.
     judge: for what has many right answers: from (arguments, what the function gave) to the name of a
     mistake, "" for right, None for wrong in another way.
     """
 
     name: str
     see: str
-    cases: Callable[[torch.Generator], Iterable[tuple[Any, ...]]]
+    cases: Callable[[torch.Generator], Iterable[Case]]
     oracle: Function
     mistakes: Mapping[str, Mistake]
-    observe: Function = field(default_factory=lambda: called)
-    judge: Callable[[tuple[Any, ...], Any], str | None] | None = None
+    leaves: Sequence[int] = ()
+    judge: Callable[[Case, Any], str | None] | None = None
     seed: int = 0
 
     def __call__(self, function: Function) -> None:
-        """Check a function. Raises CheckError."""
+        """Check a function at the same points each time. Raises CheckError."""
         if not callable(function):
             raise CheckError(
                 self.name, f"{self.name}: give the function itself, as in checks.{self.name}(f)."
             )
-        cases = [tuple(case) for case in self.cases(torch.Generator().manual_seed(self.seed))]
-        got = [self._run(function, case) for case in cases]
-        right = [self._expected(case) for case in cases]
-        if self.judge is not None:
-            self._judged(cases, got)
-        elif not all(same(a, b) for a, b in zip(got, right, strict=True)):
-            self._explain(cases, got, right)
-        print(f"{self.name}: right" + (f" at {len(cases)} random points." if len(cases) > 1 else "."))
+        n = self._compare(function, self.seed)
+        print(f"{self.name}: right" + (f" at {n} random points." if n > 1 else "."))
 
-    def named(self, cases: list[tuple[Any, ...]], got: list[Any]) -> str | None:
+    def grade(self, function: Function | Elsewhere) -> None:
+        """Check a function at new points, without a word. Raises CheckError."""
+        self._compare(function, secrets.randbelow(2**62))
+
+    def named(self, cases: list[Case], values: list[Any]) -> str | None:
         """The mistake whose variant gives the same at every point, or None."""
         for name, mistake in self.mistakes.items():
-            try:
-                wrong = [self.observe(mistake.of, fresh(case)) for case in cases]
-            except Exception:  # a variant may have no value at a point; then it is not this one
-                continue
-            if all(same(a, b) for a, b in zip(got, wrong, strict=True)):
+            wrong = run(mistake.of, cases, self.leaves)
+            if not any(isinstance(value, Raised) for value in wrong) and same(tuple(values), tuple(wrong)):
                 return name
         return None
 
-    def fail(self, says: str, mistake: str | None = None) -> CheckError:
-        """The error that says so, and where to read."""
-        return CheckError(
-            self.name, f"{self.name} is not right yet: {says}\nSee {pointer(self.see)}.", mistake
-        )
+    def _compare(self, function: Function | Elsewhere, seed: int) -> int:
+        """Compare at the points of a seed. Returns how many there are. Raises CheckError."""
+        cases = [tuple(case) for case in self.cases(torch.Generator().manual_seed(seed))]
+        right = [value_at(self.oracle, case, self.leaves) for case in cases]
+        if isinstance(function, Elsewhere):
+            outcomes = function.run(cases, self.leaves)
+        else:
+            outcomes = run(function, cases, self.leaves)
+        values = [self._value(*triple) for triple in zip(cases, outcomes, right, strict=True)]
+        if self.judge is not None:
+            self._judged(cases, values)
+        elif not all(map(same, values, right)):
+            self._explain(cases, values, right)
+        return len(cases)
 
-    def _expected(self, case: tuple[Any, ...]) -> Any:
-        return None if self.judge is not None else self.observe(self.oracle, fresh(case))
-
-    def _run(self, function: Function, case: tuple[Any, ...]) -> Any:
+    def _value(self, case: Case, outcome: Any, right: Any) -> Any:
+        """What the function gave, as plain values."""
+        if isinstance(outcome, Raised):
+            if outcome.error == "NotImplementedError":
+                raise CheckError(self.name, f"{self.name} is not written yet.", "not written")
+            message = f"it raised {outcome.error}: {outcome.message}\nIt was called with {describe(case)}."
+            raise self._error(message, "raises")
         try:
-            out = self.observe(function, fresh(case))
-        except NotImplementedError as error:
-            raise CheckError(self.name, f"{self.name} is not written yet.", "not written") from error
-        except Exception as error:
-            said = f"it raised {type(error).__name__}: {error}\nIt was called with {describe(case)}."
-            raise self.fail(said, "raises") from error
-        try:
-            return plain(out, self.observe(self.oracle, fresh(case)))
+            return plain(outcome, right)
         except TypeError as error:
-            raise self.fail(str(error), "type") from None
+            raise self._error(str(error), "type") from None
 
-    def _judged(self, cases: list[tuple[Any, ...]], got: list[Any]) -> None:
+    def _error(self, says: str, mistake: str | None = None) -> CheckError:
+        """The error that says so, and where to read."""
+        message = f"{self.name} is not right yet: {says}\nSee {pointer(self.see)}."
+        return CheckError(self.name, message, mistake)
+
+    def _judged(self, cases: list[Case], values: list[Any]) -> None:
         assert self.judge is not None
-        for case, out in zip(cases, got, strict=True):
-            if (verdict := self.judge(case, out)) != "":
+        for case, value in zip(cases, values, strict=True):
+            try:
+                verdict = self.judge(case, value)
+            except ArithmeticError:  # numbers too large to be judged
+                verdict = None
+            if verdict != "":
                 says = self.mistakes[verdict].says if verdict else f"it fails at {describe(case)}."
-                raise self.fail(says, verdict)
+                raise self._error(says, verdict)
 
-    def _explain(self, cases: list[tuple[Any, ...]], got: list[Any], right: list[Any]) -> None:
-        if (name := self.named(cases, got)) is not None:
-            raise self.fail(self.mistakes[name].says, name)
-        for case, ours, theirs in zip(cases, got, right, strict=True):
+    def _explain(self, cases: list[Case], values: list[Any], right: list[Any]) -> None:
+        if (name := self.named(cases, values)) is not None:
+            raise self._error(self.mistakes[name].says, name)
+        for case, ours, theirs in zip(cases, values, right, strict=True):
             if not same(ours, theirs):
-                raise self.fail(f"{compare(ours, theirs)}\nIt was called with {describe(case)}.")
+                raise self._error(f"{compare(ours, theirs)}\nIt was called with {describe(case)}.")
 
 
-def called(function: Function, arguments: tuple[Any, ...]) -> Any:
-    """What a function gives."""
-    return function(*arguments)
+def run(function: Function, cases: Sequence[Case], leaves: Sequence[int] = ()) -> list[Any]:
+    """What a function gives at each case, see `value_at`, or `Raised`."""
+    outcomes: list[Any] = []
+    for case in cases:
+        try:
+            outcomes.append(value_at(function, case, leaves))
+        except Exception as error:
+            outcomes.append(Raised(type(error).__name__, str(error)))
+    return outcomes
+
+
+def value_at(function: Function, case: Case, leaves: Sequence[int] = ()) -> Any:
+    """What a function gives at copies of the arguments.
+
+    With leaves, the numbers of some arguments: and what a weighted sum of it passes back to each of these.
+    """
+    arguments = fresh(case)
+    if not leaves:
+        return function(*arguments)
+    tensors = [arguments[i].requires_grad_() for i in leaves]
+    value = function(*arguments)
+    if type(value) is not Tensor or not value.requires_grad:
+        return value, *map(torch.zeros_like, tensors)
+    weights = torch.linspace(0.5, 1.5, value.numel(), dtype=torch.float64).view(value.shape)
+    gradients = torch.autograd.grad((weights * value).sum(), tensors, allow_unused=True)
+    return value, *(torch.zeros_like(a) if g is None else g for a, g in zip(tensors, gradients, strict=True))
 
 
 def pointer(see: str) -> str:
@@ -160,7 +212,12 @@ def plain(got: Any, like: Any) -> Any:
             return float(got)
         if type(got) not in (float, int):
             raise TypeError(f"it must return a float, not {kind(got)}.")
-        return float(got)
+        try:
+            return float(got)
+        except OverflowError:
+            raise TypeError(
+                "it must return a float, and returned a whole number too large for one."
+            ) from None
     if type(got) is not type(like):
         raise TypeError(f"it must return {type(like).__name__}, not {kind(got)}.")
     return got

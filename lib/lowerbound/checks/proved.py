@@ -1,15 +1,16 @@
-"""Checks of a derivation: where it starts, where it ends, and that every line between was checked."""
+"""Checks of a derivation: where it starts, where it ends, and that every line between follows."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
 
 from ..symbolic import KL, Derivation, E, Normal, StepError, as_written
-from .engine import CheckError, kind, pointer
+from .engine import CheckError, Elsewhere, Function, Raised, kind, pointer, run
 
 Facts = Mapping[Any, Any]
 SAYS = {
@@ -26,8 +27,31 @@ SAYS = {
 
 
 @dataclass(frozen=True)
+class Lines:
+    """What a derivation says of itself; that its lines follow is for `ProofCheck` to find out.
+
+    exprs, relations, kinds: one for each line, as `symbolic.Step` has them. given: what it assumes.
+    lemmas: how many derivations it rests on.
+    """
+
+    exprs: tuple[Any, ...]
+    relations: tuple[str, ...]
+    kinds: tuple[str, ...]
+    given: Facts
+    lemmas: int
+
+    @classmethod
+    def of(cls, d: Derivation) -> Lines:
+        """The lines of a derivation."""
+        exprs, relations, kinds = zip(*((s.expr, s.relation, s.kind) for s in d.steps), strict=True)
+        return cls(exprs, relations, kinds, d.given, len(d.using))
+
+
+@dataclass(frozen=True)
 class ProofCheck:
     """`check(function)`, or `check(derivation)`, prints one line if the derivation is right.
+
+    `check.grade(function)` prints nothing: the hidden test.
 
     name: of the function that returns the derivation. see: label in the book. start, end: its first and last
     line. given: the assumptions that are allowed. steps: how many lines must follow the first, at least.
@@ -45,47 +69,56 @@ class ProofCheck:
     def __call__(self, derivation: Any) -> None:
         """Check a derivation, or the function that returns it. Raises CheckError."""
         if type(derivation) is not Derivation and callable(derivation):
-            derivation = self._call(derivation)
-        name = self.verdict(derivation)
-        if name is not None:
-            says = SAYS[name].format(found=kind(derivation), steps=self.steps)
-            raise CheckError(
-                self.name, f"{self.name} is not right yet: {says}\nSee {pointer(self.see)}.", name
-            )
-        print(f"{self.name}: every one of {len(derivation.steps)} lines follows.")
+            derivation = self._derivation(derivation)
+        print(f"{self.name}: every one of {self._compare(derivation)} lines follows.")
 
-    def verdict(self, d: Any) -> str | None:
+    def grade(self, function: Function | Elsewhere) -> None:
+        """Check the derivation that a function returns, without a word. Raises CheckError."""
+        self._compare(self._derivation(function))
+
+    def verdict(self, derivation: Any) -> str | None:
         """The name of what is wrong, a key of `SAYS`; None if nothing is."""
-        if type(d) is not Derivation:
+        d = Lines.of(derivation) if type(derivation) is Derivation else derivation
+        if type(d) is not Lines:
             return "not a Derivation"
         with as_written():
             start, end, given = self.start(), self.end(), self.given()
         wrong = {
-            "another start": canonical(d.first) != canonical(start),
-            "axiom": any(step.kind == "axiom" for step in d.steps),
-            "lemma": bool(d.using),
+            "another start": canonical(d.exprs[0]) != canonical(start),
+            "axiom": "axiom" in d.kinds,
+            "lemma": d.lemmas > 0,
             "assumption": any(canonical(given.get(a)) != canonical(b) for a, b in d.given.items()),
-            "inequality": any(step.relation != "=" for step in d.steps[1:]),
-            "another end": not self._ends(d.last, end),
-            "a jump": len({canonical(step.expr) for step in d.steps}) <= self.steps,
+            "inequality": any(relation != "=" for relation in d.relations[1:]),
+            "another end": not self._ends(d.exprs[-1], end),
+            "a jump": len(set(map(canonical, d.exprs))) <= self.steps,
         }
-        found = next((name for name, holds in wrong.items() if holds), None)
-        return found or (None if rechecked(d) else "unchecked")
+        name = next((name for name, holds in wrong.items() if holds), None)
+        return name or (None if follows(d) else "unchecked")
+
+    def _compare(self, derivation: Any) -> int:
+        name = self.verdict(derivation)
+        if name is not None:
+            says = SAYS[name].format(found=kind(derivation), steps=self.steps)
+            message = f"{self.name} is not right yet: {says}\nSee {pointer(self.see)}."
+            raise CheckError(self.name, message, name)
+        return len(Lines.of(derivation).exprs if type(derivation) is Derivation else derivation.exprs)
+
+    def _derivation(self, function: Function | Elsewhere) -> Any:
+        """What a function returns. Raises CheckError where it raises."""
+        (outcome,) = function.run([()], ()) if isinstance(function, Elsewhere) else run(function, [()])
+        if not isinstance(outcome, Raised):
+            return outcome
+        if outcome.error == "NotImplementedError":
+            raise CheckError(self.name, f"{self.name} is not written yet.", "not written")
+        if outcome.error == "StepError":
+            message = f"{self.name}: {outcome.message}\nSee {pointer(self.see)}."
+            raise CheckError(self.name, message, "a line")
+        raise CheckError(self.name, f"{self.name}: it raised {outcome.error}: {outcome.message}", "raises")
 
     def _ends(self, last: Any, end: Any) -> bool:
         if self.closed:
             return not last.has(E, KL, Normal, sp.Integral, sp.Derivative)
         return bool(canonical(last) == canonical(end))
-
-    def _call(self, function: Callable[[], Any]) -> Any:
-        try:
-            return function()
-        except NotImplementedError as error:
-            raise CheckError(self.name, f"{self.name} is not written yet.", "not written") from error
-        except StepError as error:
-            raise CheckError(
-                self.name, f"{self.name}: {error}\nSee {pointer(self.see)}.", "a line"
-            ) from error
 
 
 def canonical(expr: Any) -> Any:
@@ -96,24 +129,22 @@ def canonical(expr: Any) -> Any:
         return expr.func(*map(canonical, expr.args))
 
 
-def rechecked(d: Derivation) -> bool:
-    """Whether every line passes its check once more, in a new derivation of the library's own."""
+def follows(d: Lines) -> bool:
+    """Whether every line follows from the one before: derived anew, by the library's own engine."""
     try:
         with as_written():
-            again = Derivation(d.name, d.first, given=d.given)
-            for step in d.steps[1:]:
-                again.step(step.expr, step.reason)
+            again = Derivation("again", d.exprs[0], given=d.given)
+            for expr in d.exprs[1:]:
+                again.step(expr, "")
     except StepError:
         return False
     return True
 
 
 def _with(d: Derivation, **changes: Any) -> Derivation:
-    """The lines of a derivation in a new one, with other arguments."""
-    with as_written():
-        new = Derivation(d.name, d.first, **{"given": d.given, **changes})
-        for step in d.steps[1:]:
-            new.step(step.expr, step.reason)
+    """A derivation that says the same, with attributes of its own; nothing is checked."""
+    new = copy.copy(d)
+    vars(new).update({"steps": list(d.steps), **changes})
     return new
 
 
@@ -121,14 +152,11 @@ def _lemma(d: Derivation) -> Derivation:
     t = sp.Symbol("t", positive=True)
     with as_written():
         lemma = Derivation("lemma", t + t).step(2 * t, "add")
-    return _with(d, using=[lemma])
+    return _with(d, using=(lemma,))
 
 
 def _axiom(d: Derivation) -> Derivation:
-    new = Derivation(d.name, d.first, given=d.given)
-    for step in d.steps[1:-1]:
-        new.step(step.expr, step.reason)
-    return new.axiom(d.last, "clear")
+    return _with(d, steps=d.steps[:-1]).axiom(d.last, "clear")
 
 
 def _jump(d: Derivation) -> Derivation:
@@ -138,24 +166,13 @@ def _jump(d: Derivation) -> Derivation:
 
 def _unchecked(d: Derivation) -> Derivation:
     """A line slipped in behind the engine's back."""
-    new = _with(d)
-    step = new.steps[2]
-    new.steps.insert(2, type(step)(step.expr + 1, "obvious", "=", "algebra"))
-    return new
-
-
-def _started_late(d: Derivation) -> Derivation:
-    with as_written():
-        new = Derivation(d.name, d.steps[1].expr, given=d.given)
-        for step in d.steps[2:]:
-            new.step(step.expr, step.reason)
-    return new
+    step = d.steps[2]
+    return _with(d, steps=[*d.steps[:2], replace(step, expr=step.expr + 1), *d.steps[2:]])
 
 
 def _stopped_early(d: Derivation) -> Derivation:
-    new = _with(d)
     with as_written():
-        return new.step(d.first, "back again")
+        return _with(d).step(d.first, "back again")
 
 
 def _inequality(d: Derivation) -> Derivation:
@@ -165,7 +182,7 @@ def _inequality(d: Derivation) -> Derivation:
 extra = sp.Symbol("t_0", positive=True)
 PROOF_MISTAKES: dict[str, Callable[[Derivation], Any]] = {
     "not a Derivation": lambda d: d.last,
-    "another start": _started_late,
+    "another start": lambda d: _with(d, steps=d.steps[1:]),
     "another end": _stopped_early,
     "axiom": _axiom,
     "lemma": _lemma,

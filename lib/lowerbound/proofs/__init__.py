@@ -1,4 +1,4 @@
-"""The book's derivations, each checked line by line when it is called.
+"""The book's derivations by chapter, each checked line by line when it is first called.
 
 >>> from lowerbound import proofs
 >>> proofs.elbo()                    # prints the bound, line by line
@@ -6,17 +6,20 @@
 >>> proofs.elbo().change(3, wrong)   # a wrong line raises StepError
 """
 
-from .chain import *  # noqa: F403
-from .elbo import *  # noqa: F403
-from .examples import *  # noqa: F403
-from .forward import *  # noqa: F403
-from .lifting import *  # noqa: F403
-from .prediction import *  # noqa: F403
-from .rate import *  # noqa: F403
+from . import (  # noqa: F401  # noqa: F401
+    ch1_elbo,
+    ch1_lifting,
+    ch2_rate,
+    ch2_vae,
+    ch3_chain,
+    ch3_forward,
+    ch4_chain,
+    ch4_reverse,
+    ch4_sampling,
+    ch5_schedule,
+)
 from .registry import code as code
 from .registry import derivations as derivations
 from .registry import titles as titles
-from .reverse import *  # noqa: F403
-from .sampling import *  # noqa: F403
-from .small_step import *  # noqa: F403
-from .vae import *  # noqa: F403
+
+globals().update(derivations())  # proofs.elbo, proofs.posterior_mean, ...

@@ -1,15 +1,16 @@
 """Which derivations there are: each is a function that returns a `Derivation`, marked with `@derivation`."""
 
-from __future__ import annotations
-
+import copy
+import time
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 
 from ..symbolic import Derivation, as_written
 
 Proof = Callable[[], Derivation]
 _PROOFS: dict[str, tuple[int, Proof]] = {}
 CODE: dict[str, str] = {}
+SECONDS: dict[str, float] = {}  # of processor time that each proof's check took, of those that were checked
 
 
 def _title(proof: Proof) -> str:
@@ -20,17 +21,23 @@ def derivation(chapter: int, lecture: str = "", code: str = "") -> Callable[[Pro
     """Register a proof under its function's name, with its chapter and the minutes of the lecture it covers.
 
     code: what computes its last line in the library, as in "gaussian.Gaussian.kl"; a bridge test compares.
-    The function runs with expressions kept as written. The first line of its docstring becomes the title.
+    The function runs with expressions kept as written, once in a process: each call gives a copy of what was
+    checked then, to which lines can be added. The first line of its docstring becomes the title.
     """
 
     def register(proof: Proof) -> Proof:
-        @wraps(proof)
-        def build() -> Derivation:
+        @cache
+        def check() -> Derivation:
+            start = time.process_time()
             with as_written():
                 result = proof()
-            result.chapter, result.lecture = chapter, lecture
-            result.title = _title(build)
+            result.chapter, result.lecture, result.title = chapter, lecture, _title(proof)
+            SECONDS[proof.__name__] = time.process_time() - start
             return result
+
+        @wraps(proof)
+        def build() -> Derivation:
+            return copy.copy(check())
 
         _PROOFS[proof.__name__] = chapter, build
         if code:
@@ -41,9 +48,9 @@ def derivation(chapter: int, lecture: str = "", code: str = "") -> Callable[[Pro
 
 
 def derivations(chapter: int | None = None) -> dict[str, Proof]:
-    """All proofs by name, or one chapter's. Calling one builds and checks it: `derivations()["elbo"]()`."""
-    found = sorted(_PROOFS.items(), key=lambda item: item[1][0])
-    return {name: proof for name, (place, proof) in found if chapter in (None, place)}
+    """All proofs by name, or one chapter's. Calling one checks it: `derivations()["elbo"]()`."""
+    by_chapter = sorted(_PROOFS.items(), key=lambda item: item[1][0])
+    return {name: proof for name, (number, proof) in by_chapter if chapter in (None, number)}
 
 
 def titles(chapter: int | None = None) -> dict[str, str]:

@@ -169,6 +169,12 @@ class Derivation(Checked):
             heads = list(new.values())
         return [(a, b) for a, b in self.given.items() if a in used]
 
+    def __copy__(self) -> Derivation:
+        """The same lines, checked already, in a derivation that can be added to by itself."""
+        new = object.__new__(Derivation)
+        vars(new).update(vars(self), steps=list(self.steps), given=dict(self.given), facts=dict(self.facts))
+        return new
+
     def _add(self, step: Step) -> Derivation:
         if step.relation not in ("=", ":=") and self.relation not in ("=", ":=", step.relation):
             raise ValueError(

@@ -70,10 +70,8 @@ class Model:
         if isinstance(expr, Density):
             joint, given = (*expr.variables, *expr.given), expr.given
             return self._marginal(expr.family, joint, state) / self._marginal(expr.family, given, state)
-        if isinstance(expr, KL):
-            return self._value(expr.unfold(), state)
-        if isinstance(expr, Normal):
-            return self._value(expr.pdf(), state)
+        if isinstance(expr, KL | Normal):
+            return self._value(_by_definition(expr), state)
         if isinstance(expr, E):
             return self._expectation(measure_of(expr, self.facts), expr, state)
         if isinstance(expr, sp.Integral) and len(expr.limits[0]) == 1:
@@ -161,6 +159,11 @@ def _applied(expr, values: list):
 def _real_if_it_is(number):
     number = complex(number)
     return number if number.imag else number.real
+
+
+@cache
+def _by_definition(expr):
+    return expr.unfold() if isinstance(expr, KL) else expr.pdf()
 
 
 @cache

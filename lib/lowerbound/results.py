@@ -1,0 +1,106 @@
+"""What the results files say: means and spreads over seeds, and verdicts that the seeds agree on."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Run = dict[str, Any]
+STORED = ("races", "shipped", "sweep", "codes", "reverse_step")
+INSTALLED, CHECKOUT = Path(__file__).with_name("stored"), Path(__file__).parents[2] / "results"
+FOLDER = INSTALLED if INSTALLED.is_dir() else CHECKOUT
+NAMES = {"vae": "VAE", "simple": "diffusion, L_simple", "bound": "diffusion, bound"}
+
+
+def stored() -> dict[str, Run]:
+    """The results that the book prints, by experiment. Raises FileNotFoundError if a file is missing."""
+    try:
+        return {name: json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")) for name in STORED}
+    except FileNotFoundError as error:
+        remedy = "install lowerbound anew, or run make experiments"
+        raise FileNotFoundError(f"no {Path(error.filename).name} in {FOLDER}: {remedy}") from None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The values of several seeds. Raises ValueError if there is none."""
+
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise ValueError("no run matches; see which models, sizes and seeds the results file holds")
+
+    @property
+    def mean(self) -> float:
+        """Their mean."""
+        return statistics.fmean(self.values)
+
+    @property
+    def std(self) -> float:
+        """Their sample standard deviation; 0 for a single value."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else 0.0
+
+    def __format__(self, spec: str) -> str:
+        """The mean, and ± the standard deviation where there are several values."""
+        mean = format(self.mean, spec)
+        return f"{mean} ± {format(self.std, spec)}" if len(self.values) > 1 else mean
+
+
+def look_up(run: Run, path: str) -> float:
+    """The number under a path such as "bound.bits_per_dim" or "samplers.DDIM 20.frechet"."""
+    value: Any = run
+    for key in path.split("."):
+        if isinstance(value, list):
+            value = next(row for row in value if f"{row['sampler']} {row['calls']}" == key)
+        else:
+            value = value[key]
+    return float(value)
+
+
+def over_seeds(runs: Iterable[Run], path: str, **match: Any) -> Spread:
+    """The numbers under a path of all runs that match, as in model="vae", size="0.5M"."""
+    chosen = [run for run in runs if all(run.get(key) == value for key, value in match.items())]
+    return Spread(tuple(look_up(run, path) for run in chosen))
+
+
+def lower(candidates: dict[str, Spread]) -> str | None:
+    """The one whose every seed lies below every seed of every other; None if the seeds do not agree."""
+    least = min(candidates, key=lambda name: candidates[name].mean)
+    rest = [value for name, spread in candidates.items() if name != least for value in spread.values]
+    return least if not rest or max(candidates[least].values) < min(rest) else None
+
+
+def paired(runs: Iterable[Run], first: dict[str, Any], second: dict[str, Any]) -> tuple[float, float]:
+    """How much higher the bound of `first` is than that of `second` on the same images, in bits/dim.
+
+    Returns the mean difference and its standard error over the images, each averaged over its seeds first;
+    the spread over seeds is not in it. Raises ValueError if the images are not as many.
+    """
+    runs = list(runs)
+    sides = []
+    for match in (first, second):
+        chosen = [r["bound"]["each"] for r in runs if all(r.get(k) == v for k, v in match.items())]
+        if not chosen or len({len(each) for each in chosen}) > 1:
+            raise ValueError(f"no runs of one number of images match {match}")
+        sides.append([statistics.fmean(values) for values in zip(*chosen, strict=True)])
+    if len(sides[0]) != len(sides[1]):
+        raise ValueError(f"bounds of {len(sides[0])} and {len(sides[1])} images; compare the same ones")
+    gaps = [a - b for a, b in zip(*sides, strict=True)]
+    spread = Spread(tuple(gaps))
+    return spread.mean, spread.std / math.sqrt(len(gaps))
+
+
+def calls_of(run: Run, sampler: str) -> list[int]:
+    """The numbers of calls that a run was sampled with by this sampler."""
+    return [row["calls"] for row in run["samplers"] if row["sampler"] == sampler]
+
+
+def first_below(calls: Sequence[int], distances: Sequence[float], target: float) -> int | None:
+    """The least number of calls whose distance is below the target; None if there is none."""
+    return next((n for n, d in zip(calls, distances, strict=True) if d < target), None)

@@ -1,0 +1,297 @@
+"""The self-checks: the right function passes, each known mistake is named, other types are refused.
+
+The same catalogue is planted in the library's own functions: the check names it there too, and a test of
+this folder fails on it.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+from lowerbound import checks, proofs
+from lowerbound.checks.engine import RTOL, Check, CheckError, same
+from lowerbound.checks.proved import PROOF_MISTAKES, SAYS
+from lowerbound.proofs import ch2_vae as vae
+from lowerbound.proofs import ch3_forward as forward
+from lowerbound.proofs import ch4_reverse as reverse
+from lowerbound.proofs.ch1_elbo import p, q, x, z
+from lowerbound.symbolic import KL, Derivation, E, Normal, as_written
+from torch import Tensor
+
+ALL = [check for group in checks.ASSIGNMENTS.values() for check in group]
+FUNCTIONS = {check.name: check for check in ALL if isinstance(check, Check)}
+PROOFS = {check.name: check for check in ALL if not isinstance(check, Check)}
+CATALOGUE = [(check, name) for check in FUNCTIONS.values() for name in check.mistakes]
+IDS = [f"{check.name}: {name}" for check, name in CATALOGUE]
+BOOK = Path(__file__).parents[2] / "book"
+
+
+# The catalogue
+
+
+@pytest.mark.parametrize("check", FUNCTIONS.values(), ids=lambda c: c.name)
+def test_the_right_function_passes(check, capsys):
+    check(check.oracle)
+    assert re.fullmatch(rf"{check.name}: right( at \d+ random points)?\.\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("check", "name"), CATALOGUE, ids=IDS)
+def test_each_mistake_is_named(check, name):
+    with pytest.raises(CheckError) as caught:
+        check(check.mistakes[name].of)
+    assert caught.value.mistake == name
+    assert check.mistakes[name].says in str(caught.value)
+
+
+@pytest.mark.parametrize("check", FUNCTIONS.values(), ids=lambda c: c.name)
+def test_a_mistake_is_named_at_other_points_too(check):
+    """The variants differ from one another and from the right function everywhere, not at one lucky seed."""
+    for seed in (1, 2):
+        other = Check(**{**vars(check), "seed": seed})
+        other(check.oracle)
+        for name, mistake in check.mistakes.items():
+            with pytest.raises(CheckError) as caught:
+                other(mistake.of)
+            assert caught.value.mistake == name
+
+
+@pytest.mark.parametrize("check", ALL, ids=lambda c: c.name)
+def test_a_message_points_into_the_book(check):
+    text = "\n".join(path.read_text(encoding="utf-8") for path in BOOK.glob("0*.md"))
+    assert re.search(rf"^(:label: {check.see}|\({check.see}\)=)$", text, re.M)
+
+
+@pytest.mark.parametrize("check", FUNCTIONS.values(), ids=lambda c: c.name)
+def test_a_function_that_is_not_written_or_raises_is_told_so(check):
+    def unwritten(*arguments):
+        raise NotImplementedError
+
+    def broken(*arguments):
+        raise ZeroDivisionError("oh")
+
+    with pytest.raises(CheckError, match="not written yet") as caught:
+        check(unwritten)
+    assert caught.value.mistake == "not written"
+    with pytest.raises(CheckError, match="ZeroDivisionError: oh"):
+        check(broken)
+    with pytest.raises(CheckError, match="give the function itself"):
+        check(3)
+
+
+# Types
+
+
+class Equal:
+    """Claims to be equal to everything, to every shape, and to be true."""
+
+    shape, ndim, dtype = (5,), 1, torch.float64
+
+    def __eq__(self, other):
+        return True
+
+    def __getattr__(self, name):
+        return lambda *args, **kwargs: self
+
+    def __float__(self):
+        return 0.0
+
+    __hash__ = None
+
+
+class Sly(Tensor):
+    """A tensor that answers every question with yes."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        return True
+
+
+@pytest.mark.parametrize("check", FUNCTIONS.values(), ids=lambda c: c.name)
+@pytest.mark.parametrize("liar", [Equal(), None, "a word", [1.0], torch.zeros(5).as_subclass(Sly), True])
+def test_what_is_no_value_is_refused(check, liar):
+    with pytest.raises(CheckError) as caught:
+        check(lambda *arguments: liar)
+    assert caught.value.mistake in ("type", None)
+    if not isinstance(liar, str):
+        assert caught.value.mistake == "type"
+
+
+def test_a_tensor_whose_own_methods_lie_is_read_all_the_same():
+    def lying(mean, logvar):
+        out = torch.zeros(len(mean), dtype=torch.float64)
+        out.detach = out.clone = lambda: checks.kl.oracle(mean, logvar)
+        return out
+
+    with pytest.raises(CheckError, match="smaller than the right value"):
+        checks.kl(lying)
+
+
+def test_other_numbers_are_taken_and_other_shapes_are_not():
+    checks.coin_bound(lambda *case: np.float64(checks.coin_bound.oracle(*case)))
+    checks.coin_bound(lambda *case: torch.tensor(checks.coin_bound.oracle(*case)).double())
+    checks.kl(lambda *case: checks.kl.oracle(*case).float())
+    with pytest.raises(CheckError, match=r"returned shape \(5, 1\), and should return \(5,\)"):
+        checks.kl(lambda *case: checks.kl.oracle(*case)[:, None])
+    with pytest.raises(CheckError, match="floating-point"):
+        checks.kl(lambda *case: checks.kl.oracle(*case).long())
+    with pytest.raises(CheckError, match="must return 2 values"):
+        checks.best_encoder(lambda *case: list(checks.best_encoder.oracle(*case)))
+
+
+def test_a_mistake_that_is_not_known_is_told_where_and_which_way_and_not_the_value():
+    with pytest.raises(CheckError) as caught:
+        checks.kl(lambda mean, logvar: 1.1 * checks.kl.oracle(mean, logvar))
+    said = str(caught.value)
+    assert caught.value.mistake is None
+    assert "at index (0,) is larger than the right value, which is positive (5 of 5 differ)" in said
+    mean, logvar = next(iter(checks.kl.cases(torch.Generator().manual_seed(0))))
+    assert f"{float(checks.kl.oracle(mean, logvar)[0]):.4g}" not in said
+    assert "(5, 20)" in said
+    assert "eq-vae-kl" in said
+    with pytest.raises(CheckError, match="NaN"):
+        checks.kl(lambda mean, logvar: torch.full((5,), float("nan"), dtype=torch.float64))
+
+
+def test_of_several_values_the_wrong_one_is_named():
+    def tripled(pair):
+        return pair[0], 3 * pair[1]
+
+    with pytest.raises(CheckError, match="look at number 2"):
+        checks.posterior(lambda *case: tripled(checks.posterior.oracle(*case)))
+
+
+def test_arguments_are_copies():
+    def spoils(mean, logvar):
+        out = checks.kl.oracle(mean, logvar)
+        mean.zero_()
+        return out
+
+    checks.kl(spoils)
+
+
+def test_values_equal_up_to_rounding_alone():
+    one = torch.ones(2, dtype=torch.float64)
+    assert same(one, one * (1 + RTOL / 2))
+    assert not same(one, one * (1 + 3 * RTOL))
+    assert not same(one, torch.ones(1, 2))
+    assert not same((1.0, 2.0), (1.0,))
+
+
+def test_a_message_says_beta_with_its_number():
+    with pytest.raises(CheckError, match=r"not the sum.*β = 39\.2"):
+        checks.kl(lambda mean, logvar: checks.kl.oracle(mean, logvar) / mean.shape[1])
+
+
+def test_in_a_notebook_the_message_stands_alone():
+    with pytest.raises(CheckError) as caught:
+        checks.kl(checks.kl.mistakes["no half"].of)
+    assert caught.value._render_traceback_() == [f"CheckError: {caught.value}"]
+
+
+# Derivations
+
+
+def bound_derivation():
+    encoder = q(z | x)
+    with as_written():
+        d = Derivation("bound", start=sp.log(p(x)) - KL(encoder, p(z | x)))
+        d.step(E(encoder, sp.log(p(x))) - E(encoder, sp.log(encoder / p(z | x))), "definition")
+        d.step(E(encoder, sp.log(p(x | z) * p(z) / encoder)), "product rule")
+        d.step(E(encoder, sp.log(p(x | z))) - E(encoder, sp.log(encoder / p(z))), "log of a product")
+        return d.step(E(encoder, sp.log(p(x | z))) - KL(encoder, p(z)), "definition")
+
+
+def rate_derivation():
+    encoder, prior = Normal(vae.z, vae.mu, vae.sigma**2), Normal(vae.z, 0, vae.s**2)
+    squares = vae.z**2 / (2 * vae.s**2) - (vae.z - vae.mu) ** 2 / (2 * vae.sigma**2)
+    with as_written():
+        d = Derivation("rate", start=KL(encoder, prior))
+        d.step(E(encoder, sp.log(encoder / prior)), "definition")
+        d.step(E(encoder, squares + sp.log(vae.s / vae.sigma)), "log of a Gaussian")
+        d.step(E(encoder, squares) + sp.log(vae.s / vae.sigma), "linear")
+        return d.step(
+            (vae.mu**2 + vae.sigma**2) / (2 * vae.s**2) - vae.half + sp.log(vae.s / vae.sigma), "moments"
+        )
+
+
+def recursion_derivation():
+    v, alpha = sp.Symbol("v", positive=True), forward.alpha
+    with as_written():
+        before, step = Normal(forward.xs, 0, v), Normal(forward.xt, sp.sqrt(alpha) * forward.xs, 1 - alpha)
+        d = Derivation("recursion", start=E(before, E(step, forward.xt**2)) - 1)
+        d.step(E(before, alpha * forward.xs**2 + (1 - alpha)) - 1, "one step")
+        d.step(alpha * v + (1 - alpha) - 1, "variance")
+        return d.step(alpha * (v - 1), "collect")
+
+
+def guess_derivation():
+    bar = forward.alphabar
+    with as_written():
+        image, guess = (
+            (forward.xt - sp.sqrt(1 - bar) * noise) / sp.sqrt(bar) for noise in (reverse.eps, reverse.eps_net)
+        )
+        given = {forward.x0: image, reverse.x0_net: guess}
+        d = Derivation("guess", start=(forward.x0 - reverse.x0_net) ** 2, given=given)
+        d.step((image - guess) ** 2, "put in")
+        d.step((sp.sqrt(1 - bar) / sp.sqrt(bar) * (reverse.eps_net - reverse.eps)) ** 2, "cancel")
+        return d.step((1 - bar) / bar * (reverse.eps - reverse.eps_net) ** 2, "square")
+
+
+def units_derivation():
+    rho, size, delta, prob = sp.symbols("rho D delta P", positive=True)
+    with as_written():
+        d = Derivation("units", start=-sp.log(prob) / (size * sp.log(2)), given={prob: rho * delta**size})
+        d.step(-sp.log(rho * delta**size) / (size * sp.log(2)), "put in")
+        d.step(-(sp.log(rho) + size * sp.log(delta)) / (size * sp.log(2)), "log of a product")
+        return d.step(-sp.log(rho) / (size * sp.log(2)) - sp.log(delta) / sp.log(2), "divide")
+
+
+@pytest.mark.parametrize("name", PROOFS)
+def test_a_right_derivation_passes(name, capsys):
+    PROOFS[name](globals()[name])
+    PROOFS[name](globals()[name]())
+    assert capsys.readouterr().out.count("follows.") == 2
+
+
+@pytest.mark.parametrize("mistake", PROOF_MISTAKES)
+@pytest.mark.parametrize("name", PROOFS)
+def test_each_mistake_of_a_derivation_is_named(name, mistake):
+    wrong = PROOF_MISTAKES[mistake](globals()[name]())
+    with pytest.raises(CheckError) as caught:
+        PROOFS[name](wrong)
+    assert caught.value.mistake == mistake
+
+
+def test_every_verdict_has_a_variant_and_six_are_known():
+    assert set(SAYS) == set(PROOF_MISTAKES)
+    assert len(PROOF_MISTAKES) >= 6
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "elbo",
+        "elbo_two_terms",
+        "two_expectations",
+        "gaussian_kl",
+        "gaussian_kl_standard",
+        "v_error",
+        "bits_per_dim",
+    ],
+)
+def test_a_proof_of_the_book_does_not_pass_for_a_students(name):
+    found = proofs.derivations()[name]()
+    assert all(check.verdict(found) is not None for check in PROOFS.values())
+
+
+def test_a_wrong_line_in_a_function_is_reported_as_the_engine_says_it():
+    def wrong():
+        d = Derivation("units", start=-sp.log(sp.Symbol("P", positive=True)))
+        return d.step(sp.Integer(0), "clear")
+
+    with pytest.raises(CheckError, match="line 2 of 'units' does not follow") as caught:
+        checks.units_derivation(wrong)
+    assert caught.value.mistake == "a line"

@@ -1,0 +1,222 @@
+"""One submission: run it in a sandbox, then judge out here what its functions gave there."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from lowerbound import checks
+from lowerbound.checks.engine import Elsewhere, Raised
+from nbformat import NotebookNode
+
+from tools.grading.assignment import Assignment, Cell, cell_id
+from tools.grading.inside import protocol
+from tools.grading.sandbox import EndedError, Limits, Sandbox, StudentError, clean
+
+MAX_NOTEBOOK = 20 * 2**20
+MAX_CELLS = 2000
+MAX_MESSAGE = 350
+
+
+class RefusedError(Exception):
+    """A submission that cannot be graded; the message says why, in one line."""
+
+
+@dataclass
+class Verdict:
+    """What became of a submission. marks: points and message by the id of the test cell."""
+
+    student: str
+    assignment: str
+    refused: str = ""
+    marks: dict[str, tuple[float, str]] = field(default_factory=dict)
+    seconds: float = 0.0
+    answers: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def points(self) -> float:
+        """The automatic points."""
+        return sum(points for points, _ in self.marks.values())
+
+
+class TestTime(BaseException):
+    """A test has run for too long."""
+
+
+def read_submission(path: Path) -> NotebookNode:
+    """The notebook. Raises RefusedError for a file that is none."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_NOTEBOOK:
+            raise RefusedError(
+                f"the file has {size >> 20} MiB, more than {MAX_NOTEBOOK >> 20}; clear its outputs"
+            )
+        notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+        for cell in notebook.cells:
+            if not (isinstance(cell.source, str) and isinstance(cell.cell_type, str)):
+                raise RefusedError("not a notebook: a cell without text")
+            cell.metadata = cell.get("metadata", nbformat.from_dict({}))
+    except RefusedError:
+        raise
+    except Exception as error:
+        raise RefusedError(f"not a notebook: {clean(error) or type(error).__name__}") from error
+    if len(notebook.cells) > MAX_CELLS:
+        raise RefusedError(f"it has more than {MAX_CELLS} cells")
+    return notebook
+
+
+def judge(
+    path: Path, student: str, assignment: Assignment, limits: Limits, isolated: bool
+) -> tuple[Verdict, NotebookNode | None]:
+    """Grade one file. Returns the verdict, and the notebook with the outputs that its run gave."""
+    verdict, start = Verdict(student, assignment.name), time.monotonic()
+    notebook = None
+    try:
+        notebook = read_submission(path)
+        _written(assignment, notebook, verdict)
+        with Sandbox(limits, isolated) as sandbox:
+            _execute(sandbox, assignment, notebook, verdict)
+            for cell in assignment.tests:
+                if sandbox.ended:
+                    verdict.marks[cell.id] = 0.0, f"not run: {sandbox.ended}"
+                else:
+                    message = run_test(sandbox, cell)
+                    verdict.marks[cell.id] = (0.0, message) if message else (cell.points, "")
+    except (RefusedError, EndedError) as why:
+        verdict.refused = str(why)
+    for cell in assignment.tests:
+        verdict.marks.setdefault(cell.id, (0.0, f"not run: {verdict.refused}"))
+    verdict.seconds = time.monotonic() - start
+    return verdict, notebook
+
+
+def _written(assignment: Assignment, notebook: NotebookNode, verdict: Verdict) -> None:
+    ids = [cell_id(node) for node in notebook.cells]
+    for cell in assignment.written:
+        verdict.answers[cell.id] = notebook.cells[ids.index(cell.id)].source if cell.id in ids else ""
+    if not any(ids):
+        verdict.notes.append(
+            "no cell has nbgrader's metadata: tests run by name, written answers are not found"
+        )
+    elif gone := [cell.id for cell in assignment.cells if cell.id not in ids and cell.kind != "locked"]:
+        verdict.notes.append(f"deleted cells: {', '.join(gone)}")
+
+
+def _execute(sandbox: Sandbox, assignment: Assignment, notebook: NotebookNode, verdict: Verdict) -> None:
+    """Run the cells, and put the outputs that they gave in place of those that were handed in."""
+    for node in notebook.cells:
+        if node.cell_type == "code":
+            node.outputs, node.execution_count = [], None
+    limits, start = sandbox.limits, time.monotonic()
+    for number, (place, source) in enumerate(assignment.run_list(notebook), 1):
+        left = limits.notebook - (time.monotonic() - start)
+        if left <= 0:
+            raise RefusedError(f"the notebook takes more than {limits.notebook:g} s")
+        where = f"cell {place + 1}" if place is not None else "a cell that was put back"
+        try:
+            reply, _ = sandbox.ask("run", min(limits.cell, left), source=source, number=number)
+        except StudentError as error:
+            verdict.notes.append(f"{where}: {error}")
+            continue
+        except EndedError as ended:
+            raise RefusedError(f"{where}: {ended}") from ended
+        if place is not None:
+            notebook.cells[place].execution_count = number
+            notebook.cells[place].outputs = outputs(reply)
+        if isinstance(reply, dict) and reply.get("error"):
+            verdict.notes.append(f"{where} raises {clean(reply['error'])}")
+
+
+def outputs(reply: Any) -> list[NotebookNode]:
+    """The outputs that a sandbox reports, or none where they are no outputs."""
+    try:
+        made = [nbformat.from_dict(entry) for entry in reply["outputs"]]
+        cell = nbformat.v4.new_code_cell(outputs=made)
+        nbformat.validate(nbformat.v4.new_notebook(cells=[cell]))
+        return made
+    except Exception:
+        text = "the outputs of this cell cannot be shown\n"
+        return [nbformat.v4.new_output("stream", name="stderr", text=text)]
+
+
+class Submitted(Elsewhere):
+    """A student's function: it runs in the sandbox, and plain values come back."""
+
+    def __init__(self, sandbox: Sandbox, name: str) -> None:
+        self.sandbox, self.name = sandbox, name
+
+    def run(self, cases: Sequence[tuple[Any, ...]], leaves: Sequence[int]) -> list[Any]:
+        """What it gives at each case. Raises StudentError where it gives nothing at all."""
+        blobs: list[bytes] = []
+
+        def pickled(value: Any) -> Any:  # a module among the arguments: read there, never here
+            blobs.append(pickle.dumps(value))
+            return {"pickle": len(blobs) - 1}
+
+        sent = protocol.encode([tuple(case) for case in cases], blobs, pickled)
+        try:
+            reply, arrays = self.sandbox.ask(
+                "answer", self.sandbox.limits.call, blobs, function=self.name, cases=sent, leaves=list(leaves)
+            )
+        except StudentError as error:
+            raise StudentError(f"{self.name}(…): {error}") from None
+        if reply is None:
+            raise StudentError(f"{self.name} is not defined in the notebook")
+        try:
+            outcomes = [protocol.decode(answer, arrays, _stand_in) for answer in reply]
+        except Exception as error:
+            gave = f"{self.name} gave what cannot be read: {type(error).__name__}: {clean(error)}"
+            raise StudentError(gave) from error
+        if len(outcomes) != len(cases):
+            raise StudentError(f"{self.name} was called {len(cases)} times and gave {len(outcomes)} values")
+        return outcomes
+
+
+def _stand_in(data: Any) -> Any:
+    """What a function raised, or an object of which nothing but the name of its type has come."""
+    if "raised" in data:
+        return Raised(*map(clean, data["raised"]))
+    return type(clean(data["other"]) or "object", (), {})()
+
+
+def run_test(sandbox: Sandbox, cell: Cell) -> str:
+    """Run a test cell. Returns "" when it passes, else a line for the student.
+
+    The line holds a check's own words, or what the student's code raised: never a line of the test.
+    """
+    limit = 2 * sandbox.limits.call
+    names = {"checks": checks, cell.task: Submitted(sandbox, cell.task)}
+    try:
+        with _alarm(limit):
+            exec(compile(cell.source, "<test>", "exec"), names)
+    except (StudentError, EndedError) as error:
+        return str(error)
+    except AssertionError as error:
+        return clean(error, MAX_MESSAGE) or "a test failed"
+    except TestTime:
+        return f"the tests of this cell take longer than {limit:g} s"
+    except Exception as error:
+        return f"a test cannot use what it was given: {type(error).__name__}: {clean(error)}"
+    return ""
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    def over(*_: Any) -> None:
+        raise TestTime
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
