@@ -144,7 +144,7 @@ def _mean_of(noise):
     return (xt - beta / sqrt(1 - alphabar) * noise) / sqrt(alpha)
 
 
-@derivation(chapter=4, code="objective.l_bound")
+@derivation(chapter=4, code="diffusion.l_bound")
 def reverse_kl_eps() -> Derivation:
     """A term L_{t−1} of the bound as a weighted error of the predicted noise."""
     given = {**SCHEDULE, mean_post: _mean_of(eps), mean_net: _mean_of(eps_net)}
@@ -238,7 +238,7 @@ def step_around() -> Derivation:
     return d.step(q(xs | xt, x0) * q(xt | x0) / q(xs | x0), "Bayes, given $x_0$")
 
 
-@derivation(chapter=4, code="objective.l_simple")
+@derivation(chapter=4, code="diffusion.l_simple")
 def simple_loss() -> Derivation:
     """The simple loss: the terms of the bound without their weights."""
     t, T = Symbol("t", integer=True), Symbol("T", integer=True, positive=True)
