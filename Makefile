@@ -10,8 +10,9 @@ JOBS ?= 2
 PRESET ?= $(if $(filter experiments,$(MAKECMDGOALS)),cpu,ddpm-cpu)
 BENCH ?= .venv-bench
 BIN := $(VENV)/bin
-BOOK := $(VENV)/.book
+LIGHT := $(VENV)/.book
 READY := $(VENV)/.ready
+CANARY := .venv-canary
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3.14 python3 python,\
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 LABS := $(sort $(wildcard notebooks/*.ipynb notebooks/assignments/*.ipynb))
@@ -20,7 +21,7 @@ LABS := $(sort $(wildcard notebooks/*.ipynb notebooks/assignments/*.ipynb))
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export PYTHONHASHSEED := 0
-unexport JPY_SESSION_NAME  # labs run here have no one to move a slider
+unexport JPY_SESSION_NAME  # labs that make runs have no one to move a slider
 
 BUILD := $(BIN)/jupyter-book build . -n -W --keep-going
 CLEAN_BUILD := rm -rf _build/html _build/.doctrees _build/jupyter_execute && $(BUILD)
@@ -33,8 +34,7 @@ define stage
 endef
 
 .DEFAULT_GOAL := help
-.NOTPARALLEL:
-.PHONY: help book pdf test lint unit labs pages browse execute assignments grade replica train experiments bench clean distclean
+.PHONY: help book pdf test lint unit labs pages browse execute assignments grade replica train experiments bench canary clean distclean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,21 +47,21 @@ define python
 		echo "$(PYTHON) is no Python 3.11 or newer. Name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
 endef
 
-# $(call environment,folder,requirements file): make a folder with its packages
+# $(call environment,folder,requirements file,options): make a folder with its packages; one that was cut short is
+# taken up again. Packages are compiled when they are first used, which halves what the book's take.
 define environment
 	$(python)
 	@echo "── environment in $(1), from $(2) (downloads packages the first time)"
 	@$(PYTHON) -c 'import venv' 2>/dev/null || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
-	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
-	$(1)/bin/python -m pip install --disable-pip-version-check --progress-bar on -r $(2)
+	@$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
+	$(1)/bin/python -m pip install --disable-pip-version-check --no-compile $(3) -r $(2)
 endef
 
-# what renders the book, without PyTorch; then what runs it and tests it, in the same environment
-$(BOOK): book/requirements.txt
+$(LIGHT): book/requirements.txt
 	$(call environment,$(VENV),book/requirements.txt)
 	@touch $@
 
-$(READY): $(BOOK) requirements.txt pyproject.toml
+$(READY): $(LIGHT) requirements.txt pyproject.toml
 	$(call environment,$(VENV),requirements.txt)
 	@touch $@
 
@@ -70,14 +70,18 @@ $(BENCH)/.ready: tools/bench/requirements.txt pyproject.toml
 	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-book: $(BOOK) ## render the book into _build/html
+book: $(LIGHT) ## render the book into _build/html
 	@start=$$(date +%s); $(CLEAN_BUILD) && \
 		echo "The book is ready ($$(( $$(date +%s) - start )) s): file://$(CURDIR)/_build/html/index.html"
 
-pdf: $(READY) book ## print the book into _build/lower-bound.pdf (needs a Chromium)
+pdf: book $(READY) ## print the book into _build/lower-bound.pdf (needs a Chromium)
 	@$(PUBLISH).pdf
 
-test: lint unit labs pages browse ## everything that CI runs, quick things first
+test: $(READY) ## everything that CI runs, quick things first
+	@$(MAKE) --no-print-directory -j2 lint pages
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory labs
+	@$(MAKE) --no-print-directory browse
 
 lint: $(READY) ## style and types
 	$(call stage,style,$(BIN)/ruff check .)
@@ -90,10 +94,11 @@ labs: $(READY) ## every lab, executed and compared with its stored outputs
 	$(call stage,labs,$(PYTEST) $(LABS) -p tools.reproduce.cells --nbval --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg -n $(JOBS) --dist loadscope)
 
-pages: $(BOOK) ## a clean build of the book, warnings as errors
+pages: $(LIGHT) ## a clean build of the book, warnings as errors
 	$(call stage,book,$(CLEAN_BUILD) -q)
 
 browse: $(READY) ## the built book: links, and every page in a browser
+	@$(BIN)/python -m tools.publish.site || $(BIN)/python -m playwright install chromium || true
 	@echo; echo "── built book"; $(PYTEST) tests/browser -n $(JOBS) --dist worksteal --durations=5
 
 execute: $(READY) ## run every lab and store its outputs
@@ -120,8 +125,12 @@ experiments: $(READY) ## what chapter 5 measures (hours); one part: make experim
 bench: $(BENCH)/.ready ## speed and quality beside other libraries (hours); one part: make bench PART=speed
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BENCH)/bin/python -m tools.bench $(PART) $(ARGS)
 
+canary: ## the book with plain Sphinx and the newest theme and parser, beside Jupyter Book's, into _build/canary
+	$(call environment,$(CANARY),tools/publish/canary/requirements.txt,--upgrade)
+	$(call stage,canary,$(CANARY)/bin/sphinx-build -c tools/publish/canary -E -n -W --keep-going -q . _build/canary)
+
 clean: ## remove what was built
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis build
 
 distclean: clean ## remove the environments too
-	rm -rf $(VENV) $(BENCH)
+	rm -rf $(VENV) $(BENCH) $(CANARY)

@@ -25,9 +25,9 @@ def entry(thing: griffe.Object | None) -> str:
         return ""
     if thing.is_module:
         return thing.path if thing.path.count(".") == 1 else ""
-    home = thing.module.path  # a sub-package lists what its files define
+    home = thing.module.path  # a sub-package lists what it takes from its files
     name = ".".join(home.split(".")[:2]) + thing.path.removeprefix(home)
-    return name if not re.search(r"\._", name) and home != PACKAGE else ""
+    return name if home != PACKAGE and not re.search(r"\._", name) and find(name, thing.package) else ""
 
 
 def find(name: str, scope: griffe.Object | None) -> griffe.Object | None:
