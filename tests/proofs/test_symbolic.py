@@ -97,14 +97,14 @@ def test_false_steps_are_refused_with_a_point_at_which_they_differ(name):
 
 
 def test_numbers_alone_do_not_make_a_step_true():
-    """The witness finds no difference of 1e-9; algebra does."""
+    """The numeric check finds no difference of 1e-9; algebra does."""
     error = refuse(Derivation("tiny", t), t + Rational(1, 10**9))
     assert error.point is None
     assert math.isnan(error.left.real)
     assert "smaller step" in str(error)
 
 
-def test_algebra_and_witness_agree_on_random_identities():
+def test_algebra_and_numbers_agree_on_random_identities():
     """The second opinion does not share code with the normal form: both see that a chain rule holds."""
     left, right = KL(q(y, z | x), p(y, z)), KL(q(y | x), p(y)) + E(q(y | x), KL(q(z | x, y), p(z | y)))
     for seed in range(5):
@@ -517,7 +517,7 @@ def test_statement_is_the_name_and_the_result(build, tex):
     assert "&" not in build().statement()
 
 
-def test_the_witness_draws_no_model_in_which_a_positive_symbol_is_negative():
+def test_the_numeric_check_draws_no_model_in_which_a_positive_symbol_is_negative():
     width = sp.Symbol("width", positive=True)
     facts = {width: a - b}
     signs = [Model([width], facts, seed).keeps_signs() for seed in range(20)]
@@ -648,7 +648,14 @@ def test_normal_form_is_the_same_for_equal_things():
     assert NormalForm({}, lines)(lines[0]) == NormalForm({}, lines)(lines[1])
 
 
-def test_witness_averages_over_two_states():
+def test_a_normal_form_depends_on_what_it_is_compared_with():
+    """It is worked out once, but for the same facts and the same other densities alone."""
+    line = log(p(x | z))
+    forms = [NormalForm({}, [line]), NormalForm({}, [line, p(z)]), NormalForm({p(x | z): t}, [line])]
+    assert [form(line) for form in forms] == [line, log(p(x, z)) - log(p(z)), log(t)]
+
+
+def test_a_random_model_averages_over_two_states():
     line = mean(log(p(x)))
     model = Model([line, log(p(x))], {}, seed=1)
     assert model.value(line).real == pytest.approx(model.value(log(p(x))).real)
