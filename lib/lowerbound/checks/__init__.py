@@ -39,7 +39,7 @@ from .a4_reverse import (
     x0_from_eps,
 )
 from .a5_comparison import bits_from_density, paired_gap, parameters, training_cost, units_derivation, winner
-from .engine import Check, CheckError, Mistake
+from .engine import Check, CheckError, Elsewhere, Mistake
 from .proved import ProofCheck
 
 ASSIGNMENTS: dict[str, tuple[Check | ProofCheck, ...]] = {
@@ -53,5 +53,5 @@ ASSIGNMENTS: dict[str, tuple[Check | ProofCheck, ...]] = {
     ),
     "A5_comparison": (parameters, training_cost, bits_from_density, winner, paired_gap, units_derivation),
 }  # fmt: skip
-__all__ = ["ASSIGNMENTS", "Check", "CheckError", "Mistake", "ProofCheck"]
+__all__ = ["ASSIGNMENTS", "Check", "CheckError", "Elsewhere", "Mistake", "ProofCheck"]
 __all__ += [check.name for group in ASSIGNMENTS.values() for check in group]

@@ -25,8 +25,8 @@ project, author, copyright = book["title"], book["author"], book["copyright"]
 globals().update(sphinx["config"])
 html_theme, html_title = "sphinx_book_theme", project
 html_logo, html_favicon = str(ROOT / book["logo"]), str(ROOT / html["favicon"])
-html_static_path = [str(ROOT / folder) for folder in html_static_path]  # noqa: F821
-html_theme_options |= {  # noqa: F821
+html_static_path = [str(ROOT / folder) for folder in html_static_path]
+html_theme_options |= {
     "repository_url": repository["url"],
     "repository_branch": repository["branch"],
     "path_to_docs": repository["path_to_book"],
