@@ -10,7 +10,7 @@ from lowerbound import proofs
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-ledger = importlib.import_module("ledger")
+ledger, checked = (importlib.import_module(name) for name in ("ledger", "checked"))
 
 EQUATIONS = list(ledger.equations(ROOT))
 PRINTED = [e for e in EQUATIONS if e.proof]
@@ -82,6 +82,6 @@ def test_the_source_of_every_proof_is_found(name):
 
 
 def test_the_words_for_a_check():
-    assert ledger.check(proofs.elbo()) == "7 steps: algebra"
-    assert ledger.check(proofs.forward_step()) == "definition"
-    assert ledger.check(proofs.skewness_price()) == "1 step: algebra, and 1 axiom"
+    assert ledger.check(checked.checked("elbo")) == "7 steps: algebra"
+    assert ledger.check(checked.checked("forward_step")) == "definition"
+    assert ledger.check(checked.checked("skewness_price")) == "1 step: algebra, and 1 axiom"
