@@ -97,10 +97,12 @@ def look(lab: str, cell: int, fault: Fault | None = None) -> tuple[str, str]:
             "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", "-p", "no:cacheprovider",
             f"--nbval-sanitize-with={ROOT / 'tests' / 'nbval_sanitize.cfg'}",
         ]  # fmt: skip
-        subprocess.run(
-            [str(part) for part in command], cwd=folder, capture_output=True,
+        done = subprocess.run(
+            [str(part) for part in command], cwd=folder, capture_output=True, text=True,
             env=os.environ | THREADS | {"PYTHONPATH": str(folder / "lib"), "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
+        if not (folder / "cells.json").is_file():
+            raise RuntimeError(f"{lab}, cell {cell}, could not be run:\n{(done.stdout + done.stderr)[-800:]}")
         cells = json.loads((folder / "cells.json").read_text(encoding="utf-8"))
     failed = [one for one in cells if one["outcome"] == "error"]
     last = failed[0] if failed else cells[-1]
