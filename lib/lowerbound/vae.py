@@ -78,7 +78,7 @@ NO_NOISE = -20.0  # log variance of an autoencoder's code
 class Autoencoder(VAE):
     """A VAE without its second term and without noise on its code: nothing tells the codes where to lie."""
 
-    def posterior(self, x: Tensor) -> Gaussian:
+    def posterior(self, x: Float[Tensor, "B *dims"]) -> Gaussian:
         """The code of x (B, ...) as a Gaussian of next to no width."""
         mean = super().posterior(x).mean
         return Gaussian(mean, torch.full_like(mean, NO_NOISE))

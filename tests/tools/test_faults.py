@@ -17,7 +17,7 @@ from jaxtyping import TypeCheckError
 from lowerbound import checks, samplers
 from lowerbound.bound import Bound
 from lowerbound.checks import CheckError
-from lowerbound.diffusion import fixed_small
+from lowerbound.diffusion import Noised, fixed_small
 from lowerbound.gaussian import Gaussian
 from lowerbound.likelihood import GaussianLikelihood
 from lowerbound.schedule import Schedule

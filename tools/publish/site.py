@@ -168,3 +168,7 @@ class Visit:
         self.page.goto(url, wait_until="load")
         self.page.evaluate(EVERY_FORMULA)
         return self.page
+
+
+if __name__ == "__main__":  # whether there is a Chromium
+    sys.exit(chromium() is None)

@@ -67,7 +67,7 @@ _HEUN = "test_against_diffusers.test_heun_is_its_heun('linear', 12, False)"
 _LEANED = "test_guidance.test_guided_noise_is_that_of_the_leaned_density(4)"
 _FEW = "test_estimate.test_a_few_steps_have_the_bound_as_their_mean(fixed_small, 3)"
 _COSTS = "test_estimate.costs_are_those_of_the_library(0, 1)"
-_SUBSETS = "test_estimate.test_the_best_ladders_are_those_of_all_subsets({})"
+_SUBSETS = "test_estimate.test_the_best_schedules_are_those_of_all_subsets({})"
 _LOOP = "test_experiments.precision_and_recall_are_a_double_loop(50, 35, 2, 3)"
 _DDIM = (
     "test_bridge.test_a_ddim_step_keeps_a_part_of_the_noise()",
@@ -234,7 +234,7 @@ _GIVEN = """mean, variance = variant(x0, xt, t, self.schedule.alpha_bar)
 
 CATALOGUE = (
     Fault("kl", "gaussian.py", "Gaussian.kl", "ratio =", _STANDARD, ("test_gaussian.test_kl_sums_over_every_dimension_and_keeps_the_batch()", "test_bridge.test_kl_to_the_standard_normal()")),
-    Fault("reparameterise", "gaussian.py", "Gaussian.sample", "self.mean + self.std * normal(self.mean, self.mean.shape, rng)", "variant(self.mean, self.logvar.expand_as(self.mean), normal(self.mean, self.mean.shape, rng))", ("test_bridge.test_gradient_through_a_sample()", _STD)),
+    Fault("reparameterise", "gaussian.py", "Gaussian.sample", "self.mean + self.std * eps", "variant(self.mean, self.logvar.expand_as(self.mean), eps)", ("test_bridge.test_gradient_through_a_sample()", _STD)),
     Fault("log_likelihood", "likelihood.py", "GaussianLikelihood.log_prob", "squared = (", "return variant(x, self.mean, self.log_scale.expand_as(x))\n        squared = (", ("test_bridge.test_gaussian_negative_log_likelihood()", "test_bridge.test_negative_log_likelihood_of_several_pixels()", "test_likelihood.test_gaussian_likelihood_keeps_examples_apart()")),
     Fault("q_sample", "diffusion.py", "Diffusion.q_sample", "alpha_bar = self", "return variant(x0, t, eps, self.schedule.alpha_bar)\n        alpha_bar = self", ("test_bridge.test_mean_and_variance_of_x_t()", "test_bridge.test_law_of_x_t()")),
     Fault("posterior", "diffusion.py", "Diffusion.q_posterior", "coef_x0, coef_xt =", _GIVEN, (_POSTERIOR,)),
