@@ -29,7 +29,7 @@ PACKAGES = {
     "symbolic": {"sympy", "mpmath"},
     "proofs": {"sympy"},
     "results": set(),
-    "figures": {"matplotlib", "numpy", "IPython", "ipywidgets", "PIL"},
+    "figures": {"matplotlib", "cycler", "numpy", "IPython", "ipywidgets", "PIL"},
 }
 WITHOUT_TORCH = ("lowerbound", "lowerbound.proofs", "lowerbound.figures", "lowerbound.results")
 
