@@ -298,9 +298,8 @@ def right(name):
 def test_a_right_derivation_passes(name, capsys):
     PROOFS[name](lambda: right(name))
     PROOFS[name](right(name))
-    assert capsys.readouterr().out.count("follows.") == 2
-    assert PROOFS[name].grade(lambda: right(name)) is None
-    assert capsys.readouterr().out == ""
+    PROOFS[name].grade(lambda: right(name))
+    assert capsys.readouterr().out.count("follows.") == 3
 
 
 @pytest.mark.parametrize("mistake", PROOF_MISTAKES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import pickle
 import signal
 import time
@@ -195,7 +196,7 @@ def run_test(sandbox: Sandbox, cell: Cell) -> str:
     limit = 2 * sandbox.limits.call
     names = {"checks": checks, cell.task: Submitted(sandbox, cell.task)}
     try:
-        with _alarm(limit):
+        with _alarm(limit), contextlib.redirect_stdout(io.StringIO()):
             exec(compile(cell.source, "<test>", "exec"), names)
     except (StudentError, EndedError) as error:
         return str(error)

@@ -51,7 +51,7 @@ class Lines:
 class ProofCheck:
     """`check(function)`, or `check(derivation)`, prints one line if the derivation is right.
 
-    `check.grade(function)` prints nothing: the hidden test.
+    `check.grade(function)` is the hidden test.
 
     name: of the function that returns the derivation. see: label in the book. start, end: its first and last
     line. given: the assumptions that are allowed. steps: how many lines must follow the first, at least.
@@ -73,8 +73,8 @@ class ProofCheck:
         print(f"{self.name}: every one of {self._compare(derivation)} lines follows.")
 
     def grade(self, function: Function | Elsewhere) -> None:
-        """Check the derivation that a function returns, without a word. Raises CheckError."""
-        self._compare(self._derivation(function))
+        """The hidden test: the same check, for nothing in it is drawn. Raises CheckError."""
+        print(f"{self.name}: every one of {self._compare(self._derivation(function))} lines follows.")
 
     def verdict(self, derivation: Any) -> str | None:
         """The name of what is wrong, a key of `SAYS`; None if nothing is."""
