@@ -91,7 +91,7 @@ _GREEDY = """chain, chains = [N - 1], []
         cost ="""
 _ANY_END = """best.append(total.min())
             ends = [*(ends if T > 1 else []), int(total.argmin())]
-        ladders = []
+        schedules = []
         for T in range(1, steps + 1):
             path = [ends[T - 1]]"""
 
