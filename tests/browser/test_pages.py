@@ -115,12 +115,21 @@ def check_captions(page: Page) -> None:
         page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
         page.emulate_media(media=medium)
         assert captions.evaluate_all(UNSEEN) == [], f"captions hidden in {theme} on {medium}"
+    # The theme may have looked at what scrolls while the page was laid out for paper: have it look again.
+    page.evaluate("window.dispatchEvent(new Event('resize'))")
+
+
+# A while after the window has changed, the theme makes what scrolls now reachable by keyboard.
+REACHABLE = """() => [...document.querySelectorAll('[tabindex="-1"]')].every(
+  element => element.scrollWidth <= element.clientWidth
+    || !["auto", "scroll"].includes(getComputedStyle(element).overflowX))"""
 
 
 def check_layout(visit: Visit, name: str, width: str) -> None:
     """What depends on the width of the window."""
     page = visit.page
     page.set_viewport_size(dict(zip(("width", "height"), WIDTHS[width], strict=True)))
+    page.wait_for_function(REACHABLE)
     assert page.locator("input[type=search]:visible").count() <= 1, "a second search bar"
     shoot(page, name, WIDTHS[width][0])
     overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
