@@ -36,7 +36,7 @@ endef
 .DEFAULT_GOAL := help
 .PHONY: help book pdf test lint unit labs pages browse execute assignments grade replica train experiments bench canary clean distclean
 
-help: ## list the targets
+help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 # stop where there is no Python that is new enough
@@ -94,7 +94,7 @@ labs: $(READY) ## every lab, executed and compared with its stored outputs
 	$(call stage,labs,$(PYTEST) $(LABS) -p tools.reproduce.cells --nbval --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg -n $(JOBS) --dist loadscope)
 
-pages: $(LIGHT) ## a clean build of the book, warnings as errors
+pages: $(LIGHT)
 	$(call stage,book,$(CLEAN_BUILD) -q)
 
 browse: $(READY) ## the built book: links, and every page in a browser
@@ -112,7 +112,7 @@ grade: $(READY) ## points and feedback: make grade SUBMISSIONS=folder ASSIGNMENT
 	@test -n "$(SUBMISSIONS)" || { echo "Name the folder: make grade SUBMISSIONS=folder" >&2; exit 1; }
 	$(BIN)/python -m tools.grading grade "$(SUBMISSIONS)" --jobs $(JOBS) $(if $(ASSIGNMENT),--assignment $(ASSIGNMENT)) $(ARGS)
 
-replica: $(READY) ## the labs on a replica of Colab's runtime, compared; skipped where there is no Python 3.13
+replica: $(READY)
 	$(call stage,replica of Colab,$(BIN)/nox -f tools/reproduce/noxfile.py -s colab -- --check $(ARGS))
 
 train: $(READY) ## train a model: make train PRESET=ddpm-cpu
@@ -132,5 +132,5 @@ canary: ## the book with plain Sphinx and the newest theme and parser, beside Ju
 clean: ## remove what was built
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis build
 
-distclean: clean ## remove the environments too
+distclean: clean
 	rm -rf $(VENV) $(BENCH) $(CANARY)
