@@ -75,7 +75,8 @@ def check_all(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
     root = Path(app.srcdir)
     if not (root / "_toc.yml").is_file() or not {each.proof for each in ledger.equations(root)} - {""}:
         return  # a few pages by themselves: each proof is checked where it is printed
-    text = b"".join(path.read_bytes() for path in source_files()) + f"{version('sympy')} {sys.version}".encode()
+    versions = f"{version('sympy')} {sys.version}"
+    text = b"".join(path.read_bytes() for path in source_files()) + versions.encode()
     key, file = hashlib.sha256(text).hexdigest(), Path(app.outdir).with_name(KEPT)
     kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if kept.pop("sources", "") == key:
@@ -90,7 +91,7 @@ def check_all(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
 
 
 def write_on_all_cores(app: Sphinx, env: BuildEnvironment) -> None:
-    # jupyter-book has no option for it. Pages are read in one process: sphinx-proof cannot merge what several read.
+    # jupyter-book has no option for it. Reading stays serial: sphinx-proof cannot merge what several read.
     app.parallel = 2 * (os.cpu_count() or 1)  # pages are of unequal length: twice as many parts as cores
 
 

@@ -61,9 +61,9 @@ def shoot(page: Page, name: str, kind: Any) -> None:
         page.screenshot(path=file, full_page=True, quality=80)
 
 
-# Formulas are most of a page's elements, and the words of programs most of the rest; axe looks at every one of
-# them, twice. So, once the page is measured, each formula becomes an empty box of its size, and of the words that
-# look alike (a class, on one background) all but the first take the look of the text around them.
+# Formulas are most of a page's elements, and the words of programs most of the rest; axe looks at each of
+# them, twice. So, once the page is measured, each formula becomes an empty box of its size, and of the words
+# that look alike (a class, on one background) all but the first take the look of the text around them.
 LIGHTENED = """() => {
   const formulas = [...document.querySelectorAll("mjx-container")];
   const styles = formulas.map(formula => {
@@ -83,7 +83,8 @@ LIGHTENED = """() => {
     if (!element) return "";
     if (!behind.has(element)) {
       const style = getComputedStyle(element), colour = style.backgroundColor;
-      const clear = colour === "rgba(0, 0, 0, 0)" && style.backgroundImage === "none" && style.opacity === "1";
+      const flat = style.backgroundImage === "none" && style.opacity === "1";
+      const clear = colour === "rgba(0, 0, 0, 0)" && flat;
       behind.set(element, clear ? background(element.parentElement) : `${colour} ${element.className}`);
     }
     return behind.get(element);
@@ -94,7 +95,8 @@ LIGHTENED = """() => {
     return seen.size === seen.add(look).size;
   };
   for (let words = [0]; words.length;) {
-    words = [...document.querySelectorAll("main :is(pre, .sig, code) :is(span, em):not(:has(*))")].filter(repeated);
+    words = [...document.querySelectorAll("main :is(pre, .sig, code) :is(span, em):not(:has(*))")];
+    words = words.filter(repeated);
     for (const word of words) word.replaceWith(...word.childNodes);
     seen.clear();
   }
@@ -103,8 +105,8 @@ LIGHTENED = """() => {
 
 
 def axe(visit: Visit, kind: str) -> list[tuple[str, ...]]:
-    """What axe finds. On a phone and in the dark it looks at what can differ there: on a phone not at the colours
-    of the text, only of what stands around it; in the dark at colours alone."""
+    """What axe finds. On a phone and in the dark it looks at what can differ there: on a phone not at the
+    colours of the text, only of what stands around it; in the dark at colours alone."""
     page = visit.page
     assert visit.faults == []
     colours = {"runOnly": ["color-contrast"]}
@@ -154,14 +156,12 @@ def move(player: Locator) -> None:
     expect(button).to_have_accessible_name("Play")
 
 
+FINISHED = "document.getAnimations().forEach(change => change.finish())"  # colours and side bars come to rest
+
+
 def in_theme(page: Page, theme: str) -> None:
-    page.evaluate(
-        """theme => {
-          document.documentElement.dataset.theme = theme;
-          for (const change of document.getAnimations()) change.finish();
-        }""",
-        theme,
-    )
+    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+    page.evaluate(FINISHED)
 
 
 def check_captions(page: Page) -> None:
@@ -192,6 +192,7 @@ COVERED = """all => all.map(part => {
 def resize(page: Page, width: str) -> None:
     page.set_viewport_size(dict(zip(("width", "height"), WIDTHS[width], strict=True)))
     page.wait_for_function(REACHABLE)
+    page.evaluate(FINISHED)
 
 
 def check_width(page: Page, name: str, width: str) -> None:
