@@ -15,7 +15,7 @@ def _mean(f):
     return E(q(z | x), f)
 
 
-@derivation(chapter=1, lecture="00:00–00:29")
+@derivation(chapter=1)
 def evidence() -> Derivation:
     """The evidence of x is an integral over all causes z."""
     d = Derivation("evidence", start=log(p(x)))
