@@ -27,6 +27,25 @@ def chain_price_whole() -> Derivation:
 
 
 @derivation(chapter=3)
+def chain_price_two() -> Derivation:
+    """The price of a chain of two steps: read backwards, both chains factorise, and the KL splits."""
+    x2 = RandomVariable("x_2")
+    model, path = Family("p", "theta", fixed=[x2]), q(x0, x1, x2)
+    given = {
+        path: q(x0, x1) * q(x2 | x1),
+        model(x0, x1, x2): model(x2) * model(x1 | x2) * model(x0 | x1),
+        G[2]: KL(q(x2), model(x2)),
+        D[2]: E(q(x2), KL(q(x1 | x2), model(x1 | x2))),
+        D[1]: E(q(x1), KL(q(x0 | x1), model(x0 | x1))),
+    }
+    d = Derivation("chain_price_two", start=KL(path, model(x0, x1, x2)), symbol=C[2], given=given)
+    end, second, first = q(x2) / model(x2), q(x1 | x2) / model(x1 | x2), q(x0 | x1) / model(x0 | x1)
+    d.step(E(path, log(end * second * first)), "both chains, read backwards")
+    d.step(E(path, log(end) + log(second) + log(first)), "log of a product")
+    return d.step(G[2] + D[2] + D[1], "name the terms")
+
+
+@derivation(chapter=3)
 def chain_price_first() -> Derivation:
     """The KL of a chain of one step."""
     pair = q(x0, x1)
@@ -53,7 +72,7 @@ def chain_price_step() -> Derivation:
     d = Derivation("chain_price_step", start=start, symbol=C[t], given=given)
     d.step(E(longer, log(path / (p(inner | y) * q(y))) + log(turned)), "Bayes")
     rest = E(q(y), log(q(y) / prior(y)))
-    d.step(C[t - 1] - rest + E(longer, log(turned)), "put a prior there, and off")
+    d.step(C[t - 1] - rest + E(longer, log(turned)), "add and subtract $\\log p(x_s)$")
     return d.step(C[t - 1] + (D[t] + G[t] - G[t - 1]), "name the terms")
 
 

@@ -1,11 +1,11 @@
-"""Chapter 4: the probability-flow ODE and its solvers, and classifier-free guidance. All in one dimension.
+"""Chapter 4: the score, the probability-flow ODE and its solvers, guidance. All in one dimension.
 
 Here x̃_t = x_t/√ᾱ_t and ς_t = √((1 − ᾱ_t)/ᾱ_t), in which the forward chain adds noise and shrinks nothing.
 """
 
-from sympy import Derivative, Integer, Integral, Symbol, exp, log, sqrt
+from sympy import Derivative, IndexedBase, Integer, Integral, Sum, Symbol, exp, log, sqrt
 
-from ..symbolic import Derivation, Family, RandomVariable, as_written
+from ..symbolic import Derivation, Family, Normal, RandomVariable, as_written
 from .ch3_forward import alphabar, alphabar_s, xs, xt
 from .ch4_reverse import eps_net, x0_net
 from .registry import derivation
@@ -27,6 +27,42 @@ with as_written():
         state: xt / sqrt(alphabar),
     }
     GUESS = {x0_net: (xt - sqrt(1 - alphabar) * eps_net) / sqrt(alphabar)}
+
+
+i, N = Symbol("i", integer=True), Symbol("N", integer=True, positive=True)
+density, one = Symbol("q_{\\varsigma}", positive=True), IndexedBase("x", real=True)
+
+
+def _bell():
+    """The noise around image i of a data set of N."""
+    return Normal(path, one[i], level**2)
+
+
+def _data_set():
+    """The density of x̃ at the level ς for N images, all equally likely, and the best guess of the image."""
+    images = (i, 1, N)
+    guess = Sum(one[i] * _bell(), images) / (N * density)
+    return {density: Sum(_bell(), images) / N, image: guess}
+
+
+@derivation(chapter=4)
+def tweedie() -> Derivation:
+    """The score of the noised data points from x̃ to the best guess of the image: Tweedie's formula."""
+    d = Derivation("tweedie", start=Derivative(log(density), path), given=_data_set())
+    d.step(Sum(Derivative(_bell(), path), (i, 1, N)) / (N * density), "derivative of a log and of a sum")
+    d.step(Sum((one[i] - path) / level**2 * _bell(), (i, 1, N)) / (N * density), "each bell's slope")
+    return d.step((image - path) / level**2, "the best guess is the weighted mean")
+
+
+@derivation(chapter=4)
+def flow_carries_density() -> Derivation:
+    """The density of the noised data changes with ς as a flow with the slope (x̃ − x̂_0)/ς changes it."""
+    start = Sum(Derivative(_bell(), level), (i, 1, N)) / N
+    d = Derivation("flow_carries_density", start=start, given=_data_set())
+    widened = ((path - one[i]) ** 2 / level**3 - 1 / level) * _bell()
+    d.step(Sum(widened, (i, 1, N)) / N, "differentiate each bell")
+    d.step(-Sum(Derivative((path - one[i]) / level * _bell(), path), (i, 1, N)) / N, "the same, as a slope")
+    return d.step(-Derivative((path - image) / level * density, path), "the best guess is the weighted mean")
 
 
 @derivation(chapter=4)
