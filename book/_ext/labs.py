@@ -1,7 +1,8 @@
 """What the labs recorded, on the chapters' pages and on their own.
 
-Role lab: a note; directive labfigure: a figure or slider. A lab is notebooks/STEM.ipynb; what it recorded
-with `figures.note`, `show` and `slider` is found by the key in an output's metadata.
+Role lab: a note, of an estimate with its error and of how many; directive labfigure: a figure or slider.
+A lab is notebooks/STEM.ipynb; what it recorded with `figures.note`, `show` and `slider` is found by the key
+in an output's metadata.
 """
 
 from __future__ import annotations
@@ -54,13 +55,22 @@ def output_at(env: BuildEnvironment, target: str) -> tuple[str, str, dict[str, A
     return stem, key, by_key[key]
 
 
+SHORT = ":short"  # behind a key: an estimate without its "(500 test images)", where the section says that
+
+
 def note_text(env: BuildEnvironment, target: str) -> str:
-    """The text that a lab noted under a key."""
-    _, key, output = output_at(env, target)
-    text = text_of(output["data"].get("text/plain", ""))
-    if "alt" in output["metadata"]["lowerbound"] or not text.startswith(f"{key}: "):
+    """The text that a lab noted under a key; of an estimate, 'STEM:key:short' leaves out of how many."""
+    target = target.strip()
+    _, key, output = output_at(env, target.removesuffix(SHORT))
+    text, about = text_of(output["data"].get("text/plain", "")), output["metadata"]["lowerbound"]
+    if "alt" in about or not text.startswith(f"{key}: "):
         raise MissingError(f"{target} is a figure, not a note; use the labfigure directive")
-    return text.removeprefix(f"{key}: ")
+    text = text.removeprefix(f"{key}: ")
+    if not target.endswith(SHORT):
+        return text
+    if "n" not in about:
+        raise MissingError(f"{target.removesuffix(SHORT)} is no estimate, and has no short form")
+    return text.removesuffix(f" ({about['n']:,} {about['of']})")
 
 
 class LabFigure(Figure):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ def _text(node: nodes.Element) -> str:
     return "".join(parts)
 
 
+def _pages(heading: str) -> str:
+    """The pages on which a section's symbols hold: "Chapter 2", "Diffusion", or any page."""
+    chapter = re.fullmatch(r"Chapter (\d)", heading)
+    return f"0{chapter[1]}_" if chapter else CHAIN if heading == "Diffusion" else ""
+
+
 def read(doctree: nodes.document) -> list[dict[str, Any]]:
     """The symbols of the notation page; gives each entry an anchor."""
     found = []
@@ -51,9 +58,9 @@ def read(doctree: nodes.document) -> list[dict[str, Any]]:
         section: Any = item.parent
         while not isinstance(section, nodes.section):
             section = section.parent
-        chain = section[0].astext() == "Diffusion"
+        pages = _pages(section[0].astext())
         for symbol in term.findall(nodes.math):
-            page, part = SCOPES.get(symbol.astext(), (CHAIN if chain else "", "*"))
+            page, part = SCOPES.get(symbol.astext(), (pages, "*"))
             meaning = " ".join(_text(paragraph) for paragraph in definition.findall(nodes.paragraph))
             found.append(
                 {"tex": symbol.astext(), "meaning": meaning, "anchor": anchor, "page": page, "part": part}
