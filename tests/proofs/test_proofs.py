@@ -472,8 +472,14 @@ MUTATIONS |= {
     "DDPM's weight for every chain": ("ddim_weight", 3, lambda: line("reverse_kl_eps", 4)),
     "score with the sign of the noise": ("score_of_step", 3, lambda: eps / sqrt(1 - bar)),
     "score not rooted": ("score_of_step", 3, lambda: -eps / (1 - bar)),
-    "away from the guess": ("tweedie", 4, lambda: -line("tweedie", 4)),
+    "away from the guess": ("slope_of_density", 3, lambda: -line("slope_of_density", 3)),
+    "slope by the standard deviation": (
+        "slope_of_density",
+        2,
+        lambda: line("slope_of_density", 2) * sampling.level,
+    ),
     "score of the density itself": ("tweedie", 2, lambda: line("tweedie", 2) * sampling.density),
+    "score not rooted twice": ("tweedie", 2, lambda: line("tweedie", 2) * sampling.level),
     "flow outwards": ("flow_carries_density", 4, lambda: -line("flow_carries_density", 4)),
     "slope without its level": (
         "flow_carries_density",

@@ -3,7 +3,7 @@
 Here x̃_t = x_t/√ᾱ_t and ς_t = √((1 − ᾱ_t)/ᾱ_t), in which the forward chain adds noise and shrinks nothing.
 """
 
-from sympy import Derivative, IndexedBase, Integer, Integral, Sum, Symbol, exp, log, sqrt
+from sympy import Derivative, Function, IndexedBase, Integer, Integral, Sum, Symbol, exp, log, sqrt
 
 from ..symbolic import Derivation, Family, Normal, RandomVariable, as_written
 from .ch3_forward import alphabar, alphabar_s, xs, xt
@@ -30,7 +30,7 @@ with as_written():
 
 
 i, N = Symbol("i", integer=True), Symbol("N", integer=True, positive=True)
-density, one = Symbol("q_{\\varsigma}", positive=True), IndexedBase("x", real=True)
+one, density = IndexedBase("x", real=True), Function("q_{\\varsigma}", positive=True)(path)
 
 
 def _bell():
@@ -41,24 +41,32 @@ def _bell():
 def _data_set():
     """The density of x̃ at the level ς for N images, all equally likely, and the best guess of the image."""
     images = (i, 1, N)
-    guess = Sum(one[i] * _bell(), images) / (N * density)
-    return {density: Sum(_bell(), images) / N, image: guess}
+    return {density: Sum(_bell(), images) / N, image: Sum(one[i] * _bell(), images) / (N * density)}
+
+
+@derivation(chapter=4)
+def slope_of_density() -> Derivation:
+    """The density of the noised data rises towards the best guess of the image."""
+    start = Sum(Derivative(_bell(), path), (i, 1, N)) / N
+    d = Derivation("slope_of_density", start=start, symbol=Derivative(density, path), given=_data_set())
+    d.step(Sum((one[i] - path) / level**2 * _bell(), (i, 1, N)) / N, "each bell's slope")
+    return d.step((image - path) / level**2 * density, "the best guess is the weighted mean")
 
 
 @derivation(chapter=4)
 def tweedie() -> Derivation:
     """The score of the noised data points from x̃ to the best guess of the image: Tweedie's formula."""
-    d = Derivation("tweedie", start=Derivative(log(density), path), given=_data_set())
-    d.step(Sum(Derivative(_bell(), path), (i, 1, N)) / (N * density), "derivative of a log and of a sum")
-    d.step(Sum((one[i] - path) / level**2 * _bell(), (i, 1, N)) / (N * density), "each bell's slope")
-    return d.step((image - path) / level**2, "the best guess is the weighted mean")
+    slope = Derivative(density, path)
+    score = Derivative(log(density), path)
+    d = Derivation("tweedie", start=slope / density, symbol=score, using=[slope_of_density()])
+    return d.step((image - path) / level**2, "its slope")
 
 
 @derivation(chapter=4)
 def flow_carries_density() -> Derivation:
     """The density of the noised data changes with ς as a flow with the slope (x̃ − x̂_0)/ς changes it."""
-    start = Sum(Derivative(_bell(), level), (i, 1, N)) / N
-    d = Derivation("flow_carries_density", start=start, given=_data_set())
+    start, symbol = Sum(Derivative(_bell(), level), (i, 1, N)) / N, Derivative(density, level)
+    d = Derivation("flow_carries_density", start=start, symbol=symbol, given=_data_set())
     widened = ((path - one[i]) ** 2 / level**3 - 1 / level) * _bell()
     d.step(Sum(widened, (i, 1, N)) / N, "differentiate each bell")
     d.step(-Sum(Derivative((path - one[i]) / level * _bell(), path), (i, 1, N)) / N, "the same, as a slope")
