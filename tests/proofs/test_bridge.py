@@ -579,7 +579,7 @@ def test_kl_adds_up_over_dimensions(rows):
 def nll_of(count: int):
     """The sum over this many pixels, as a function of σ, of the pixels and of their means."""
     line = derivation("gaussian_nll_sum").last
-    sigma, size = (symbol_of("gaussian_nll_sum", name) for name in ("sigma", "D"))
+    sigma, size = (symbol_of("gaussian_nll_sum", name) for name in ("sigma_x", "D"))
     line = line.xreplace({size: sp.Integer(count)}).doit()
     pixels = [sp.IndexedBase(name, real=True)[k] for name in ("x", "xhat") for k in range(1, count + 1)]
     plain = sp.symbols(f"v:{2 * count + 1}")
