@@ -254,7 +254,7 @@ def score_of_step() -> Derivation:
 # What is defined rather than derived, how wide a step is, and what a network may predict
 
 p = Family("p", "theta")
-v, v_net, v_step = Symbol("v", real=True), Symbol("vhat", real=True), Symbol("v_{t-1}", positive=True)
+v, v_net, v_step = Symbol("v", real=True), Symbol("vhat", real=True), Symbol("V_{t-1}", positive=True)
 spread = Symbol("s", nonnegative=True)
 
 

@@ -12,7 +12,7 @@ from .registry import derivation
 
 p, y = Family("p"), RandomVariable("y")
 h, r, u = Symbol("h", positive=True), Symbol("r", positive=True), Symbol("u", real=True)
-k, before = Symbol("k", real=True), Symbol("xhat_{0,t+1}", real=True)
+k, before = Symbol("k", real=True), Symbol("\\hat{x}'_0", real=True)
 noise_s, noise = Symbol("varsigma_{t-1}", positive=True), Symbol("varsigma_t", positive=True)
 state_s, state = Symbol("xtilde_{t-1}", real=True), Symbol("xtilde_t", real=True)
 here, there = Symbol("d_t", real=True), Symbol("d_{t-1}", real=True)
