@@ -105,7 +105,7 @@ def flow_euler() -> Derivation:
     )
     d.step(
         sqrt(alphabar_s) * (x0_net + noise_s * eps_net),
-        "$\\tilde x_t - \\varsigma_t \\varepsilon_\\theta = \\hat x_0$",
+        "$\\tilde x_t - \\varsigma_t \\hat\\varepsilon = \\hat x_0$",
     )
     return d.step(sqrt(alphabar_s) * x0_net + sqrt(1 - alphabar_s) * eps_net, "multiply out")
 
