@@ -168,7 +168,7 @@ def orders(size: ReverseChain, run_dir: RunDir) -> dict[str, Any]:
     start = torch.randn(len(wanted), 1, 28, 28, generator=rng, device=run_dir.device)
     rows, ratios = [], {}
     for weight in size.weights:
-        drawn = last(dpm_solver(model.guided(wanted, weight), start))
+        drawn = last(dpm_solver(model.guided(wanted, float(weight)), start))
         with torch.no_grad():
             right = (classifier(drawn).argmax(1) == wanted).double()
         ratios[weight] = spread(drawn, n) / real
