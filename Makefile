@@ -102,7 +102,7 @@ browse: $(READY) ## the built book: links, and every page in a browser
 	@echo; echo "── built book"; $(PYTEST) tests/browser -n $(JOBS) --dist worksteal --durations=5
 
 execute: $(READY) ## run every lab and store its outputs
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=600 \
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --ExecutePreprocessor.timeout=600 \
 		--ExecutePreprocessor.record_timing=False $(LABS)
 
 assignments: $(READY) ## the student versions, from the instructor's sources
