@@ -20,13 +20,7 @@ from sphinx.environment import BuildEnvironment
 PAGE = "book/notation"
 FILE = "symbols.js"
 CHAIN = "(03_forward|04_reverse|05_comparison)"
-SCOPES = {  # letters that mean other things elsewhere
-    "v": ("04_reverse", "#where-no-signal-is-left"),
-    "y": ("04_reverse", "#classes-and-guidance"),
-    "w": ("04_reverse", "#classes-and-guidance"),
-    r"\beta": ("(02_vae|05_comparison)", "*"),
-    r"\lambda_t": ("04_reverse", "#fewer-steps-dpm-solver-and-heun"),
-}
+SCOPES = {r"\beta": ("(02_vae|05_comparison)", "*")}  # a letter that means another thing elsewhere
 
 
 def _text(node: nodes.Element) -> str:
@@ -60,7 +54,9 @@ def read(doctree: nodes.document) -> list[dict[str, Any]]:
             section = section.parent
         pages = _pages(section[0].astext())
         for symbol in term.findall(nodes.math):
-            page, part = SCOPES.get(symbol.astext(), (pages, "*"))
+            page, part = pages, "*"
+            if not pages.startswith("0"):  # in a section for all chapters
+                page, part = SCOPES.get(symbol.astext(), (pages, "*"))
             meaning = " ".join(_text(paragraph) for paragraph in definition.findall(nodes.paragraph))
             found.append(
                 {"tex": symbol.astext(), "meaning": meaning, "anchor": anchor, "page": page, "part": part}

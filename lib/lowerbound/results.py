@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 Run = dict[str, Any]
-STORED = ("races", "shipped", "sweep", "codes", "reverse_step")
+STORED = ("races", "shipped", "sweep", "codes", "reverse_step", "reverse_chain")
 INSTALLED, CHECKOUT = Path(__file__).with_name("stored"), Path(__file__).parents[2] / "results"
 FOLDER = INSTALLED if INSTALLED.is_dir() else CHECKOUT
 NAMES = {"vae": "VAE", "simple": "diffusion, L_simple", "bound": "diffusion, bound"}

@@ -1,4 +1,4 @@
-"""`python -m tools.experiments [NAME …]`: the experiments of chapter 5, into results/."""
+"""`python -m tools.experiments [NAME …]`: the experiments of the book, into results/."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ import torch
 from lowerbound import zoo
 from lowerbound.train import UNDERSTOOD
 
-from tools.experiments import equal_budget, latent_prior, number_of_steps, pretrained, reverse_step
+from tools.experiments import (
+    equal_budget,
+    latent_prior,
+    number_of_steps,
+    pretrained,
+    reverse_chain,
+    reverse_step,
+)
 from tools.experiments.presets import PRESETS, Preset
 from tools.experiments.run_dir import RunDir
 from tools.experiments.sample_quality import CLASSIFIER
@@ -38,6 +45,7 @@ EXPERIMENTS = {
     "number_of_steps": Experiment("sweep", lambda preset: preset.number_of_steps, number_of_steps.stages),
     "latent_prior": Experiment("codes", lambda preset: preset.equal_budget, latent_prior.stages),
     "reverse_step": Experiment("reverse_step", lambda _: reverse_step.ReverseStep(), reverse_step.stages),
+    "reverse_chain": Experiment("reverse_chain", reverse_chain.setting, reverse_chain.stages),
 }
 
 

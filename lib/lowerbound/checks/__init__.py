@@ -46,6 +46,8 @@ from .a5_comparison import bits_from_density, paired_gap, parameters, training_c
 from .engine import Check, CheckError, Elsewhere, Mistake
 from .lab1_bound import elbo_draw, naive_log_p, responsibilities
 from .lab2_vae import log_aggregate, sample_gradient
+from .lab3_forward import bayes, forward_step
+from .lab4_reverse import guided_eps, score
 from .proved import ProofCheck
 
 ASSIGNMENTS: dict[str, tuple[Check | ProofCheck, ...]] = {
@@ -62,6 +64,8 @@ ASSIGNMENTS: dict[str, tuple[Check | ProofCheck, ...]] = {
 LABS: dict[str, tuple[Check, ...]] = {
     "01_elbo": (naive_log_p, elbo_draw, responsibilities),
     "02_vae": (sample_gradient, log_aggregate),
+    "03_forward": (forward_step, bayes),
+    "04_reverse": (score, guided_eps),
 }
 __all__ = ["ASSIGNMENTS", "LABS", "Check", "CheckError", "Elsewhere", "Mistake", "ProofCheck"]
 __all__ += [check.name for group in (*ASSIGNMENTS.values(), *LABS.values()) for check in group]
