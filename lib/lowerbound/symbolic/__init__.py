@@ -12,7 +12,7 @@ d                            # prints the aligned formula; a wrong line raises S
 from .checking import Step
 from .derivation import Derivation
 from .messages import StepError
-from .notation import KL, Density, E, Family, Normal, RandomVariable, Unit, as_written
+from .notation import KL, Density, E, Family, Normal, RandomVariable, SquaredNorm, Unit, as_written
 from .printing import latex
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Family",
     "Normal",
     "RandomVariable",
+    "SquaredNorm",
     "Step",
     "StepError",
     "Unit",
