@@ -9,6 +9,7 @@ with as_written():
 d                            # prints the aligned formula; a wrong line raises StepError and says why
 """
 
+from . import lemmas
 from .checking import Step
 from .derivation import Derivation
 from .messages import StepError
@@ -29,4 +30,5 @@ __all__ = [
     "Unit",
     "as_written",
     "latex",
+    "lemmas",
 ]

@@ -17,7 +17,7 @@ from .clock import OutOfTime, time_limit
 from .limits import check_symbol, confirmed, limit
 from .messages import StepError, explain
 from .normal_form import NormalForm, readable
-from .notation import KL, E, Normal, Unit
+from .notation import KL, Density, E, Normal, Unit
 from .numeric_check import Model, NoModel, NoNumber, Undefined
 from .printing import latex, text
 from .scope import UnsoundError, admit, free, one_name_each, substitute
@@ -105,11 +105,18 @@ class Checked:
                 f"line {number} of '{self.name}' could not be checked: it took more than {self.seconds:g} seconds. "
                 "Write a smaller step.", number, verdict="unchecked",
             ) from None  # fmt: skip
+        except StepError:
+            raise
         except RecursionError:
             raise StepError(
                 f"line {number} of '{self.name}' could not be checked: it is nested too deeply.",
                 number, verdict="unchecked",
             ) from None  # fmt: skip
+        except Exception as error:  # sympy has many ways to give up; none of them is a student's business
+            raise StepError(
+                f"line {number} of '{self.name}' could not be checked: computer algebra gave up "
+                f"({type(error).__name__}: {error}). Write a smaller step.", number, verdict="unchecked",
+            ) from error  # fmt: skip
 
     def _admitted(self, line):
         if isinstance(line, str) or line is None:
@@ -146,7 +153,7 @@ class Checked:
             with sp.evaluate(True):
                 gap = sign * self._difference(self.last, right)
                 if because is None:
-                    shown = never_negative(gap)
+                    shown = never_negative(gap) or self._by_divergence(gap, sign, right)
                 else:
                     because = self._admitted(because)
                     shown = self._never_negative(because)
@@ -191,6 +198,23 @@ class Checked:
         return Step(right, reason, relation, "limit", evidence, replay, 6, (symbol, target))
 
     # Inequalities
+
+    def _by_divergence(self, gap, sign: int, right) -> str:
+        """Whether the gap is a KL of the lines, or Jensen's for a logarithm of them."""
+        lines = (self.last, right)
+        for k in sorted({k for line in lines for k in line.atoms(KL)}, key=str):
+            for each in (k, *(E(m, k) for m in sorted({n.args[0] for n in right.atoms(E)}, key=str))):
+                if is_zero(gap - self._form(each)):
+                    return "a KL is never negative"
+        t = sp.Symbol("t", positive=True)
+        small = right if sign == -1 else self.last  # log E[f], above E[log f]
+        for log in sorted(small.atoms(sp.log), key=str):
+            mean = log.args[0]
+            if isinstance(mean, E) and self._may_be(t, mean.args[1]):
+                measure, f = mean.args
+                if self._is_instance(gap, right, t - 1 - sp.log(t), {t: f / mean}):
+                    return "Jensen's inequality, by the tangent of the logarithm"
+        return ""
 
     def _places(self, because, at) -> dict:
         if because is None and at:
@@ -263,7 +287,7 @@ class Checked:
         """
         plan = [*MODELS, *(((True, False), (False, True)) * 12 if search else ())]
         done, tried, start = 0, 0, time.process_time()
-        why = ""
+        why, missed = "", 0
         for seed, (wild, corner) in enumerate(plan * 3):
             if done >= len(plan) or (search and done >= 6 and time.process_time() - start > 0.3):
                 break
@@ -271,7 +295,9 @@ class Checked:
             try:
                 model = Model([left, right], self.assumptions, seed, wild, corner)
             except NoModel:
-                why = "no numbers were found that obey all assumptions"
+                why, missed = "no numbers were found that obey all assumptions", missed + 1
+                if missed > 4 and not done:
+                    break
                 continue
             outcome = self._compared(model, left, right, excess, corner)
             if isinstance(outcome, str):
@@ -298,6 +324,8 @@ class Checked:
                 if corner:
                     return "a corner at which a line is not defined"
                 self._refuse_undefined(model, len(self.steps) + number, line, error)
+            except NoModel:
+                return "no densities were found that obey all assumptions"
             except NoNumber as error:
                 return f"the numeric check cannot compute {error}"
             except (OverflowError, ZeroDivisionError):
@@ -381,7 +409,9 @@ class Checked:
                 rest = self._difference(left, right)
                 if equal(self._form(left), self._form(right)):
                     return sp.Integer(0)
-                return readable(sp.simplify(rest) if rest.count_ops() < 150 else rest)
+                if rest.has(Density):
+                    return readable(rest, (left, right))
+                return readable(sp.simplify(rest) if rest.count_ops() < 150 else rest, ())
         except (OutOfTime, UnsoundError, RecursionError):
             return None
 

@@ -36,12 +36,23 @@ def limit(f, symbol, target):
     """The limit of f from every side that the domain allows; None where they differ or sympy finds none."""
     values = set()
     for side in sides(symbol, target):
-        value = sp.limit(f, symbol, target, side)
+        try:
+            value = _one_sided(f, symbol, target, side)
+        except NotImplementedError:
+            return None
         if value.has(sp.Limit, sp.AccumBounds, sp.nan, sp.zoo, sp.I):
             return None
         values.add(value)
     first = next(iter(values))
     return first if all(value == first or sp.simplify(value - first) == 0 for value in values) else None
+
+
+def _one_sided(f, symbol, target, side: str):
+    """At a finite target the distance from it tends to 0 from above: then its sign is known on the way."""
+    if target in (sp.oo, -sp.oo):
+        return sp.limit(f, symbol, target)
+    distance = sp.Dummy(positive=True)
+    return sp.limit(f.subs(symbol, target + distance if side == "+" else target - distance), distance, 0, "+")
 
 
 def check_symbol(symbol, target, lines, assumptions) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
 from functools import cache
 
 import sympy as sp
@@ -18,7 +17,7 @@ from sympy.core.function import AppliedUndef
 
 from .algebra import at_least_zero, collected, is_positive, split_log
 from .notation import Density, E, Normal, RandomVariable
-from .scope import free, fresh
+from .scope import fresh, over_values
 
 BOUND = re.compile(r"#[\w.]+$")
 
@@ -37,6 +36,12 @@ class Int(sp.Expr):
     def free_symbols(self) -> set:
         """The symbols it depends on."""
         return self.args[0].free_symbols - set(self.args[1:])
+
+    def _eval_is_positive(self):
+        return True if self.args[0].is_positive else None
+
+    def _eval_is_nonnegative(self):
+        return True if self.args[0].is_nonnegative else None
 
     def _eval_derivative(self, symbol):
         return integrate(self.args[1:], self.args[0].diff(symbol))
@@ -77,7 +82,9 @@ def reduce(e):
         if isinstance(measure, Normal):
             return gaussian_mean(f, *map(reduce, measure.args))
         return integrate(measure.variables, _as_joint(measure) * f)
-    if isinstance(e, sp.Sum | sp.Integral) and (len(e.limits[0]) == 1 or _whole_space(e)):
+    if isinstance(e, sp.Sum) and over_values(e) or isinstance(e, sp.Integral) and (
+        len(e.limits[0]) == 1 or _whole_space(e)
+    ):
         return integrate(tuple(limit[0] for limit in e.limits), reduce(e.function))
     if isinstance(e, sp.Sum | sp.Product):
         index, low, high = (reduce(a) for a in e.limits[0])
@@ -107,9 +114,7 @@ def reduce(e):
 def _whole_space(e) -> bool:
     """∫ over a random variable from −∞ to ∞, under which a density stands: over all its values."""
     variable, *ends = e.limits[0]
-    if not isinstance(variable, RandomVariable) or ends != [-sp.oo, sp.oo]:
-        return False
-    return any(variable in free(d) for d in e.function.atoms(Density))
+    return ends == [-sp.oo, sp.oo] and over_values(e)
 
 
 def _slope(f, variable):
@@ -261,12 +266,22 @@ def _sum(f, index, low, high):
     first = [f.subs(index, k) for k in range(1, int(low))] if low.is_Integer else []
     bad = first and sp.Add(*first).has(sp.zoo, sp.nan)
     start = low if not first or bad else sp.Integer(1)  # Σ from 2 on is Σ from 1 on, less the first term
-    total = _closed(f, index, start, high) - (0 if start is low else sp.Add(*first))
+    total = _up_to(f, index, start, high) - (0 if start is low else sp.Add(*first))
     above = [f.subs(index, high + k) for k in range(1, int(shift) + 1)]
     below = [f.subs(index, high - k) for k in range(int(-shift))]
     before = [f.subs(index, low + k) for k in range(int(shift))]
     after = [f.subs(index, low - k) for k in range(1, int(-shift) + 1)]
     return total + sp.Add(*above, *after) - sp.Add(*below, *before)
+
+
+def _up_to(f, index, low, high):
+    """A sum to N + k as the sum to N and k terms: then it is the same however its end was written."""
+    offset, end = high.as_coeff_Add()
+    if not offset.is_Integer or abs(offset) > 8 or not at_least_zero(end - low + 1):
+        return _closed(f, index, low, high)
+    more = [f.subs(index, end + k) for k in range(1, int(offset) + 1)]
+    less = [f.subs(index, end - k) for k in range(int(-offset))]
+    return _closed(f, index, low, end) + sp.Add(*more) - sp.Add(*less)
 
 
 def _closed(f, index, low, high):
@@ -370,18 +385,28 @@ def moment(n: int):
     return sp.expand(value).subs({m: plain[0], v: plain[1]})
 
 
-def readable(expr):
-    """A normal form with its joint densities as conditional ones, and its integrals as expectations."""
+def readable(expr, lines: tuple):
+    """A normal form with the conditional densities of the lines, and its integrals as expectations."""
+    known = {}
+    for line in lines:
+        for d in line.atoms(Density):
+            if d.given:
+                joint, below = _joint(d.family, [*d.variables, *d.given]), _joint(d.family, d.given)
+                known[sp.log(joint)] = sp.log(d) + sp.log(below)
+    return sp.expand(_readable(expr, known))
+
+
+def _readable(expr, known: dict):
     if isinstance(expr, Int):
-        return _as_expectation(expr)
-    if isinstance(expr, sp.Symbol) or not expr.args:
+        return _as_expectation(expr, known)
+    if isinstance(expr, sp.log) and expr in known:
+        return known[expr]
+    if isinstance(expr, sp.Symbol | Density) or not expr.args:
         return expr
-    if isinstance(expr, Density):
-        return expr
-    return expr.func(*map(readable, expr.args))
+    return expr.func(*(_readable(a, known) for a in expr.args))
 
 
-def _as_expectation(expr):
+def _as_expectation(expr, known: dict):
     names = {v: (RandomVariable(v.role) if isinstance(v, RandomVariable) else sp.Symbol("ε", real=True))
              for v in expr.args[1:]}  # fmt: skip
     if len(set(names.values())) < len(names) or set(names.values()) & expr.free_symbols:
@@ -391,15 +416,13 @@ def _as_expectation(expr):
     standard = [f for f in sp.Mul.make_args(body) if isinstance(f, AppliedUndef) and f.func == _STANDARD]
     if standard:
         eps = standard[0].args[0]
-        return E(Normal(eps, 0, 1), readable(body / standard[0]))
-    powers: Counter = Counter({f.as_base_exp()[0]: f.as_base_exp()[1] for f in sp.Mul.make_args(body)
-                               if isinstance(f.as_base_exp()[0], Density)})  # fmt: skip
-    for d, k in sorted(powers.items(), key=str):
-        if k == 1 and variables <= set(d.variables):
+        return E(Normal(eps, 0, 1), _readable(body / standard[0], known))
+    for d in sorted((f for f in sp.Mul.make_args(body) if isinstance(f, Density)), key=str):
+        if variables <= set(d.variables):
             given = sp.Tuple(*(v for v in d.variables if v not in variables))
-            below = _joint(d.family, given)
-            if given and powers[below] != -1:
-                continue
             own = sp.Tuple(*(v for v in d.variables if v in variables))
-            return E(Density(d.family, own, given), readable(body / d * below))
-    return sp.Integral(readable(body), *variables)
+            measure, rest = Density(d.family, own, given), sp.expand(_readable(body / d, known))
+            terms = [t.as_independent(*variables, as_Add=False) for t in sp.Add.make_args(rest)]
+            mean = sp.Add(*(k * (E(measure, f) if f != 1 else 1) for k, f in terms))
+            return mean * _joint(d.family, given)
+    return sp.Integral(_readable(body, known), *variables)

@@ -232,6 +232,12 @@ class E(sp.Expr):
             return inner.union(*(arg.free_symbols for arg in measure.args[1:]))
         return inner | (measure.free_symbols - set(measure.variables))
 
+    def _eval_is_positive(self):
+        return True if self.args[1].is_positive else None
+
+    def _eval_is_nonnegative(self):
+        return True if self.args[1].is_nonnegative else None
+
     def _sympystr(self, printer) -> str:
         measure, integrand = self.args
         return f"E_{{{printer._print(measure)}}}[{printer._print(integrand)}]"

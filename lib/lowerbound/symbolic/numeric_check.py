@@ -21,7 +21,7 @@ from sympy.integrals.quadrature import gauss_hermite
 
 from .assumptions import Assumptions
 from .notation import KL, Density, E, Normal, RandomVariable, SquaredNorm, Unit
-from .scope import free, symbols
+from .scope import free, over_values, symbols
 
 LIVE = 5  # variables of a model that take two values; those beyond take one, others in each model
 SMALL = 1e-300
@@ -83,7 +83,7 @@ class Model:
                 for v in (*d.variables, *d.given):
                     roles.setdefault(v.role, v)
             for s in tree.atoms(sp.Sum):
-                counted |= {k[0].role for k in s.limits if len(k) == 1}
+                counted |= {k[0].role for k in s.limits if over_values(s)}
         known = self.assumptions.densities
         smooth = {d.family for d, value in known.items() if isinstance(value, Normal)}
         self.smooth = smooth
@@ -107,7 +107,7 @@ class Model:
         every = frozenset().union(*map(symbols, trees))
         named = {s for s in every if s in a.plain}
         loose = sorted((s for s in every if s not in named), key=lambda s: (str(s), str(s._assumptions_orig)))
-        for _ in range(200):
+        for _ in range(60):
             self.cache.clear()
             self._entries.clear()
             self.numbers = {}
@@ -628,7 +628,7 @@ def _integral(expr):
 
 def _sum(expr):
     f = compiled(expr.function)
-    if len(expr.limits[0]) == 1:
+    if isinstance(expr, sp.Sum) and over_values(expr):
         variables = tuple(k[0] for k in expr.limits)
         return lambda m, env: math.fsum(f(m, e) for e, _ in m.states(variables, env))
     index, low, high = expr.limits[0]

@@ -6,13 +6,14 @@ import re
 import sympy as sp
 from sympy.printing.latex import LatexPrinter, translate
 
-from .notation import Density, Normal
+from .notation import KL, Density, E, Normal
 
 PAGE = 76.0  # letters that fit on one line of a page
 GAP = 5.0  # letters between a formula and the note beside it
 _WIDTHS = {" ": 0.0, "{": 0.0, "}": 0.0, r"\mathcal": 0.6, r"\,": 0.4, r"\quad": 2.0, r"\qquad": 4.0}
 _WIDTHS |= {"+": 2.2, "-": 2.0, "=": 2.2, r"\mid": 1.6, r"\sim": 2.2, r"\int": 2.0}
 _BARE_LOG = (sp.Symbol, Density, Normal)
+PLAIN_FUNCTIONS = ("sin", "cos", "tan", "sinh", "cosh", "tanh", "max", "min")
 
 
 class BookPrinter(LatexPrinter):
@@ -32,9 +33,9 @@ class BookPrinter(LatexPrinter):
     _print_RandomVariable = _print_Unit = _print_Symbol
 
     def _print_Density(self, expr) -> str:
-        name, parameters, fixed = expr.family.args
-        bare = not expr.given and {v.name for v in expr.variables} <= {f.name for f in fixed}
-        head = name.name if bare or not parameters.name else f"{name.name}_{{\\{parameters.name}}}"
+        head = expr.family.args[0].name
+        if expr.parameter is not None:
+            head += f"_{{{self._print(expr.parameter)}}}"
         given = rf" \mid {self._names(expr.given)}" if expr.given else ""
         return f"{head}({self._names(expr.variables)}{given})"
 
@@ -78,8 +79,50 @@ class BookPrinter(LatexPrinter):
         return rf"\log{power} {inner}" if bare else rf"\log{power}\left({inner}\right)"
 
     def _print_AppliedUndef(self, expr, exp: str | None = None) -> str:
-        value = f"{expr.func.__name__}({', '.join(map(self._print, expr.args))})"
+        head = self._print(sp.Symbol(expr.func.__name__)) if "\\" not in expr.func.__name__ else expr.func.__name__
+        value = f"{head}({', '.join(map(self._print, expr.args))})"
         return f"{value}^{{{exp}}}" if exp else value
+
+    def _print_Function(self, expr, exp: str | None = None) -> str:
+        """Sine, tanh, the greater of two, …: each with its argument in brackets."""
+        name = type(expr).__name__.lower()
+        head = rf"\{name}" if name in PLAIN_FUNCTIONS else rf"\operatorname{{{name}}}"
+        power = f"^{{{exp}}}" if exp else ""
+        return rf"{head}{power}\left({', '.join(map(self._print, expr.args))}\right)"
+
+    _print_Max = _print_Min = _print_erf = _print_Function
+
+    def _print_SquaredNorm(self, expr) -> str:
+        """‖a‖², with the index and its range below the bars: they say which coordinates are meant."""
+        coordinate, (index, low, high) = expr.args
+        under = rf"{self._print(index)}={self._print(low)}..{self._print(high)}"
+        return rf"\left\| {self._print(coordinate)} \right\|_{{{under}}}^{{2}}"
+
+    def _print_Sum(self, expr) -> str:
+        return self._over_index(r"\sum", expr)
+
+    def _print_Product(self, expr) -> str:
+        return self._over_index(r"\prod", expr)
+
+    def _over_index(self, sign: str, expr) -> str:
+        index, *ends = (self._print(a) for a in expr.limits[0])
+        under = rf"_{{{index}={ends[0]}}}^{{{ends[1]}}}" if ends else rf"_{{{index}}}"
+        inner = self._print(expr.function)
+        open_ended = expr.function.is_Add or inner.startswith("-")
+        return rf"{sign}{under} \left({inner}\right)" if open_ended else rf"{sign}{under} {inner}"
+
+    def _print_Derivative(self, expr) -> str:
+        several = len({v for v in expr.expr.free_symbols if isinstance(v, sp.Symbol)}) > 1
+        d = r"\partial" if several else "d"
+        order = sum(int(n) for _, n in expr.variable_count)
+        above = rf"{d}^{{{order}}}" if order > 1 else d
+        merged: dict = {}
+        for v, n in expr.variable_count:
+            merged[v] = merged.get(v, 0) + int(n)
+        below = r" \, ".join(rf"{d} {self._print(v)}" + (f"^{{{n}}}" if n > 1 else "") for v, n in merged.items())
+        inner = self._print(expr.expr)
+        closed = isinstance(expr.expr, sp.Symbol | Density | Normal | E | KL | sp.Function) or expr.expr.is_Atom
+        return rf"\frac{{{above}}}{{{below}}} " + (inner if closed else rf"\left({inner}\right)")
 
     def _print_Indexed(self, expr) -> str:
         return f"{self._print(expr.base)}_{{{','.join(map(self._print, expr.indices))}}}"
@@ -138,7 +181,8 @@ class BookPrinter(LatexPrinter):
 
     def _fraction(self, above: list, below: list) -> str:
         numerator = self._product(above, last=True, alone=True) if above else "1"
-        sign, numerator = ("-", numerator[1:].strip()) if numerator.startswith("-") else ("", numerator)
+        before = numerator.startswith("-") and not (above and above[0].is_Add)  # −(a)/b, and not of a sum
+        sign, numerator = ("-", numerator[1:].strip()) if before else ("", numerator)
         return rf"{sign}\frac{{{numerator}}}{{{self._product(below, last=True, alone=True)}}}"
 
     def _product(self, factors: list, last: bool, alone: bool = False) -> str:

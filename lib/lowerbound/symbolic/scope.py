@@ -53,11 +53,12 @@ def free(expr) -> frozenset:
 @cache
 def symbols(expr) -> frozenset:
     """All symbols of an expression, bound ones too."""
-    found = set(expr.atoms(sp.Symbol))
-    found -= {base.label for base in expr.atoms(sp.IndexedBase)}
-    return frozenset(found - {d.family.parameter for d in expr.atoms(Density)}) | {
-        d.parameter for d in expr.atoms(Density) if d.parameter is not None
-    }
+    if isinstance(expr, sp.Symbol):
+        return frozenset([expr])
+    if isinstance(expr, Density):
+        return free(expr)
+    below = expr.indices if isinstance(expr, sp.Indexed) else expr.args
+    return frozenset().union(*map(symbols, below))
 
 
 def bound(expr) -> frozenset:
@@ -115,7 +116,7 @@ def _admit_node(node, of: str) -> None:
     elif isinstance(node, sp.Integral | sp.Sum | sp.Product):
         _admit_limits(node, of)
     elif isinstance(node, sp.Derivative):
-        if not all(isinstance(v, sp.Symbol) and n.is_Integer and n > 0 for v, n in node.variable_count):
+        if not all(isinstance(v, sp.Symbol) and n.is_number and int(n) > 0 for v, n in node.variable_count):
             raise UnsoundError(f"{of}: a derivative is taken in a symbol, as in Derivative(f, a).")
         if any(v.is_integer for v, _ in node.variable_count):
             raise UnsoundError(f"{of}: a derivative in a whole number, {node.variables[0]}, does not exist.")
@@ -124,6 +125,8 @@ def _admit_node(node, of: str) -> None:
 def _admit_symbol(symbol, of: str) -> None:
     if "#" in symbol.name:
         raise UnsoundError(f"{of}: a name has no '#'; got {symbol.name}.")
+    if symbol.name in ("e", "pi", "oo", "I"):
+        raise UnsoundError(f"{of}: {symbol.name} is printed like a constant; choose another name.")
     wrong = {k for k in ("real", "commutative", "finite") if symbol.assumptions0.get(k) is False}
     if wrong or symbol.is_infinite:
         raise UnsoundError(f"{of}: {symbol} is not a real number by its assumptions; numbers here are real.")
@@ -144,6 +147,8 @@ def _admit_limits(node, of: str) -> None:
         raise UnsoundError(f"{of}: the ends of {kind} hold its own variable {variables[0]}.")
     infinite = [end for end in ends if end.is_infinite]
     if isinstance(node, sp.Sum | sp.Product):
+        if isinstance(node, sp.Sum) and over_values(node):
+            return
         if not variables[0].is_integer:
             raise UnsoundError(
                 f"{of}: the index {variables[0]} of a {kind} must be a whole number: "
@@ -153,6 +158,14 @@ def _admit_limits(node, of: str) -> None:
             raise UnsoundError(f"{of}: an infinite {kind} is not treated; let the end tend to oo by tends_to().")
         if not all(end.is_integer for end in ends):
             raise UnsoundError(f"{of}: the ends of a {kind} must be whole numbers; declare them integer=True.")
+
+
+def over_values(node) -> bool:
+    """Whether a sum or an integral is over all values of a random variable that stands in a density."""
+    variable = node.limits[0][0]
+    return isinstance(variable, RandomVariable) and (
+        len(node.limits[0]) == 1 or any(variable in free(d) for d in node.function.atoms(Density))
+    )
 
 
 def one_name_each(known: dict, expr, latex) -> None:
@@ -165,13 +178,13 @@ def one_name_each(known: dict, expr, latex) -> None:
         elif isinstance(node, sp.IndexedBase):
             new[node.label.name + "[]"].add(node)
         elif isinstance(node, AppliedUndef):
-            new[node.func.__name__ + "()"].add(node.func)
+            new[latex(sp.Symbol(node.func.__name__))].add(node.func)
         elif isinstance(node, Family):
             new[f"{node.args[0]}_{node.args[1]} family"].add(node)
     for name, group in sorted(new.items()):
         group |= known.get(name, set())
         if len(group) > 1:
-            word = name.removesuffix("[]").removesuffix("()").removesuffix(" family")
+            word = name.removesuffix("[]").removesuffix(" family")
             kinds = " and ".join(sorted(_kind(node) for node in group))
             raise UnsoundError(
                 f"two different things are both called {word}: {kinds}. Make it once, and use it everywhere."
