@@ -531,8 +531,6 @@ TRUE = {
             lambda: Normal(x, 0, 1 + v) * Normal(a, x / (1 + v), v / (1 + v)),
         ),
         "evidence of the linear model": line(
-            lambda: p(x), lambda: Normal(x, 0, 1 + v), given={p(x): Integral(Normal(x, z, v) * Normal(z, 0, 1), (z, -oo, oo))}
-        ) if False else line(
             lambda: Integral(Normal(x, z, v) * Normal(z, 0, 1), (z, -oo, oo)), lambda: Normal(x, 0, 1 + v)
         ),
         "joint of assumed Gaussians": line(
@@ -565,6 +563,9 @@ TRUE = {
             "sum", Sum(B[i] - B[i - 1], (i, 2, N)),
             using=[_lemma(B[i], B[i - 1] + R[i], given={B[i]: B[i - 1] + R[i]}, where={i: (2, N)})],
         ).step(Sum(R[i], (i, 2, N)), "lemma"),
+        "one sum in another": line(
+            lambda: Sum(Sum(B[i] * R[j], (j, 1, N)), (i, 1, N)), lambda: Sum(R[j], (j, 1, N)) * Sum(B[i], (i, 1, N))
+        ),
         "sum of whole numbers": line(lambda: Sum(i, (i, 1, N)), lambda: N * (N + 1) / 2),
         "a sum pulled out": line(lambda: Sum(mean(log(R[i]) + z), (i, 1, N)), lambda: mean(Sum(log(R[i]) + z, (i, 1, N)))),
     },

@@ -618,9 +618,8 @@ def test_consecutive_variables_print_as_a_range():
 def test_layouts():
     d = Derivation("d", a, symbol=sp.Symbol("f"), given={b: a}).step(b, "given")
     right, below = d.latex(compact=False), d.latex(compact=True)
-    assert (
-        right
-        == "\\begin{aligned}\nf = a &= b && \\text{given} \\\\\n&\\text{given}\\quad b = a\n\\end{aligned}"
+    assert right == (
+        "\\begin{aligned}\n&\\text{given}\\quad b = a \\\\[1ex]\nf := a &= b && \\text{given}\n\\end{aligned}"
     )
     assert below.count("\\\\") == 3
     assert "given}\\quad" not in d.latex(given=False)

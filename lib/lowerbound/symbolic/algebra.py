@@ -58,7 +58,26 @@ def is_zero(expr) -> bool:
             expr = form(expr)
             if expr == 0:
                 return True
+        expr = _masked(expr)
         return expr.count_ops() < 300 and sp.simplify(expr) == 0
+
+
+def _masked(expr):
+    """Sums, integrals and the like as letters: sympy's simplify has its own rules for them, for empty sums too."""
+    if isinstance(expr, sp.Sum | sp.Product | sp.Integral | sp.Derivative | E | Density):
+        return _letter(expr)
+    if not expr.args or not isinstance(expr, sp.Expr):
+        return expr
+    if expr.is_Atom or isinstance(expr, sp.Indexed):
+        return expr
+    if type(expr).__name__ == "Int":
+        return _letter(expr)
+    return expr.func(*map(_masked, expr.args))
+
+
+@cache
+def _letter(expr):
+    return sp.Dummy(positive=True) if expr.is_positive else sp.Dummy(real=True)
 
 
 def equal(left, right) -> bool:

@@ -55,6 +55,8 @@ class Assumptions:
         self.plain = {name: value for name, value in self.plain.items() if is_name(name)}
         self._open: list = []  # lemmas that are being put in
         self.densities = {name: value for name, value in self.given.items() if isinstance(name, Density)}
+        self.densities |= {lemma.name: lemma.value for lemma in self.lemmas if isinstance(lemma.name, Density)
+                           and (isinstance(lemma.value, Normal) or _of_densities(lemma.value))}  # fmt: skip
         self.functions = {name.func: name for name in self.plain if isinstance(name, AppliedUndef)}
         self._circles()
         self._forms: dict = {}
@@ -126,7 +128,7 @@ class Assumptions:
         if not e.args and not isinstance(e, sp.Symbol):
             return e
         for lemma in self.lemmas:
-            if e == lemma.name and lemma not in self._open and not isinstance(e, sp.Symbol | sp.Indexed):
+            if e == lemma.name and lemma not in self._open and e not in self.densities and not isinstance(e, sp.Symbol | sp.Indexed):
                 self._free_of(lemma.name, lemma.value, {} if lemma.anywhere else env)
                 return self._with(lemma, env, ranges)
         if isinstance(e, sp.Symbol):

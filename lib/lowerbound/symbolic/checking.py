@@ -20,7 +20,7 @@ from .normal_form import NormalForm, readable
 from .notation import KL, Density, E, Normal, Unit
 from .numeric_check import Model, NoModel, NoNumber, Undefined
 from .printing import latex, text
-from .scope import UnsoundError, admit, free, one_name_each, substitute
+from .scope import UnsoundError, admit, free, one_name_each, substitute, unmerged
 
 RELATIONS = {"=": "=", ">=": r"\ge", "<=": r"\le", "->": r"\longrightarrow", "~": r"\sim", ":=": ":="}
 MODELS = ((False, False), (False, False), (True, False), (False, False))  # (wild, corner) of each model
@@ -69,8 +69,9 @@ class Checked:
 
     seconds = 20.0
 
-    def __init__(self, name: str, start, assumptions: Assumptions) -> None:
-        self.name, self.assumptions = name, assumptions
+    def __init__(self, name: str, start, assumptions: Assumptions, modelled: Assumptions) -> None:
+        """modelled: what the random models obey; what lemmas rest on too."""
+        self.name, self.assumptions, self.modelled = name, assumptions, modelled
         self.steps: list[Step] = []
         self._names: dict = {}
         self._form = NormalForm(assumptions)
@@ -125,6 +126,7 @@ class Checked:
             line = sp.sympify(line)
         except (sp.SympifyError, TypeError, ValueError):
             raise UnsoundError(f"it must be a formula of sympy; got {type(line).__name__}.") from None
+        line = unmerged(line)
         admit(line, "it")
         one_name_each(self._names, line, latex)
         return line
@@ -189,7 +191,7 @@ class Checked:
             if found is None or (found != expected and (found.is_infinite or endless or not equal(found, expected))):
                 value = "not the same from both sides, or sympy finds none" if found is None else found
                 self._refuse(relation, right, f"{reason}; the limit of {of} is {value}", None, found is not None)
-            said = confirmed(self.last, right, symbol, target, ratio, self.assumptions)
+            said = confirmed(self.last, right, symbol, target, ratio, self.modelled)
             if said:
                 self._refuse(relation, right, f"{reason}; numbers on the way do not confirm it: {said}", None, False)
         method = "leading_order" if ratio else "tends_to"
@@ -293,7 +295,7 @@ class Checked:
                 break
             tried += 1
             try:
-                model = Model([left, right], self.assumptions, seed, wild, corner)
+                model = Model([left, right], self.modelled, seed, wild, corner)
             except NoModel:
                 why, missed = "no numbers were found that obey all assumptions", missed + 1
                 if missed > 4 and not done:
@@ -368,7 +370,7 @@ class Checked:
             return False
         model.moved(s, number)
         try:
-            named = [k for k in self.assumptions.plain if isinstance(k, sp.Symbol)]
+            named = [k for k in self.modelled.plain if isinstance(k, sp.Symbol)]
             if model._conditions() and all(_obeys(k, model._symbol(k)) for k in named):
                 return True
         except (ArithmeticError, KeyError):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from .algebra import assuming, equal
+from .algebra import assuming, equal, is_positive
 from .assumptions import Assumptions, Facts, Lemma, read_where
 from .checking import RELATIONS, Checked, Step
 from .messages import StepError
@@ -67,9 +67,12 @@ class Derivation(Checked):
                 lemmas = [self._lemma(lemma) for lemma in self.using]
                 self._inherit(ranges, conditions)
                 assumptions = Assumptions(self.given, lemmas, ranges, conditions)
+                derived = {lemma.name for lemma in lemmas}
+                below = {a: b for a, b in self.inherited.items() if not isinstance(a, sp.Indexed) and a not in derived}
+                modelled = Assumptions({**below, **self.given}, lemmas, ranges, conditions) if below else assumptions
         except UnsoundError as error:
             raise StepError(f"'{name}': {error}", 1) from None
-        super().__init__(name, start, assumptions)
+        super().__init__(name, start, assumptions, modelled)
         self.facts = {lemma.named: lemma.last for lemma in self.using} | self.given
         self.named_by_definition = False
         if self.symbol is not None:
@@ -179,7 +182,7 @@ class Derivation(Checked):
 
     def _check_signs(self, name, expr) -> None:
         """A name cannot be defined by a value that its assumptions do not allow."""
-        if isinstance(name, sp.Symbol) and not compiled_obeys(name, expr, self.assumptions):
+        if isinstance(name, sp.Symbol) and not compiled_obeys(name, expr, self.modelled):
             raise UnsoundError(f"{text(name)} cannot be {text(expr)}: it does not obey the assumptions of {text(name)}.")
 
     def step(self, expr, reason: str) -> Derivation:
@@ -293,15 +296,15 @@ class Derivation(Checked):
     def _fact(self, name, value) -> str:
         """An assumption, with the sign that its symbol is assumed to have where its value does not show it."""
         sign = ""
-        if isinstance(name, sp.Symbol) and isinstance(name, Unit):
-            sign = r" \in (0, 1)"
-        elif isinstance(name, sp.Symbol) and not isinstance(value, KL):
-            with sp.evaluate(True):
-                known = value.doit() if not value.has(E, KL, Density) else value
-            if name.is_positive and not known.is_positive:
-                sign = " > 0"
-            elif name.is_nonnegative and not name.is_positive and not known.is_nonnegative:
-                sign = r" \ge 0"
+        if isinstance(name, sp.Symbol) and name.is_nonnegative and not isinstance(value, KL):
+            with assuming(self.assumptions.conditions, self.assumptions.ranges), sp.evaluate(True):
+                known = self._form(value)
+                if isinstance(name, Unit):
+                    sign = "" if is_positive(known) and is_positive(1 - known) else r" \in (0, 1)"
+                elif name.is_positive:
+                    sign = "" if is_positive(known) else " > 0"
+                elif not (known.is_nonnegative or is_positive(known)):
+                    sign = r" \ge 0"
         return f"{latex(name)} = {latex(value)}{sign}"
 
     def conditions(self) -> list[str]:
@@ -347,6 +350,8 @@ class Derivation(Checked):
         while new := {a: b for a, b in self.given.items() if a not in used and any(_about(h, a) for h in heads)}:
             used |= new
             heads = list(new.values())
+        if self.symbol is not None and self.symbol.has(Density):  # by which the name was seen to equal the first line
+            used |= {a: b for a, b in self.given.items() if isinstance(b, Density)}
         return [(a, b) for a, b in self.given.items() if a in used]
 
     def __copy__(self) -> Derivation:
@@ -389,9 +394,10 @@ def _about(line, name) -> bool:
         return any(node.func == name.func for node in line.atoms(AppliedUndef))
     if isinstance(name, Density):
         roles = {v.role for v in name.variables}, {v.role for v in name.given}
+        own = [d for d in line.atoms(Density) if d.family == name.family]
         return any(
-            d.family == name.family and ({v.role for v in d.variables}, {v.role for v in d.given}) == roles
-            or d.family == name.family and roles[0] | roles[1] <= {v.role for v in (*d.variables, *d.given)}
-            for d in line.atoms(Density)
+            ({v.role for v in d.variables}, {v.role for v in d.given}) == roles
+            or (len(d.variables) > 1 and roles[0] | roles[1] <= {v.role for v in (*d.variables, *d.given)})
+            for d in own
         )
     return bool(line.has(name))

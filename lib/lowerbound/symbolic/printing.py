@@ -6,7 +6,7 @@ import re
 import sympy as sp
 from sympy.printing.latex import LatexPrinter, translate
 
-from .notation import KL, Density, E, Normal
+from .notation import KL, Density, E, Normal, SquaredNorm
 
 PAGE = 76.0  # letters that fit on one line of a page
 GAP = 5.0  # letters between a formula and the note beside it
@@ -25,7 +25,9 @@ class BookPrinter(LatexPrinter):
     def _print_Symbol(self, expr, style: str = "plain") -> str:
         r"""alphabar_{t-1} → \bar{\alpha}_{t-1}."""
         head, _, sub = expr.name.partition("_")
-        head = head if "\\" in head else "\\varepsilon" if head == "epsilon" else translate(head)
+        bare = head.rstrip("'")
+        primes = head[len(bare) :]
+        head = head if "\\" in head else "\\varepsilon" + primes if bare == "epsilon" else translate(bare) + primes
         sub = sub[1:-1] if sub.startswith("{") else sub
         greek = re.sub(r"\b(theta|phi|eta)\b", r"\\\1", sub)
         return f"{head}_{{{greek}}}" if sub else head
@@ -71,7 +73,7 @@ class BookPrinter(LatexPrinter):
         inner = self._print(arg)
         bare = (
             isinstance(arg, _BARE_LOG)
-            or arg.is_Number
+            or (arg.is_Number and not inner.startswith("-"))
             or (arg.is_Pow and arg.base.is_Symbol)
             or _is_fraction(inner)
         )
@@ -121,7 +123,7 @@ class BookPrinter(LatexPrinter):
             merged[v] = merged.get(v, 0) + int(n)
         below = r" \, ".join(rf"{d} {self._print(v)}" + (f"^{{{n}}}" if n > 1 else "") for v, n in merged.items())
         inner = self._print(expr.expr)
-        closed = isinstance(expr.expr, sp.Symbol | Density | Normal | E | KL | sp.Function) or expr.expr.is_Atom
+        closed = not inner.startswith("-") and isinstance(expr.expr, sp.Symbol | Density | Normal | E | KL | sp.Function | sp.Number)
         return rf"\frac{{{above}}}{{{below}}} " + (inner if closed else rf"\left({inner}\right)")
 
     def _print_Indexed(self, expr) -> str:
@@ -134,7 +136,7 @@ class BookPrinter(LatexPrinter):
         z, *ends = (self._print(a) for a in expr.limits[0])
         under = rf"_{{{ends[0]}}}^{{{ends[1]}}}" if ends else ""
         inner = self._print(expr.function)
-        inner = rf"\left({inner}\right)" if expr.function.is_Add else inner
+        inner = rf"\left({inner}\right)" if expr.function.is_Add or inner.startswith("-") else inner
         return rf"\int{under} {inner} \, d{z}"
 
     def _print_Add(self, expr, order=None) -> str:
@@ -177,6 +179,8 @@ class BookPrinter(LatexPrinter):
         return sign + body
 
     def _print_Pow(self, expr) -> str:
+        if isinstance(expr.base, SquaredNorm) and not _is_inverse(expr):
+            return rf"\left({self._print(expr.base)}\right)^{{{self._print(expr.exp)}}}"
         return self._fraction([], [_inverted(expr)]) if _is_inverse(expr) else super()._print_Pow(expr)
 
     def _fraction(self, above: list, below: list) -> str:
@@ -192,7 +196,7 @@ class BookPrinter(LatexPrinter):
         for i, factor in enumerate(factors):
             text = self._print(factor)
             closing = last and i == len(factors) - 1
-            open_ended = isinstance(factor, sp.Sum | sp.Integral | sp.Derivative | sp.log) and not closing
+            open_ended = isinstance(factor, sp.Sum | sp.Product | sp.Integral | sp.Derivative | sp.log) and not closing
             if factor.is_Add or open_ended or (text.startswith("-") and i > 0):
                 text = rf"\left({text}\right)"
             if texts and texts[-1][-1].isdigit() and text[0].isdigit():
@@ -255,7 +259,7 @@ def text(expr) -> str:
 def aligned(
     name: str, first: str, rows: list[tuple[str, str, str]], facts: list[str], compact: bool | None
 ) -> str:
-    """The first line, then (relation, formula, note) rows, then the assumptions.
+    """The assumptions, the first line, then (relation, formula, note) rows.
 
     Notes stand beside their formulas, below the first line where that helps, or (compact) each below its own.
     compact: None decides by the width.
@@ -274,7 +278,10 @@ def aligned(
         lines += [f"&{arrow} {tex} && {note}" for arrow, tex, note in rows[1:]]
     else:
         lines = [f"&{start}", *(f"&\\quad {arrow} {tex} && {note}" for arrow, tex, note in rows)]
-    lines += [rf"&{word}\quad {row}" for word, row in _given_rows(facts)]
+    assumed = [rf"&{word}\quad {row}" for word, row in _given_rows(facts)]
+    if assumed:
+        assumed[-1] += r" \\[1ex]" + "\n"
+    lines = [*assumed[:-1], (assumed[-1] if assumed else "") + lines[0], *lines[1:]]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 

@@ -188,7 +188,9 @@ class _Reader:
     def named(self, function):
         power = self.group() if self.see("^") else None
         self.need(r"\left(")
-        value = function(*self.arguments(r"\right)"))
+        arguments = self.arguments(r"\right)")
+        with sp.evaluate(True):  # sympy's Max cannot be left unevaluated
+            value = function(*arguments)
         return value if power is None else value**power
 
     def bracket(self):

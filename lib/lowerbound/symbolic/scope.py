@@ -160,6 +160,22 @@ def _admit_limits(node, of: str) -> None:
             raise UnsoundError(f"{of}: the ends of a {kind} must be whole numbers; declare them integer=True.")
 
 
+def unmerged(expr):
+    """One sum in another as two nodes: sympy makes them one, with two ranges."""
+    if not isinstance(expr, sp.Basic) or not expr.args or isinstance(expr, Density | sp.Indexed):
+        return expr
+    if not any(len(node.limits) > 1 and any(len(k) > 1 for k in node.limits)
+               for node in expr.atoms(sp.Sum, sp.Product, sp.Integral)):  # fmt: skip
+        return expr
+    if isinstance(expr, sp.Sum | sp.Product | sp.Integral):
+        inner = unmerged(expr.function)
+        for limit in expr.limits:
+            inner = made(type(expr), inner, limit)
+        return inner
+    with sp.evaluate(False):
+        return expr.func(*map(unmerged, expr.args))
+
+
 def over_values(node) -> bool:
     """Whether a sum or an integral is over all values of a random variable that stands in a density."""
     variable = node.limits[0][0]
