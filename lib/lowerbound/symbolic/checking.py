@@ -20,7 +20,7 @@ from .normal_form import NormalForm, readable
 from .notation import KL, Density, E, Normal, Unit
 from .numeric_check import Model, NoModel, NoNumber, Undefined
 from .printing import latex, text
-from .scope import UnsoundError, admit, free, one_name_each, substitute, unmerged
+from .scope import UnsoundError, admit, free, nodes, one_name_each, substitute, unmerged
 
 RELATIONS = {"=": "=", ">=": r"\ge", "<=": r"\le", "->": r"\longrightarrow", "~": r"\sim", ":=": ":="}
 MODELS = ((False, False), (False, False), (True, False), (False, False))  # (wild, corner) of each model
@@ -288,6 +288,8 @@ class Checked:
         or too few numbers are found: then nothing has been checked.
         """
         plan = [*MODELS, *(((True, False), (False, True)) * 12 if search else ())]
+        if not search and self._may_be_undefined(left, right):
+            plan += [(True, False)] * 12
         done, tried, start = 0, 0, time.process_time()
         why, missed = "", 0
         for seed, (wild, corner) in enumerate(plan * 3):
@@ -334,6 +336,22 @@ class Checked:
                 return "numbers too large, or a division by zero"
         a, b = numbers
         return excess(a, b) > TOLERANCE * (1 + abs(a) + abs(b)) + 20 * model.noise
+
+    def _may_be_undefined(self, *lines) -> bool:
+        """Whether a logarithm, a root or a variance stands in the lines whose sign algebra does not know."""
+        for line in lines:
+            for node in nodes(line):
+                inner = (
+                    node.args[0] if isinstance(node, sp.log)
+                    else node.base if isinstance(node, sp.Pow) and not node.exp.is_integer
+                    else node.args[2] if isinstance(node, Normal) else None
+                )  # fmt: skip
+                if inner is None or inner.has(Density, E):
+                    continue
+                plain = inner.doit() if not inner.has(KL) else inner
+                if not (is_positive(plain) or plain.is_nonnegative):
+                    return True
+        return False
 
     def _searched(self, model: Model, left, right, excess) -> bool:
         """Whether the line fails at a point near a model, moved one symbol at a time to where it is tightest."""

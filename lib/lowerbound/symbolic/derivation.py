@@ -16,7 +16,7 @@ from .notation import KL, Density, E, Normal, SquaredNorm, Unit
 from .numeric_check import compiled_obeys
 from .printing import aligned, latex, text
 from .reading import reads_back
-from .scope import UnsoundError, free, is_name
+from .scope import UnsoundError, free, is_name, made
 
 
 class Derivation(Checked):
@@ -175,10 +175,19 @@ class Derivation(Checked):
                 raise ValueError(f"{self.name}: {name} cannot be defined by itself")
             if isinstance(name, Density) or not is_name(name):
                 self.assumptions._check(name, expr)
+                self._check_density(name, expr)
             if any(part.has(name) for part in self.assumptions.expressions()):
                 raise UnsoundError(f"{text(name)} stands in the assumptions; a definition is of a new name.")
             self._check_signs(name, expr)
         return self._add(Step(expr, reason, ":=", "definition", "", {"method": "define"}))
+
+    def _check_density(self, name, expr) -> None:
+        """A density is defined by what integrates to one over its variables."""
+        if isinstance(expr, Normal):
+            return
+        whole = self._form(made(sp.Integral, expr, *(sp.Tuple(v) for v in name.variables)))
+        if not free(expr) <= free(name) | set(name.given) or whole != 1:
+            raise UnsoundError(f"{text(expr)} is no density of {', '.join(map(str, name.variables))}.")
 
     def _check_signs(self, name, expr) -> None:
         """A name cannot be defined by a value that its assumptions do not allow."""

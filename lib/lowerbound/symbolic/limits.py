@@ -11,6 +11,7 @@ from .numeric_check import Model, NoModel, NoNumber, Undefined, _obeys
 from .scope import UnsoundError, bound, symbols
 
 NEAR, FAR = (0.3, 0.1, 0.03, 0.01, 0.003), (10.0, 100.0, 1000.0, 10000.0)
+NEARER = (1e-4, 1e-6)  # not for a ratio, where large terms may cancel
 
 
 def sides(symbol, target) -> list[str]:
@@ -117,7 +118,7 @@ def _approach(model, left, right, symbol, target, side: str, ratio: bool) -> str
     """What is wrong on one way to the target; "" if nothing, None if it could not be computed."""
     errors, values = [], []
     want = None
-    for step in FAR if target in (sp.oo, -sp.oo) else NEAR:
+    for step in FAR if target in (sp.oo, -sp.oo) else NEAR + (() if ratio else NEARER):
         at = _place(target, side, step)
         try:
             model.moved(symbol, at)
@@ -149,7 +150,7 @@ def _approach(model, left, right, symbol, target, side: str, ratio: bool) -> str
             f"at {symbol} = {where:g} {of} is {last:.4g}"
         )
     close = errors[-1] <= 1e-7 * (1 + abs(want))
-    nearer = errors[-1] <= 0.35 * max(errors[0], 1e-300) and errors[-1] <= errors[-2] * 1.01 + 1e-9
+    nearer = errors[-1] <= 0.35 * max(max(errors), 1e-300) and errors[-1] <= errors[-2] * 1.01 + 1e-9
     return "" if close or nearer else f"at {symbol} = {where:g} {of} is {last:.4g}, not near {want:.4g}"
 
 

@@ -61,7 +61,8 @@ class Model:
     def __init__(
         self, lines: Iterable, assumptions: Assumptions, seed: int, wild: bool = False, corner: bool = False
     ) -> None:
-        self.rng = random.Random(seed)
+        self.rng = random.Random(seed // 2)  # an odd model mirrors the even one before it: other signs, other order
+        self.mirrored = bool(seed % 2)
         self.assumptions, self.wild, self.corner, self.seed = assumptions, wild, corner, seed
         self.lines = list(lines)
         trees = [*self.lines, *assumptions.expressions()]
@@ -129,6 +130,8 @@ class Model:
         ends = self.assumptions.ranges.get(s)
         for _ in range(60):
             value = self._from(ends) if ends else _drawn(s, self.rng, self.wild, self.corner)
+            if value is not None and self.mirrored and not ends and not s.is_integer:
+                value = _mirror(s, value)
             if value is not None and _obeys(s, value):
                 return value
         raise NoModel
@@ -830,6 +833,14 @@ def _drawn(s, rng: random.Random, wild: bool, corner: bool) -> float:
         return size * rng.choice((-1, 1))
     size = 10 ** rng.uniform(-1.6, 1.5) if wild else 10 ** rng.uniform(-0.45, 0.4)
     return round(size, 4) * rng.choice((-1, 1))
+
+
+def _mirror(s, value: float) -> float:
+    if isinstance(s, Unit):
+        return 1 - value
+    if s.is_nonnegative or s.is_nonpositive:
+        return 1 / value if value else value
+    return -value
 
 
 @cache
