@@ -431,7 +431,7 @@ class Checked:
                     return sp.Integer(0)
                 if rest.has(Density):
                     return readable(rest, (left, right))
-                return readable(sp.simplify(rest) if rest.count_ops() < 150 else rest, ())
+                return sp.simplify(rest) if rest.count_ops() < 150 else sp.factor(rest)
         except (OutOfTime, UnsoundError, RecursionError):
             return None
 
