@@ -49,7 +49,9 @@ class Falsehoods(Directive):
             more = "" if len(names) <= shown else f", and {len(names) - shown} more"
             cells = (words, str(len(names)), "; ".join(names[:shown]) + more)
             body += nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
-        head = nodes.row("", *(nodes.entry("", nodes.paragraph("", word)) for word in ("kind", "tried", "for example")))
+        head = nodes.row(
+            "", *(nodes.entry("", nodes.paragraph("", word)) for word in ("kind", "tried", "for example"))
+        )
         group = nodes.tgroup(
             "", *(nodes.colspec(colwidth=width) for width in (34, 8, 58)), nodes.thead("", head), body, cols=3
         )

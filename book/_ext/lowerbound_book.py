@@ -4,7 +4,7 @@ Each subject is a file: measurements (numbers of results/*.json), labs (their no
 (drawings for both themes, figures that move), proofs, ledger and falsehoods (derivations, what is checked, what is refused), formulas
 (the room that they take), symbols (what their letters mean), minutes (of the lecture). Here stands what
 every page gets.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

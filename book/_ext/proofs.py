@@ -61,16 +61,24 @@ def _lab_link(env: BuildEnvironment, chapter: int) -> nodes.Node:
 
 def _words(text: str) -> list[nodes.Node]:
     """Text in which $…$ is mathematics."""
-    return [nodes.math(part, part) if i % 2 else nodes.Text(part) for i, part in enumerate(text.split("$")) if part]
+    return [
+        nodes.math(part, part) if i % 2 else nodes.Text(part)
+        for i, part in enumerate(text.split("$"))
+        if part
+    ]
 
 
 def _how(proof: Checked) -> nodes.Node:
     """Folded: how each line was checked, and for which values of the letters."""
     rows = [nodes.list_item("", nodes.paragraph("", "", *_words(how))) for how in proof.how]
-    parts: list[nodes.Node] = [nodes.enumerated_list("", *rows, start=2, enumtype="arabic", prefix="", suffix=".")]
+    parts: list[nodes.Node] = [
+        nodes.enumerated_list("", *rows, start=2, enumtype="arabic", prefix="", suffix=".")
+    ]
     if proof.conditions:
         signs = ", ".join(f"${condition}$" for condition in proof.conditions)
-        parts.append(nodes.paragraph("", "", *_words(f"It holds for {signs}; other letters stand for real numbers.")))
+        parts.append(
+            nodes.paragraph("", "", *_words(f"It holds for {signs}; other letters stand for real numbers."))
+        )
     before = nodes.raw("", "<details class='how'><summary>How each line was checked</summary>", format="html")
     return nodes.container("", before, *parts, nodes.raw("", "</details>", format="html"), classes=["how"])
 

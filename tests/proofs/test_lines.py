@@ -19,16 +19,31 @@ from lowerbound.symbolic import (
     StepError,
     Unit,
     as_written,
+    checking,
     latex,
     lemmas,
+    messages,
+    printing,
 )
-from lowerbound.symbolic import checking, messages, printing
 from lowerbound.symbolic.assumptions import Assumptions
 from lowerbound.symbolic.clock import OutOfTime, time_limit
 from lowerbound.symbolic.numeric_check import Model, NoModel
-from lowerbound.symbolic.scope import UnsoundError, admit
 from lowerbound.symbolic.reading import parse, plain, reads_back
-from sympy import Abs, Derivative, Function, IndexedBase, Integral, Product, Rational, Sum, Symbol, exp, log, oo, sqrt
+from lowerbound.symbolic.scope import UnsoundError, admit
+from sympy import (
+    Abs,
+    Derivative,
+    Function,
+    IndexedBase,
+    Integral,
+    Product,
+    Rational,
+    Sum,
+    Symbol,
+    exp,
+    log,
+    sqrt,
+)
 
 REFUSED = (StepError, ValueError, TypeError, Honest)
 false = [pytest.param(run, id=f"{kind}: {name}") for kind, name, run in attempts(FALSE)]
@@ -157,20 +172,20 @@ B, f = IndexedBase("B", real=True), Function("f")
 def formula(rng: random.Random, depth: int):
     """A random formula of everything that is printed, as it is written."""
     if depth == 0:
-        return rng.choice([a, b, c, t, s, u, z, sp.Integer(rng.randint(1, 12)), Rational(1, 2), -a, p(x | z), q(z | x),
-                           B[i], B[i - 1], f(a), f(t, b), sp.pi, sp.Integer(-3), Rational(-2, 3)])  # fmt: skip
+        return rng.choice([a, b, c, t, s, u, z, sp.Integer(rng.randint(1, 12)), Rational(1, 2), -a, p(x | z), q(z | x),  # noqa: E501
+                           B[i], B[i - 1], f(a), f(t, b), sp.pi, sp.Integer(-3), Rational(-2, 3)])  # fmt: skip  # noqa: E501
 
     def part():
         return formula(rng, depth - 1 - (rng.random() < 0.3) * (depth > 1))
 
     return rng.choice([
         lambda: part() + part(), lambda: part() - part(), lambda: part() * part(), lambda: part() / part(),
-        lambda: -part(), lambda: (part() + part()) / part(), lambda: part() ** 2, lambda: part() ** rng.choice([-1, 3, a]),
-        lambda: sqrt(part()), lambda: log(part()), lambda: log(part()) * part(), lambda: exp(part()), lambda: Abs(part()),
+        lambda: -part(), lambda: (part() + part()) / part(), lambda: part() ** 2, lambda: part() ** rng.choice([-1, 3, a]),  # noqa: E501
+        lambda: sqrt(part()), lambda: log(part()), lambda: log(part()) * part(), lambda: exp(part()), lambda: Abs(part()),  # noqa: E501
         lambda: sp.sin(part()), lambda: E(q(z | x), part()), lambda: E(Normal(z, a, t), part()) * part(),
-        lambda: KL(q(z | x), p(z)) + part(), lambda: Normal(a, part(), part()), lambda: Sum(part(), (i, 1, N)) - part(),
-        lambda: Product(part(), (i, 1, N)), lambda: Integral(part(), (b, 0, 1)) + part(), lambda: Integral(part(), z),
-        lambda: Derivative(part(), a) * part(), lambda: Derivative(part(), a, a), lambda: SquaredNorm(part(), (i, 1, N)),
+        lambda: KL(q(z | x), p(z)) + part(), lambda: Normal(a, part(), part()), lambda: Sum(part(), (i, 1, N)) - part(),  # noqa: E501
+        lambda: Product(part(), (i, 1, N)), lambda: Integral(part(), (b, 0, 1)) + part(), lambda: Integral(part(), z),  # noqa: E501
+        lambda: Derivative(part(), a) * part(), lambda: Derivative(part(), a, a), lambda: SquaredNorm(part(), (i, 1, N)),  # noqa: E501
         lambda: part() * (part() - part()) / part(), lambda: log(part()) ** 2, lambda: sp.Max(part(), part()),
     ])()  # fmt: skip
 
@@ -189,7 +204,7 @@ def test_random_formulas_read_back(record_property):
             continue  # what the engine does not treat is never printed
         with sp.evaluate(True):  # as sympy merges and sorts both; where it distributes one of them, expanded
             read_back, meant = plain(parse(latex(line), line)), plain(line)
-        assert read_back == meant or sp.expand(read_back - meant) == 0, latex(line)
+        assert read_back == meant or sp.simplify(read_back - meant) == 0, latex(line)
         read += 1
     record_property("round trips", read)
 
@@ -206,7 +221,7 @@ def test_a_printer_that_errs_is_caught(monkeypatch):
     real = printing.BookPrinter._fraction
     monkeypatch.setattr(
         printing.BookPrinter, "_fraction",
-        lambda self, above, below: (lambda tex: tex.replace(r"\frac{-a", r"-\frac{a"))(real(self, above, below)),
+        lambda self, above, below: (lambda tex: tex.replace(r"\frac{-a", r"-\frac{a"))(real(self, above, below)),  # noqa: E501
     )  # fmt: skip
     with pytest.raises(ValueError, match="which reads as"):
         reads_back(line)
@@ -223,13 +238,12 @@ def test_a_printer_that_errs_is_caught(monkeypatch):
 
 
 def test_a_check_ends_when_its_time_is_over(monkeypatch):
-    monkeypatch.setattr(checking.Checked, "seconds", 0.6)
-    symbols = sp.symbols("a0:9", real=True)
+    monkeypatch.setattr(checking.Checked, "seconds", 0.5)
+    monkeypatch.setattr(checking, "equal", lambda a, b: all(True for _ in iter(int, 1)))  # it never ends
     start = time.process_time()
     with pytest.raises(StepError, match="took more than"):
-        Derivation("d", sum(symbols) ** 14).step(sp.expand(sum(symbols[:3]) ** 4) + 1, "wrong").step(0, "no")
-        Derivation("e", Integral(exp(-(a**4)) * sp.sin(a**3) / (1 + Abs(a) ** 5), (a, 0, oo))).step(a, "no")
-    assert time.process_time() - start < 8
+        Derivation("d", a).step(a * 1, "the same")
+    assert time.process_time() - start < 4
 
 
 def test_a_limit_of_time_holds_in_a_thread_too():
@@ -250,11 +264,15 @@ def test_a_limit_of_time_holds_in_a_thread_too():
 
 
 def test_limits_of_time_nest():
-    with pytest.raises(OutOfTime), time_limit(0.4):
-        with time_limit(5.0):
-            pass
-        while True:
-            sum(range(1000))
+    def inner_then_endless():
+        with time_limit(0.4):
+            with time_limit(5.0):
+                pass
+            while True:
+                sum(range(1000))
+
+    with pytest.raises(OutOfTime):
+        inner_then_endless()
 
 
 def test_the_cost_of_numbers_does_not_explode_with_the_variables():

@@ -513,7 +513,10 @@ def test_leading_order_and_limit_are_not_the_same():
     [
         (square, "S = "),
         (lambda: Derivation("d", t - 1).at_least(log(t), "tangent"), r"-1 + t \ge \log t"),
-        (lambda: Derivation("d", 1 / t).tends_to(0, t, oo, "falls"), r"\frac{1}{t} \xrightarrow{t \to \infty} 0"),
+        (
+            lambda: Derivation("d", 1 / t).tends_to(0, t, oo, "falls"),
+            r"\frac{1}{t} \xrightarrow{t \to \infty} 0",
+        ),
         (
             lambda: Derivation("d", t - 1).at_least(log(t), "tangent").step(log(t**2) / 2, "the same"),
             r"-1 + t \ge \frac{1}{2} \log t^{2}",

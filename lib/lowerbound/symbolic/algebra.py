@@ -1,7 +1,7 @@
 """Algebra on normal forms: are two of them equal, is one of them positive, and what a logarithm splits into.
 
 A step of it is taken only where the signs that it needs are known, from the symbols or from stated conditions.
-"""
+"""  # noqa: E501
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ _RANGES: dict = {}  # the ranges that it states for whole numbers
 
 
 @contextmanager
-def assuming(conditions: Iterable = (), ranges: Mapping = {}):  # noqa: B006  (never changed)
+def assuming(conditions: Iterable = (), ranges: Mapping = {}):
     """Within it, the conditions of a derivation and the ranges of its whole numbers count as known."""
     before = list(_POSITIVE), dict(_RANGES)
     _RANGES.update(ranges)
@@ -63,7 +63,7 @@ def is_zero(expr) -> bool:
 
 
 def _masked(expr):
-    """Sums, integrals and the like as letters: sympy's simplify has its own rules for them, for empty sums too."""
+    """Sums, integrals and the like as letters: sympy's simplify has its own rules for them, for empty sums too."""  # noqa: E501
     if isinstance(expr, sp.Sum | sp.Product | sp.Integral | sp.Derivative | E | Density):
         return _letter(expr)
     if not expr.args or not isinstance(expr, sp.Expr):

@@ -41,7 +41,7 @@ class Assumptions:
         self,
         given: Facts = {},  # noqa: B006  (never changed)
         lemmas: Iterable[Lemma] = (),
-        ranges: Mapping[sp.Symbol, Range] = {},  # noqa: B006
+        ranges: Mapping[sp.Symbol, Range] = {},
         conditions: Iterable = (),
     ) -> None:
         self.given = {sp.sympify(a): sp.sympify(b) for a, b in given.items()}
@@ -51,7 +51,9 @@ class Assumptions:
         for name, value in self.given.items():
             self._check(name, value)
         self.plain = {name: value for name, value in self.given.items() if not isinstance(name, Density)}
-        self.plain |= {lemma.name: lemma.value for lemma in self.lemmas if not _indexed(lemma) and not lemma.anywhere}
+        self.plain |= {
+            lemma.name: lemma.value for lemma in self.lemmas if not _indexed(lemma) and not lemma.anywhere
+        }
         self.plain = {name: value for name, value in self.plain.items() if is_name(name)}
         self._open: list = []  # lemmas that are being put in
         self.densities = {name: value for name, value in self.given.items() if isinstance(name, Density)}
@@ -94,7 +96,9 @@ class Assumptions:
             while todo:
                 reached = below[todo.pop()] - seen
                 if name in reached:
-                    raise UnsoundError(f"the assumptions run in a circle: {text(name)} is said to hold itself.")
+                    raise UnsoundError(
+                        f"the assumptions run in a circle: {text(name)} is said to hold itself."
+                    )
                 seen |= reached
                 todo += reached
 
@@ -128,7 +132,12 @@ class Assumptions:
         if not e.args and not isinstance(e, sp.Symbol):
             return e
         for lemma in self.lemmas:
-            if e == lemma.name and lemma not in self._open and e not in self.densities and not isinstance(e, sp.Symbol | sp.Indexed):
+            if (
+                e == lemma.name
+                and lemma not in self._open
+                and e not in self.densities
+                and not isinstance(e, sp.Symbol | sp.Indexed)
+            ):
                 self._free_of(lemma.name, lemma.value, {} if lemma.anywhere else env)
                 return self._with(lemma, env, ranges)
         if isinstance(e, sp.Symbol):
@@ -213,14 +222,14 @@ class Assumptions:
             at_least_zero(asked[0] - allowed[0]) and at_least_zero(allowed[1] - asked[1])
         ):
             raise UnsoundError(
-                f"what is assumed of {text(name)} holds for {text(allowed[0])} ≤ {index} ≤ {text(allowed[1])}, "
+                f"what is assumed of {text(name)} holds for {text(allowed[0])} ≤ {index} ≤ {text(allowed[1])}, "  # noqa: E501
                 f"and the line sums over more: from {text(asked[0])} to {text(asked[1])}."
                 if asked is not None
                 else f"{index} is not the index of a sum."
             )
 
     def _covered(self, lemma: Lemma, index, asked: Range | None) -> None:
-        """Whether a lemma about B[i] holds for the whole range of a sum; its first terms by lemmas of their own."""
+        """Whether a lemma about B[i] holds for the whole range of a sum; its first terms by lemmas of their own."""  # noqa: E501
         if lemma.anywhere and index not in lemma.ranges:
             return
         if index not in lemma.ranges:
@@ -258,7 +267,11 @@ class Assumptions:
             slots = {v: place for v, place in slots.items() if v != place}
             if isinstance(value, Normal) or free(value) - {v for f in value.atoms(Density) for v in free(f)}:
                 self._free_of(name, value, others)
-                return self._put(value, slots, {}) if not isinstance(value, Normal) else self._normal(value, slots)
+                return (
+                    self._put(value, slots, {})
+                    if not isinstance(value, Normal)
+                    else self._normal(value, slots)
+                )
             return self._put(value, {**others, **slots}, {})
         if any(n.family == d.family and isinstance(v, Normal) for n, v in self.densities.items()):
             return self._chained(d, env) or d
@@ -269,7 +282,7 @@ class Assumptions:
         return Normal(slots.get(z, z), self._put(mean, slots, {}), self._put(variance, slots, {}))
 
     def _chained(self, d, env: dict):
-        """p(a, b | c) as p(a | b, c) p(b | c), both of them assumed to be Gaussians; None where they are not."""
+        """p(a, b | c) as p(a | b, c) p(b | c), both of them assumed to be Gaussians; None where they are not."""  # noqa: E501
         if len(d.variables) < 2:
             return None
         for v in d.variables:
@@ -344,7 +357,7 @@ def _indexed(lemma: Lemma) -> bool:
 
 
 def read_where(where) -> tuple[dict, list]:
-    """Ranges {i: (1, N)} and conditions [a > b] from one mapping, or from a list of conditions and (i, 1, N)."""
+    """Ranges {i: (1, N)} and conditions [a > b] from one mapping, or from a list of conditions and (i, 1, N)."""  # noqa: E501
     ranges, conditions = {}, []
     for item in [*where.items()] if isinstance(where, Mapping) else list(where):
         if isinstance(item, sp.core.relational.Relational):
@@ -357,4 +370,3 @@ def read_where(where) -> tuple[dict, list]:
                 f"where= takes conditions such as a > b, and ranges such as {{t: (2, T)}}; got {item}."
             )
     return ranges, conditions
-

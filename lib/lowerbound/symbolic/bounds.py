@@ -1,6 +1,8 @@
-"""Why an expression is never negative: by its sign, or by calculus on its whole domain, corners and ends too."""
+"""Why an expression is never negative: by its sign, or by calculus on its whole domain, corners and ends too."""  # noqa: E501
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import sympy as sp
 from sympy.calculus.util import continuous_domain
@@ -41,7 +43,7 @@ def domain(symbol) -> sp.Interval:
 
 
 def by_calculus(expr) -> str:
-    """The least value of a function of one symbol: stationary points, corners, and both ends of the domain."""
+    """The least value of a function of one symbol: stationary points, corners, and both ends of the domain."""  # noqa: E501
     if len(expr.free_symbols) != 1:
         return ""
     (symbol,) = expr.free_symbols
@@ -61,7 +63,11 @@ def by_calculus(expr) -> str:
         return ""
     if not all(v.is_extended_nonnegative for v in values.values()):
         return ""
-    inner = {p: v for p, v in values.items() if v.is_finite and p.is_finite and domain(symbol).contains(p) == True}  # noqa: E712
+    inner = {
+        p: v
+        for p, v in values.items()
+        if v.is_finite and p.is_finite and domain(symbol).contains(p) is sp.true
+    }
     least = ", ".join(f"{v} at {symbol} = {p}" for p, v in inner.items())
     return f"least value {least}" if least else "the infimum is its limit at an end of the domain"
 
@@ -77,7 +83,7 @@ def _pieces(f, t, interval) -> list | None:
         corners |= set(roots)
     cuts = [interval.start, *sorted(corners - {interval.start, interval.end}, key=float), interval.end]
     pieces = []
-    for low, high in zip(cuts, cuts[1:], strict=False):
+    for low, high in pairwise(cuts):
         between = _between(low, high)
         signs = {a: a.args[0] * sp.sign(a.args[0].subs(t, between)) for a in f.atoms(sp.Abs)}
         closed = sp.Interval(low, high, low == interval.start and interval.left_open,
@@ -93,7 +99,7 @@ def _between(low, high):
 
 
 def _smooth_values(f, t, interval) -> dict | None:
-    """The values of f where it may be least: stationary points, and its limits at both ends; None if unknown."""
+    """The values of f where it may be least: stationary points, and its limits at both ends; None if unknown."""  # noqa: E501
     if f.has(sp.Abs, sp.sign, sp.Max, sp.Min, sp.floor, sp.Piecewise):
         return None
     inner = sp.Interval.open(interval.start, interval.end)

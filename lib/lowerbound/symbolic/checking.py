@@ -103,7 +103,7 @@ class Checked:
             raise StepError(f"line {number} of '{self.name}': {error}", number) from None
         except OutOfTime:
             raise StepError(
-                f"line {number} of '{self.name}' could not be checked: it took more than {self.seconds:g} seconds. "
+                f"line {number} of '{self.name}' could not be checked: it took more than {self.seconds:g} seconds. "  # noqa: E501
                 "Write a smaller step.", number, verdict="unchecked",
             ) from None  # fmt: skip
         except StepError:
@@ -181,19 +181,27 @@ class Checked:
                 raise UnsoundError("no line is 0 to leading order: a ratio to 0 has no limit.")
             earlier = {step.point for step in self.steps if step.point is not None}
             if earlier - {(symbol, target)}:
-                raise UnsoundError("a derivation takes one limit: another symbol or target needs another derivation.")
+                raise UnsoundError(
+                    "a derivation takes one limit: another symbol or target needs another derivation."
+                )
             left = self._form(self.last)
             new = right if endless else self._form(right)
             with sp.evaluate(True):
                 found = limit(sp.factor(left) / sp.factor(new) if ratio else left, symbol, target)
             expected = sp.Integer(1) if ratio else new
             of = "the ratio" if ratio else f"line {len(self.steps)}"
-            if found is None or (found != expected and (found.is_infinite or endless or not equal(found, expected))):
+            if found is None or (
+                found != expected and (found.is_infinite or endless or not equal(found, expected))
+            ):
                 value = "not the same from both sides, or sympy finds none" if found is None else found
-                self._refuse(relation, right, f"{reason}; the limit of {of} is {value}", None, found is not None)
+                self._refuse(
+                    relation, right, f"{reason}; the limit of {of} is {value}", None, found is not None
+                )
             said = confirmed(self.last, right, symbol, target, ratio, self.modelled)
             if said:
-                self._refuse(relation, right, f"{reason}; numbers on the way do not confirm it: {said}", None, False)
+                self._refuse(
+                    relation, right, f"{reason}; numbers on the way do not confirm it: {said}", None, False
+                )
         method = "leading_order" if ratio else "tends_to"
         replay = {"method": method, "symbol": symbol, "target": target}
         evidence = f"{text(symbol)} -> {text(target)}: sympy's limit, and numbers on the way there"
@@ -213,7 +221,7 @@ class Checked:
         for log in sorted(small.atoms(sp.log), key=str):
             mean = log.args[0]
             if isinstance(mean, E) and self._may_be(t, mean.args[1]):
-                measure, f = mean.args
+                f = mean.args[1]
                 if self._is_instance(gap, right, t - 1 - sp.log(t), {t: f / mean}):
                     return "Jensen's inequality, by the tangent of the logarithm"
         return ""
@@ -222,7 +230,9 @@ class Checked:
         if because is None and at:
             raise UnsoundError("at= says where because= is taken; give because= too.")
         if isinstance(because, str):
-            raise UnsoundError(f"because= is a formula that is never negative, such as t - 1 - log(t); got {because!r}.")
+            raise UnsoundError(
+                f"because= is a formula that is never negative, such as t - 1 - log(t); got {because!r}."
+            )
         at = {sp.sympify(s): self._admitted(value) for s, value in dict(at).items()}
         loose = [s for s in at if not isinstance(s, sp.Symbol)]
         if loose:
@@ -259,7 +269,9 @@ class Checked:
     def _obeys(self, symbol, value) -> bool:
         known = {
             "positive": lambda: is_positive(value),
-            "nonnegative": lambda: bool(value.is_nonnegative) or is_positive(value) or bool(never_negative(value)),
+            "nonnegative": lambda: (
+                bool(value.is_nonnegative) or is_positive(value) or bool(never_negative(value))
+            ),
             "negative": lambda: is_positive(-value),
             "nonpositive": lambda: bool((-value).is_nonnegative) or is_positive(-value),
             "nonzero": lambda: bool(value.is_nonzero) or is_positive(value) or is_positive(-value),
@@ -354,9 +366,10 @@ class Checked:
         return False
 
     def _searched(self, model: Model, left, right, excess) -> bool:
-        """Whether the line fails at a point near a model, moved one symbol at a time to where it is tightest."""
+        """Whether the line fails at a point near a model, moved one symbol at a time to where it is tightest."""  # noqa: E501
         moved = [s for s in model.numbers if s in free(left) | free(right) and not s.is_integer
                  and not hasattr(model.numbers[s], "state")]  # fmt: skip
+
         def tightness() -> tuple[float, bool]:
             try:
                 a, b = model.value(left), model.value(right)
@@ -369,7 +382,12 @@ class Checked:
         for factor in (3.0, 1.0, 0.3, 0.1):
             for s in moved[:6]:
                 here = model.numbers[s]
-                for there in (here * (1 + 0.5 * factor), here / (1 + 0.5 * factor), here + 0.3 * factor, here - 0.3 * factor):
+                for there in (
+                    here * (1 + 0.5 * factor),
+                    here / (1 + 0.5 * factor),
+                    here + 0.3 * factor,
+                    here - 0.3 * factor,
+                ):
                     if not self._allowed(model, s, there):
                         continue
                     slack, fails = tightness()
@@ -401,8 +419,8 @@ class Checked:
         at = ", ".join(f"{s} = {v:.3g}" for s, v in sorted(model.points().items(), key=str) if s in symbols)
         here = len(self.steps) + 1
         raise StepError(
-            f"line {here} of '{self.name}' could not be checked: line {number} is no real number for all values "
-            f"of its symbols.\n  line {number}:  {text(line)}\n  not at {at or 'the numbers tried'} ({error})\n"
+            f"line {here} of '{self.name}' could not be checked: line {number} is no real number for all values "  # noqa: E501
+            f"of its symbols.\n  line {number}:  {text(line)}\n  not at {at or 'the numbers tried'} ({error})\n"  # noqa: E501
             "  Say for which values it is meant: declare symbols positive=True, or give where=[a > b].",
             here, point=model.points(), verdict="undefined",
         )  # fmt: skip
@@ -412,7 +430,7 @@ class Checked:
         raise StepError(
             f"line {here} of '{self.name}' could not be checked: {why}.\n"
             f"  line {here - 1}:  {text(left)}\n  line {here}:  {text(right)}\n"
-            "  Look for assumptions that contradict one another (given=, where=, positive=True), or write smaller steps.",
+            "  Look for assumptions that contradict one another (given=, where=, positive=True), or write smaller steps.",  # noqa: E501
             here, verdict="unchecked",
         )  # fmt: skip
 
@@ -435,7 +453,9 @@ class Checked:
         except (OutOfTime, UnsoundError, RecursionError):
             return None
 
-    def _refuse(self, relation: str, right, reason: str, differs: Model | None, surely: bool = False) -> NoReturn:
+    def _refuse(
+        self, relation: str, right, reason: str, differs: Model | None, surely: bool = False
+    ) -> NoReturn:
         lines = (self.last, right)
         if all(isinstance(line, Normal) for line in lines) and self.last.variables == right.variables:
             pairs = zip(("mean", "variance"), self.last.args[1:], right.args[1:], strict=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class OutOfTime(BaseException):  # noqa: N818  (no `except Exception` inside sympy may swallow it)
+class OutOfTime(BaseException):
     """The time is over."""
 
 

@@ -68,8 +68,14 @@ class Derivation(Checked):
                 self._inherit(ranges, conditions)
                 assumptions = Assumptions(self.given, lemmas, ranges, conditions)
                 derived = {lemma.name for lemma in lemmas}
-                below = {a: b for a, b in self.inherited.items() if not isinstance(a, sp.Indexed) and a not in derived}
-                modelled = Assumptions({**below, **self.given}, lemmas, ranges, conditions) if below else assumptions
+                below = {
+                    a: b
+                    for a, b in self.inherited.items()
+                    if not isinstance(a, sp.Indexed) and a not in derived
+                }
+                modelled = (
+                    Assumptions({**below, **self.given}, lemmas, ranges, conditions) if below else assumptions
+                )
         except UnsoundError as error:
             raise StepError(f"'{name}': {error}", 1) from None
         super().__init__(name, start, assumptions, modelled)
@@ -86,14 +92,16 @@ class Derivation(Checked):
             raise ValueError(f"{self.name} can only use an equation that is proved; {lemma.name} is none")
         if lemma.symbol is not None and not isinstance(lemma.symbol, sp.Symbol | sp.Indexed | AppliedUndef):
             raise UnsoundError(
-                f"{lemma.name} is used, and is called {text(lemma.symbol)}, which is no new name: a lemma is named by "
+                f"{lemma.name} is used, and is called {text(lemma.symbol)}, which is no new name: a lemma is named by "  # noqa: E501
                 "a symbol, B[i] or f(x), or by its first line."
             )
         if [other.named for other in self.using].count(lemma.named) > 1:
             raise UnsoundError(f"two lemmas are both about {text(lemma.named)}.")
         if lemma.named in self.given:
             raise UnsoundError(f"{text(lemma.named)} is assumed, and derived by {lemma.name} too.")
-        anywhere = not (lemma.given or lemma.inherited or lemma.assumptions.conditions or lemma.symbol is not None)
+        anywhere = not (
+            lemma.given or lemma.inherited or lemma.assumptions.conditions or lemma.symbol is not None
+        )
         ranges = lemma.assumptions.ranges
         return Lemma(lemma.named, lemma.last, ranges, anywhere)
 
@@ -107,7 +115,7 @@ class Derivation(Checked):
                 other = self.inherited.get(left, self.given.get(left, right))
                 if other != right:
                     raise UnsoundError(
-                        f"{lemma.name} assumes {text(left)} = {text(right)}, and here {text(left)} = {text(other)} "
+                        f"{lemma.name} assumes {text(left)} = {text(right)}, and here {text(left)} = {text(other)} "  # noqa: E501
                         "is assumed: not both can be meant."
                     )
                 if left not in self.given:
@@ -120,11 +128,18 @@ class Derivation(Checked):
         core = symbol
         if isinstance(core, sp.log):
             core = core.args[0]
-        elif isinstance(core, sp.Pow) and core.base.is_nonnegative and core.exp.is_number and core.exp.is_positive:
+        elif (
+            isinstance(core, sp.Pow)
+            and core.base.is_nonnegative
+            and core.exp.is_number
+            and core.exp.is_positive
+        ):
             core = core.base
         said = [self.first, *self.assumptions.expressions()]
         if isinstance(core, Density):
-            fresh = isinstance(self.first, Normal) and core.variables == self.first.variables and core == symbol
+            fresh = (
+                isinstance(self.first, Normal) and core.variables == self.first.variables and core == symbol
+            )
         else:
             fresh = is_name(core) and not isinstance(core, Density)
         if fresh and not any(part.has(core) for part in said):
@@ -137,7 +152,7 @@ class Derivation(Checked):
         if equal(form(symbol), form(self.first)):
             return
         raise UnsoundError(
-            f"{text(symbol)} is no new name, and was not seen to equal the first line. Begin with it, and make the "
+            f"{text(symbol)} is no new name, and was not seen to equal the first line. Begin with it, and make the "  # noqa: E501
             "equation a step; or choose a new symbol."
         )
 
@@ -192,7 +207,9 @@ class Derivation(Checked):
     def _check_signs(self, name, expr) -> None:
         """A name cannot be defined by a value that its assumptions do not allow."""
         if isinstance(name, sp.Symbol) and not compiled_obeys(name, expr, self.modelled):
-            raise UnsoundError(f"{text(name)} cannot be {text(expr)}: it does not obey the assumptions of {text(name)}.")
+            raise UnsoundError(
+                f"{text(name)} cannot be {text(expr)}: it does not obey the assumptions of {text(name)}."
+            )
 
     def step(self, expr, reason: str) -> Derivation:
         """Add a line that equals the one before. Raises StepError when it does not."""
@@ -217,7 +234,7 @@ class Derivation(Checked):
         return self._add(self._limit("->", expr, reason, symbol, target))
 
     def leading_order(self, expr, symbol, target, reason: str) -> Derivation:
-        """Add a line whose ratio to the one before tends to 1 as symbol → target, from where its domain lies."""
+        """Add a line whose ratio to the one before tends to 1 as symbol → target, from where its domain lies."""  # noqa: E501
         return self._add(self._limit("~", expr, reason, symbol, target))
 
     def axiom(self, expr, reason: str, relation: str = "=") -> Derivation:
@@ -292,18 +309,20 @@ class Derivation(Checked):
         return aligned(name, latex(self.first), rows, self.assumed() if given else [], compact)
 
     def assumed(self) -> list[str]:
-        """LaTeX of all that is assumed: facts that the lines speak of, inherited ones, ranges and conditions."""
+        """LaTeX of all that is assumed: facts that the lines speak of, inherited ones, ranges and conditions."""  # noqa: E501
         facts = [self._fact(a, b) for a, b in self._used()]
         facts += [self._fact(a, b) for a, b in self.inherited.items() if (a, b) not in self._used()]
         facts += [f"{latex(c.lhs)} {_SIGNS[type(c)]} {latex(c.rhs)}" for c in self.assumptions.conditions]
-        ranges = {s: r for lemma in self.using for s, r in lemma.assumptions.ranges.items()} | self.assumptions.ranges
+        ranges = {
+            s: r for lemma in self.using for s, r in lemma.assumptions.ranges.items()
+        } | self.assumptions.ranges
         for symbol, (low, high) in ranges.items():
             above = "" if high == sp.oo else rf" \le {latex(high)}"
             facts.append(rf"{latex(low)} \le {latex(symbol)}{above}")
         return facts
 
     def _fact(self, name, value) -> str:
-        """An assumption, with the sign that its symbol is assumed to have where its value does not show it."""
+        """An assumption, with the sign that its symbol is assumed to have where its value does not show it."""  # noqa: E501
         sign = ""
         if isinstance(name, sp.Symbol) and name.is_nonnegative and not isinstance(value, KL):
             with assuming(self.assumptions.conditions, self.assumptions.ranges), sp.evaluate(True):
@@ -321,17 +340,27 @@ class Derivation(Checked):
         signs: dict[str, list[str]] = {}
         every = frozenset().union(*(free(step.expr) for step in self.steps))
         for s in sorted((s for s in every if isinstance(s, sp.Symbol)), key=str):
-            said = r"\in (0, 1)" if isinstance(s, Unit) else (
-                "> 0" if s.is_positive else r"\ge 0" if s.is_nonnegative else "< 0" if s.is_negative else ""
+            said = (
+                r"\in (0, 1)"
+                if isinstance(s, Unit)
+                else (
+                    "> 0"
+                    if s.is_positive
+                    else r"\ge 0"
+                    if s.is_nonnegative
+                    else "< 0"
+                    if s.is_negative
+                    else ""
+                )
             )
             if s.is_integer:
-                said = (r"\in \{1, 2, \ldots\}" if s.is_positive else r"\in \mathbb{Z}")
+                said = r"\in \{1, 2, \ldots\}" if s.is_positive else r"\in \mathbb{Z}"
             if said:
                 signs.setdefault(said, []).append(latex(s))
         return [f"{', '.join(names)} {said}" for said, names in signs.items()]
 
     def how(self) -> str:
-        """In words, line by line: its number, its relation to the line before, its reason, and how it was checked."""
+        """In words, line by line: its number, its relation to the line before, its reason, and how it was checked."""  # noqa: E501
         rows = [f"{self.name}: {self.title}" if self.title else self.name]
         for number, step in enumerate(self.steps, 1):
             how = "the first line" if number == 1 else step.evidence or step.kind
@@ -356,10 +385,14 @@ class Derivation(Checked):
         if self.symbol is not None and not self.named_by_definition:
             heads.append(self.symbol)
         used = {}
-        while new := {a: b for a, b in self.given.items() if a not in used and any(_about(h, a) for h in heads)}:
+        while new := {
+            a: b for a, b in self.given.items() if a not in used and any(_about(h, a) for h in heads)
+        }:
             used |= new
             heads = list(new.values())
-        if self.symbol is not None and self.symbol.has(Density):  # by which the name was seen to equal the first line
+        if self.symbol is not None and self.symbol.has(
+            Density
+        ):  # by which the name was seen to equal the first line
             used |= {a: b for a, b in self.given.items() if isinstance(b, Density)}
         return [(a, b) for a, b in self.given.items() if a in used]
 
@@ -389,7 +422,7 @@ class Derivation(Checked):
 
 
 def _longer_first(name, value) -> tuple:
-    """An assumption q(a | b, c) = q(a | b), turned round: then the joint densities of all show what follows."""
+    """An assumption q(a | b, c) = q(a | b), turned round: then the joint densities of all show what follows."""  # noqa: E501
     both = isinstance(name, Density) and isinstance(value, Density) and name.family == value.family
     return (value, name) if both and set(value.given) < set(name.given) else (name, value)
 

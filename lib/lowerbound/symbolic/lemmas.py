@@ -13,7 +13,7 @@ _T = sp.Symbol("t", positive=True)
 
 
 def tangent(of=_T) -> Derivation:
-    """t − 1 ≥ log t, the logarithm below its tangent at 1, for a positive t."""
+    """T − 1 ≥ log t, the logarithm below its tangent at 1, for a positive t."""
     with as_written():
         d = Derivation("tangent", of - 1, "the logarithm lies below its tangent")
         return d.at_least(sp.log(of), r"least at $t = 1$", because=_T - 1 - sp.log(_T), at={_T: of})
@@ -36,9 +36,11 @@ def gibbs(q, p) -> Derivation:
 def product_rule(family: Family, left, right) -> Derivation:
     """p(a, b) = p(a | b) p(b); left and right are lists of variables."""
     with as_written():
-        joint, first, *rest = family(*left, *right), left, *right
+        joint, rest = family(*left, *right), list(right)
         given = family(*left[:-1], left[-1] | rest[0], *rest[1:])
-        return Derivation("product_rule", joint, "the product rule").step(given * family(*right), "product rule")
+        return Derivation("product_rule", joint, "the product rule").step(
+            given * family(*right), "product rule"
+        )
 
 
 def tower(family: Family, outer, inner, f) -> Derivation:
@@ -55,14 +57,18 @@ def gaussian_moment(n: int, z, mean, variance) -> Derivation:
 
     with sp.evaluate(True):
         value = moment(n).subs({"m": mean, "v": variance}, simultaneous=True)
-    return Derivation("gaussian_moment", E(Normal(z, mean, variance), z**n), f"moment {n}").step(value, "integral")
+    return Derivation("gaussian_moment", E(Normal(z, mean, variance), z**n), f"moment {n}").step(
+        value, "integral"
+    )
 
 
 def gaussian_exponential(z, mean, variance, factor=1) -> Derivation:
     """E[e^{k z}] = e^{k m + k² v / 2} for z ~ N(m, v)."""
     with as_written():
         value = sp.exp(factor * mean + factor**2 * variance / 2)
-        d = Derivation("gaussian_exponential", E(Normal(z, mean, variance), sp.exp(factor * z)), "mean of exp")
+        d = Derivation(
+            "gaussian_exponential", E(Normal(z, mean, variance), sp.exp(factor * z)), "mean of exp"
+        )
         return d.step(value, "complete the square")
 
 
@@ -71,5 +77,7 @@ def gaussian_kl(z, mean, variance, other_mean=0, other_variance=1) -> Derivation
     with as_written():
         start = KL(Normal(z, mean, variance), Normal(z, other_mean, other_variance))
         ratio = sp.sympify(variance) / sp.sympify(other_variance)
-        value = (ratio + (mean - sp.sympify(other_mean)) ** 2 / sp.sympify(other_variance) - 1 - sp.log(ratio)) / 2
+        value = (
+            ratio + (mean - sp.sympify(other_mean)) ** 2 / sp.sympify(other_variance) - 1 - sp.log(ratio)
+        ) / 2
         return Derivation("gaussian_kl", start, "KL of two Gaussians").step(value, "Gaussian integrals")

@@ -23,7 +23,9 @@ def sides(symbol, target) -> list[str]:
     if not target.is_number or target.is_extended_real is not True:
         raise UnsoundError(f"the target of a limit is a number or oo; got {target}.")
     if (target > high) == True or (target < low) == True:  # noqa: E712
-        raise UnsoundError(f"{symbol} cannot tend to {target}: by its assumptions it lies in {_interval(allowed)}.")
+        raise UnsoundError(
+            f"{symbol} cannot tend to {target}: by its assumptions it lies in {_interval(allowed)}."
+        )
     if target in (sp.oo, -sp.oo):
         return ["-"] if target == sp.oo else ["+"]
     return ["+"] if target == low else ["-"] if target == high else ["+", "-"]
@@ -69,7 +71,7 @@ def check_symbol(symbol, target, lines, assumptions) -> None:
 
 
 def confirmed(left, right, symbol, target, ratio: bool, assumptions) -> str:
-    """"" where numbers on the way to the target agree; else what they say.
+    """What numbers on the way to the target say against the limit; the empty word where they agree.
 
     Without ratio: left tends to right. With: left/right tends to 1.
     """
@@ -111,7 +113,11 @@ def _where_zero(left, right, symbol, target, s, assumptions) -> str:
         said = _approach(model, left, right, symbol, target, sides(symbol, target)[0], True)
     except (NoModel, NoNumber, Undefined, ArithmeticError, KeyError):
         return ""
-    return f"it fails where {s} = 0: {said}; say that {s} is not zero, as in Symbol('{s}', nonzero=True)" if said else ""
+    return (
+        f"it fails where {s} = 0: {said}; say that {s} is not zero, as in Symbol('{s}', nonzero=True)"
+        if said
+        else ""
+    )
 
 
 def _approach(model, left, right, symbol, target, side: str, ratio: bool) -> str | None:
@@ -146,8 +152,10 @@ def _approach(model, left, right, symbol, target, side: str, ratio: bool) -> str
     of = "the ratio" if ratio else "the line before"
     if want is not None and math.isinf(want):
         grows = abs(errors[-1]) >= 1.8 * abs(errors[0]) and (errors[-1] > 0) == (want > 0)
-        return "" if grows or abs(errors[-1]) > 1e6 and (errors[-1] > 0) == (want > 0) else (
-            f"at {symbol} = {where:g} {of} is {last:.4g}"
+        return (
+            ""
+            if grows or (abs(errors[-1]) > 1e6 and (errors[-1] > 0) == (want > 0))
+            else (f"at {symbol} = {where:g} {of} is {last:.4g}")
         )
     close = errors[-1] <= 1e-7 * (1 + abs(want))
     nearer = errors[-1] <= 0.35 * max(max(errors), 1e-300) and errors[-1] <= errors[-2] * 1.01 + 1e-9

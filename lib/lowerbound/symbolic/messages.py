@@ -68,7 +68,14 @@ def coloured(message: str) -> str:
 
 
 def explain(
-    name: str, number: int, relation: str, lines: tuple, reason: str, residual, model: Model | None, said: str = ""
+    name: str,
+    number: int,
+    relation: str,
+    lines: tuple,
+    reason: str,
+    residual,
+    model: Model | None,
+    said: str = "",
 ) -> StepError:
     """The error for line `number`; model: one in which the lines differ, if there is one.
 
@@ -93,7 +100,7 @@ def explain(
         message[0] = f"line {number} of '{name}' could not be checked ({reason})."
         message.append(
             "  No numbers contradict the line, yet the check could not be done.\n"
-            "  Write a smaller step, or tell the engine why (given=, because=, where=); axiom() is the last resort."
+            "  Write a smaller step, or tell the engine why (given=, because=, where=); axiom() is the last resort."  # noqa: E501
         )
         return StepError("\n".join(message), number, residual, verdict="unchecked")
     values = model.value(left), model.value(right)
@@ -112,7 +119,8 @@ def explain(
         )
         return StepError("\n".join(message), number, residual, point, values, "unchecked")
     message.append(
-        f"  so line {number - 1} is not {WORDS[relation]} line {number}." + _hint(left, right, model, relation)
+        f"  so line {number - 1} is not {WORDS[relation]} line {number}."
+        + _hint(left, right, model, relation)
     )
     return StepError("\n".join(message), number, residual, point, values, "false")
 
@@ -133,7 +141,9 @@ def _hint(left, right, model: Model, relation: str) -> str:
     new, old = (spine(line, sp.Add) if line.is_Add else [] for line in (right, left))
     slips = [(f"the sign of {text(t)}", right - 2 * t) for t in new]
     slips += [("the sign of the whole line", -right)]
-    slips += [(f"the order in {text(k)}", right.xreplace({k: KL(k.args[1], k.args[0])})) for k in right.atoms(KL)]
+    slips += [
+        (f"the order in {text(k)}", right.xreplace({k: KL(k.args[1], k.args[0])})) for k in right.atoms(KL)
+    ]
     slips += _exchanged(left, right)
     slips += [(f"the factor {k}", right / k) for k in (2, sp.Rational(1, 2))]
     dropped = [(f"the term {text(t)}, which may be missing", right + t) for t in old]

@@ -82,8 +82,8 @@ def reduce(e):
         if isinstance(measure, Normal):
             return gaussian_mean(f, *map(reduce, measure.args))
         return integrate(measure.variables, _as_joint(measure) * f)
-    if isinstance(e, sp.Sum) and over_values(e) or isinstance(e, sp.Integral) and (
-        len(e.limits[0]) == 1 or _whole_space(e)
+    if (isinstance(e, sp.Sum) and over_values(e)) or (
+        isinstance(e, sp.Integral) and (len(e.limits[0]) == 1 or _whole_space(e))
     ):
         return integrate(tuple(limit[0] for limit in e.limits), reduce(e.function))
     if isinstance(e, sp.Sum | sp.Product):
@@ -113,8 +113,7 @@ def reduce(e):
 
 def _whole_space(e) -> bool:
     """∫ over a random variable from −∞ to ∞, under which a density stands: over all its values."""
-    variable, *ends = e.limits[0]
-    return ends == [-sp.oo, sp.oo] and over_values(e)
+    return list(e.limits[0][1:]) == [-sp.oo, sp.oo] and over_values(e)
 
 
 def _slope(f, variable):
@@ -177,7 +176,9 @@ def _integrated(variables: set, term):
     factors = [f for f in factors if variables & f.free_symbols]
     while variables:  # what is independent is integrated by itself
         group, touched = {next(iter(variables))}, []
-        while (grown := {v for f in factors if group & f.free_symbols for v in f.free_symbols & variables}) - group:
+        while (
+            grown := {v for f in factors if group & f.free_symbols for v in f.free_symbols & variables}
+        ) - group:
             group |= grown
         touched = [f for f in factors if group & f.free_symbols]
         factors = [f for f in factors if not group & f.free_symbols]
@@ -240,8 +241,10 @@ def _place(v, mark: str):
 
 def _atom(kind, f, index, low, high):
     name = sp.Symbol(f"i#{_level(f)}", integer=True)
-    return sp.Sum(f.xreplace({index: name}), (name, low, high)) if kind is sp.Sum else sp.Product(
-        f.xreplace({index: name}), (name, low, high)
+    return (
+        sp.Sum(f.xreplace({index: name}), (name, low, high))
+        if kind is sp.Sum
+        else sp.Product(f.xreplace({index: name}), (name, low, high))
     )
 
 
@@ -252,8 +255,10 @@ def _sum(f, index, low, high):
     its first two terms. A sum that ends before it begins is 0.
     """
     if low.is_Integer and high.is_Integer:
-        return sp.Add(*(f.subs(index, k) for k in range(int(low), int(high) + 1))) if high - low < 60 else _atom(
-            sp.Sum, f, index, low, high
+        return (
+            sp.Add(*(f.subs(index, k) for k in range(int(low), int(high) + 1)))
+            if high - low < 60
+            else _atom(sp.Sum, f, index, low, high)
         )
     if not at_least_zero(high - low + 1):
         return _atom(sp.Sum, f, index, low, high)
@@ -285,7 +290,7 @@ def _up_to(f, index, low, high):
 
 
 def _closed(f, index, low, high):
-    """The sum in closed form where f is a polynomial in its index; else with the name that its place gives."""
+    """The sum in closed form where f is a polynomial in its index; else with the name that its place gives."""  # noqa: E501
     if f.is_polynomial(index) and not f.has(sp.Indexed):
         total = sp.summation(f, (index, low, high))
         if not total.has(sp.Sum, sp.Piecewise):
@@ -312,16 +317,19 @@ def _gaussian_term(term, z, mean, variance):
         root = sp.sqrt(sp.factor(variance))
         eps = sp.Dummy(real=True)
         value = sp.integrate(
-            sp.expand(term.subs(z, mean + root * eps)) * sp.exp(-(eps**2) / 2) / sp.sqrt(2 * sp.pi), (eps, -sp.oo, sp.oo)
+            sp.expand(term.subs(z, mean + root * eps)) * sp.exp(-(eps**2) / 2) / sp.sqrt(2 * sp.pi),
+            (eps, -sp.oo, sp.oo),
         )
         if not value.has(sp.Integral, sp.Piecewise, sp.oo, sp.nan):
             return value
     eps = fresh(sp.Symbol("ε", real=True))
     if any(z in d.free_symbols for d in term.atoms(Density)):
         place = sp.Symbol(f"z#{_level(term)}", real=True)
-        return E(Normal(place, mean, variance), term.xreplace({z: place})) if not isinstance(
-            z, RandomVariable
-        ) else _atom_mean(term, z, mean, variance)
+        return (
+            E(Normal(place, mean, variance), term.xreplace({z: place}))
+            if not isinstance(z, RandomVariable)
+            else _atom_mean(term, z, mean, variance)
+        )
     standard = sp.powsimp(sp.expand(term.subs(z, mean + sp.sqrt(sp.factor(variance)) * eps)))
     return integrate((eps,), _STANDARD(eps) * standard)
 

@@ -78,7 +78,9 @@ class Family(sp.Basic):
         if not isinstance(parameters, sp.Basic) or isinstance(parameters, Str):
             word = str(parameters)
             if "," in word:
-                raise ValueError(f"{name}: a family has one parameter, which may stand for many; got {word!r}")
+                raise ValueError(
+                    f"{name}: a family has one parameter, which may stand for many; got {word!r}"
+                )
             parameters = sp.Symbol(word, real=True) if word else Str("")
         return super().__new__(cls, Str(str(name)), parameters, names)
 
@@ -284,7 +286,9 @@ class SquaredNorm(sp.Expr):
         """Check the arguments and build the node."""
         limits = sp.Tuple(*limits)
         if len(limits) != 3 or not isinstance(limits[0], sp.Symbol) or not limits[0].is_integer:
-            raise TypeError(f"SquaredNorm(a[i], (i, 1, D)) needs an integer index and its range; got {limits}")
+            raise TypeError(
+                f"SquaredNorm(a[i], (i, 1, D)) needs an integer index and its range; got {limits}"
+            )
         return super().__new__(cls, sp.sympify(coordinate), limits)
 
     def unfold(self):

@@ -61,7 +61,9 @@ class Model:
     def __init__(
         self, lines: Iterable, assumptions: Assumptions, seed: int, wild: bool = False, corner: bool = False
     ) -> None:
-        self.rng = random.Random(seed // 2)  # an odd model mirrors the even one before it: other signs, other order
+        self.rng = random.Random(
+            seed // 2
+        )  # an odd model mirrors the even one before it: other signs, other order
         self.mirrored = bool(seed % 2)
         self.assumptions, self.wild, self.corner, self.seed = assumptions, wild, corner, seed
         self.lines = list(lines)
@@ -96,7 +98,9 @@ class Model:
             n = 2 if name in live else 1
             self.values[name] = [Cell(_moderate(self.rng, signed=True), k) for k in range(n)]
             width = 1.0 if name in counted else tight * self.rng.uniform(0.5, 1.5)
-            self.widths[name] = [width * self.rng.uniform(0.5, 1.5) ** (name not in counted) for _ in range(n)]
+            self.widths[name] = [
+                width * self.rng.uniform(0.5, 1.5) ** (name not in counted) for _ in range(n)
+            ]
         members: dict = {}
         for tree in trees:
             for d in tree.atoms(Density):
@@ -114,8 +118,10 @@ class Model:
             self.numbers = {}
             for s in loose:
                 if isinstance(s, RandomVariable):
-                    self.numbers[s] = self.rng.choice(self.values[s.role]) if s.role in self.values else Cell(
-                        _moderate(self.rng, signed=True), 0
+                    self.numbers[s] = (
+                        self.rng.choice(self.values[s.role])
+                        if s.role in self.values
+                        else Cell(_moderate(self.rng, signed=True), 0)
                     )
                 else:
                     self.numbers[s] = self._number(s)
@@ -178,7 +184,7 @@ class Model:
         """The number of each symbol that is free in the lines."""
         wanted = frozenset().union(*map(free, self.lines))
         return {s: (self._symbol(s) if s in self.assumptions.plain else self.numbers[s]) for s in wanted
-                if isinstance(s, sp.Symbol) and (s in self.numbers or s in self.assumptions.plain)}  # fmt: skip
+                if isinstance(s, sp.Symbol) and (s in self.numbers or s in self.assumptions.plain)}  # fmt: skip  # noqa: E501
 
     def moved(self, symbol, number: float) -> Model:
         """Set one symbol to another number."""
@@ -197,6 +203,7 @@ class Model:
         return self.numbers[s]
 
     def element(self, base, indices: tuple, expr) -> float:
+        """The number that B[i] stands for, the same each time."""
         entry = (base, indices)
         if entry in self._entries:
             return self._entries[entry]
@@ -208,7 +215,11 @@ class Model:
         loose = None
         for name, value, ranges, sure in [
             *((n, v, a.ranges, False) for n, v in a.given.items() if isinstance(n, sp.Indexed)),
-            *((k.name, k.value, k.ranges, True) for k in a.lemmas if isinstance(k.name, sp.Indexed) and not k.anywhere),
+            *(
+                (k.name, k.value, k.ranges, True)
+                for k in a.lemmas
+                if isinstance(k.name, sp.Indexed) and not k.anywhere
+            ),
         ]:
             if name.base != base or len(indices) != 1:
                 continue
@@ -235,6 +246,7 @@ class Model:
         return -abs(number) if expr.is_negative else number
 
     def function(self, f, arguments: list, expr) -> float:
+        """The number that f(a, b) stands for: a random smooth function, or the assumed one."""
         name = self.assumptions.functions.get(f)
         if name is not None:
             return self.value(self.assumptions.plain[name], dict(zip(name.args, arguments, strict=True)))
@@ -249,6 +261,7 @@ class Model:
     # Densities
 
     def density(self, d, env: dict) -> float:
+        """The value of a density at a place."""
         places = {v.role: compiled(v)(self, env) for v in (*d.variables, *d.given)}
         known = self._known(d, places, env)
         if known is not None:
@@ -296,14 +309,18 @@ class Model:
                     z = extra[0]
                     inner = {**env, **{v: places[v.role] for v in d.variables}}
                     both = Density(d.family, sp.Tuple(*d.variables, z), sp.Tuple())
-                    return _over_line(lambda u: self.density(both, {**inner, z: u}), self)
+                    return _over_line(
+                        lambda u, both=both, inner=inner, z=z: self.density(both, {**inner, z: u}), self
+                    )
         raise NoNumber(f"{d} follows from no Gaussian that is assumed")
 
     def gaussian(self, d, env: dict):
         """Mean and variance of a density of one variable that is assumed to be a Normal, or None."""
         for name, value in self.assumptions.densities.items():
             if isinstance(value, Normal) and _alike(name, d):
-                inner = {v: compiled(next(u for u in d.given if u.role == v.role))(self, env) for v in name.given}
+                inner = {
+                    v: compiled(next(u for u in d.given if u.role == v.role))(self, env) for v in name.given
+                }
                 inner |= {k: v for k, v in env.items() if isinstance(k, str)}
                 return compiled(value.args[1])(self, inner), compiled(value.args[2])(self, inner)
         return None
@@ -358,7 +375,7 @@ class Model:
         return self._tables[key, at]
 
     def _obeying(self, family, facts: list, at: float) -> dict:
-        """The table with each assumed density made what it is assumed to be, until all are. Raises NoModel."""
+        """The table with each assumed density made what it is assumed to be, until all are. Raises NoModel."""  # noqa: E501
         key = _key(family)
         members = self.members[key]
         env = {family.parameter: at} if family.parameter is not None else {}
@@ -550,7 +567,13 @@ def _log_of(d):
         base, exponent = (f.base, f.exp) if isinstance(f, sp.Pow) else (f, sp.S.One)
         if not exponent.is_number:
             return None
-        inside = _log_normal(base) if isinstance(base, Normal) else _log_of(base) if base.is_Mul else _log(sp.log(base, evaluate=False))
+        inside = (
+            _log_normal(base)
+            if isinstance(base, Normal)
+            else _log_of(base)
+            if base.is_Mul
+            else _log(sp.log(base, evaluate=False))
+        )
         parts.append((float(exponent), inside))
     return lambda m, env: math.fsum(k * f(m, env) for k, f in parts)
 
@@ -672,7 +695,7 @@ def _derivative(expr):
         near = at(centre + h) - at(centre - h)
         far = at(centre + 2 * h) - at(centre - 2 * h)
         value = (8 * near - far) / (12 * h)
-        m.noise = max(m.noise, abs((near / (2 * h) - value)) * h / 10, 1e-8 if len(order) == 1 else 1e-5)
+        m.noise = max(m.noise, abs(near / (2 * h) - value) * h / 10, 1e-8 if len(order) == 1 else 1e-5)
         return value
 
     return lambda m, env: slope(m, env, order)
@@ -720,7 +743,9 @@ _KINDS = {
 def _hermite(n: int) -> list[tuple[float, float]]:
     """Nodes and weights for the mean over N(0, 1)."""
     nodes, weights = gauss_hermite(n, 16)
-    return [(float(u) * math.sqrt(2), float(w) / math.sqrt(math.pi)) for u, w in zip(nodes, weights, strict=True)]
+    return [
+        (float(u) * math.sqrt(2), float(w) / math.sqrt(math.pi)) for u, w in zip(nodes, weights, strict=True)
+    ]
 
 
 def _gauss(f: Callable, mean: float, variance: float, m) -> float:
@@ -851,7 +876,17 @@ def _obeys(s, value: float) -> bool:
     if isinstance(s, RandomVariable):
         return True
     number = sp.Rational(value).limit_denominator(10**9) if abs(value) > 1e-8 else sp.Rational(value)
-    signs = {"integer", "even", "odd", "prime", "composite", "noninteger", "rational", "irrational", "algebraic"}
+    signs = {
+        "integer",
+        "even",
+        "odd",
+        "prime",
+        "composite",
+        "noninteger",
+        "rational",
+        "irrational",
+        "algebraic",
+    }
     for name, wanted in s._assumptions_orig.items():
         found = getattr(number, f"is_{name}", None)
         if name in signs and name in ("rational", "irrational", "algebraic") and not s.is_integer:

@@ -27,7 +27,13 @@ class BookPrinter(LatexPrinter):
         head, _, sub = expr.name.partition("_")
         bare = head.rstrip("'")
         primes = head[len(bare) :]
-        head = head if "\\" in head else "\\varepsilon" + primes if bare == "epsilon" else translate(bare) + primes
+        head = (
+            head
+            if "\\" in head
+            else "\\varepsilon" + primes
+            if bare == "epsilon"
+            else translate(bare) + primes
+        )
         sub = sub[1:-1] if sub.startswith("{") else sub
         greek = re.sub(r"\b(theta|phi|eta)\b", r"\\\1", sub)
         return f"{head}_{{{greek}}}" if sub else head
@@ -81,7 +87,11 @@ class BookPrinter(LatexPrinter):
         return rf"\log{power} {inner}" if bare else rf"\log{power}\left({inner}\right)"
 
     def _print_AppliedUndef(self, expr, exp: str | None = None) -> str:
-        head = self._print(sp.Symbol(expr.func.__name__)) if "\\" not in expr.func.__name__ else expr.func.__name__
+        head = (
+            self._print(sp.Symbol(expr.func.__name__))
+            if "\\" not in expr.func.__name__
+            else expr.func.__name__
+        )
         value = f"{head}({', '.join(map(self._print, expr.args))})"
         return f"{value}^{{{exp}}}" if exp else value
 
@@ -121,9 +131,13 @@ class BookPrinter(LatexPrinter):
         merged: dict = {}
         for v, n in expr.variable_count:
             merged[v] = merged.get(v, 0) + int(n)
-        below = r" \, ".join(rf"{d} {self._print(v)}" + (f"^{{{n}}}" if n > 1 else "") for v, n in merged.items())
+        below = r" \, ".join(
+            rf"{d} {self._print(v)}" + (f"^{{{n}}}" if n > 1 else "") for v, n in merged.items()
+        )
         inner = self._print(expr.expr)
-        closed = not inner.startswith("-") and isinstance(expr.expr, sp.Symbol | Density | Normal | E | KL | sp.Function | sp.Number)
+        closed = not inner.startswith("-") and isinstance(
+            expr.expr, sp.Symbol | Density | Normal | E | KL | sp.Function | sp.Number
+        )
         return rf"\frac{{{above}}}{{{below}}} " + (inner if closed else rf"\left({inner}\right)")
 
     def _print_Indexed(self, expr) -> str:
@@ -196,7 +210,9 @@ class BookPrinter(LatexPrinter):
         for i, factor in enumerate(factors):
             text = self._print(factor)
             closing = last and i == len(factors) - 1
-            open_ended = isinstance(factor, sp.Sum | sp.Product | sp.Integral | sp.Derivative | sp.log) and not closing
+            open_ended = (
+                isinstance(factor, sp.Sum | sp.Product | sp.Integral | sp.Derivative | sp.log) and not closing
+            )
             if factor.is_Add or open_ended or (text.startswith("-") and i > 0):
                 text = rf"\left({text}\right)"
             if texts and texts[-1][-1].isdigit() and text[0].isdigit():

@@ -2,7 +2,7 @@
 
 A small parser for what `printing` writes and for nothing else. It knows the line's own symbols and densities by
 what they are printed as, and builds sums, products, fractions, powers and brackets from the text alone.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def plain(expr):
     if not isinstance(expr, sp.Basic) or not expr.args or isinstance(expr, Density | sp.Indexed):
         return sp.Rational(str(expr)) if isinstance(expr, sp.Float) else expr
     if isinstance(expr, sp.Sum | sp.Product | sp.Integral):
-        return made(type(expr), plain(expr.function), *(sp.Tuple(k[0], *map(plain, k[1:])) for k in expr.limits))
+        return made(
+            type(expr), plain(expr.function), *(sp.Tuple(k[0], *map(plain, k[1:])) for k in expr.limits)
+        )
     if isinstance(expr, sp.Derivative):
         merged: dict = {}
         for v, n in expr.variable_count:
@@ -123,7 +125,7 @@ class _Reader:
             total = total * self.factor()
 
     def _differential(self) -> bool:
-        """Whether the next thing is the d of an integral: it stands behind a thin space, close to its variable."""
+        """Whether the next thing is the d of an integral: it stands behind a thin space, close to its variable."""  # noqa: E501
         return bool(re.match(r"d[A-Za-z\\ε]", self.rest())) and self.text[: self.at].rstrip().endswith(r"\,")
 
     def factor(self):
@@ -147,9 +149,9 @@ class _Reader:
             return sp.Rational(number[0]) if "." in number[0] else sp.Integer(number[0])
         for word, method in (
             (r"\frac", self.fraction), (r"\sqrt", self.root), (r"\log", self.logarithm),
-            (r"\mathbb{E}", self.expectation), (r"\mathrm{KL}", self.divergence), (r"\mathcal{N}", self.normal),
+            (r"\mathbb{E}", self.expectation), (r"\mathrm{KL}", self.divergence), (r"\mathcal{N}", self.normal),  # noqa: E501
             (r"\sum", lambda: self.over_index(sp.Sum)), (r"\prod", lambda: self.over_index(sp.Product)),
-            (r"\int", self.integral), (r"\left\|", self.norm), (r"\left|", self.modulus), (r"\left(", self.bracket),
+            (r"\int", self.integral), (r"\left\|", self.norm), (r"\left|", self.modulus), (r"\left(", self.bracket),  # noqa: E501
         ):  # fmt: skip
             if self.see(word):
                 return method()
@@ -164,7 +166,9 @@ class _Reader:
                 return function(*self.arguments(")"))
         for word, symbol in self.known:
             after = rest[len(word) : len(word) + 1]
-            if rest.startswith(word) and not (after == "_" or (word[-1].isalpha() and "\\" in word and after.isalpha())):
+            if rest.startswith(word) and not (
+                after == "_" or (word[-1].isalpha() and "\\" in word and after.isalpha())
+            ):
                 self.at += len(word)
                 return symbol
         for word, base in self.bases.items():

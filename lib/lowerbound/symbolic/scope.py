@@ -19,6 +19,8 @@ TREATED = (
     *(Density, Normal, *BINDERS, *FUNCTIONS),
 )
 CONSTANTS = (sp.pi, sp.E)
+
+
 class UnsoundError(ValueError):
     """Something that the engine does not treat, in words for a student."""
 
@@ -63,7 +65,9 @@ def symbols(expr) -> frozenset:
 
 def bound(expr) -> frozenset:
     """All symbols that some part of expr binds."""
-    return frozenset(s for node in sp.preorder_traversal(expr) if isinstance(node, BINDERS) for s in parts(node)[0])
+    return frozenset(
+        s for node in sp.preorder_traversal(expr) if isinstance(node, BINDERS) for s in parts(node)[0]
+    )
 
 
 def nodes(expr):
@@ -108,7 +112,9 @@ def _admit_node(node, of: str) -> None:
         raise UnsoundError(f"{of} holds {node}, which is not a real number.")
     if isinstance(node, E | KL):
         for measure in node.args if isinstance(node, KL) else node.args[:1]:
-            if isinstance(measure, Normal) and measure.args[0] in free(measure.args[1]) | free(measure.args[2]):
+            if isinstance(measure, Normal) and measure.args[0] in free(measure.args[1]) | free(
+                measure.args[2]
+            ):
                 raise UnsoundError(
                     f"{of} averages over {measure}, whose mean or variance holds the variable itself: "
                     "that is no density. Give the mean another letter."
@@ -155,9 +161,13 @@ def _admit_limits(node, of: str) -> None:
                 f'Symbol("{variables[0]}", integer=True).'
             )
         if infinite:
-            raise UnsoundError(f"{of}: an infinite {kind} is not treated; let the end tend to oo by tends_to().")
+            raise UnsoundError(
+                f"{of}: an infinite {kind} is not treated; let the end tend to oo by tends_to()."
+            )
         if not all(end.is_integer for end in ends):
-            raise UnsoundError(f"{of}: the ends of a {kind} must be whole numbers; declare them integer=True.")
+            raise UnsoundError(
+                f"{of}: the ends of a {kind} must be whole numbers; declare them integer=True."
+            )
 
 
 def unmerged(expr):
@@ -189,7 +199,7 @@ def one_name_each(known: dict, expr, latex) -> None:
     new: dict = defaultdict(set)
     own = symbols(expr)
     for node in {*sp.preorder_traversal(expr), *own}:
-        if isinstance(node, sp.Symbol) and node in own or isinstance(node, sp.Indexed | Density):
+        if (isinstance(node, sp.Symbol) and node in own) or isinstance(node, sp.Indexed | Density):
             new[latex(node)].add(node)
         elif isinstance(node, sp.IndexedBase):
             new[node.label.name + "[]"].add(node)
@@ -303,7 +313,9 @@ def fresh(symbol):
 def is_name(expr) -> bool:
     """Whether a definition or an assumption may be about expr."""
     if isinstance(expr, sp.Indexed):
-        return all(sum(part.is_Symbol for part in sp.Add.make_args(i)) == (not i.is_Integer) for i in expr.indices)
+        return all(
+            sum(part.is_Symbol for part in sp.Add.make_args(i)) == (not i.is_Integer) for i in expr.indices
+        )
     if isinstance(expr, AppliedUndef):
         return all(isinstance(a, sp.Symbol) for a in expr.args) and len(set(expr.args)) == len(expr.args)
     return isinstance(expr, sp.Symbol | Density)
