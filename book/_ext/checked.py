@@ -26,6 +26,9 @@ class Checked:
 
     kinds: what each line after the first is, "algebra", "limit", …
     axioms: the reasons of the lines that are not checked
+    how: of each line after the first, how it was checked
+    conditions: LaTeX of what is assumed of the letters, such as σ > 0
+    read_back: how many printed formulas were read back and compared with what was checked
     """
 
     chapter: int
@@ -35,18 +38,23 @@ class Checked:
     latex: str
     kinds: list[str]
     axioms: list[str]
+    how: list[str]
+    conditions: list[str]
+    read_back: int
 
 
 _checked: dict[str, Checked] = {}
 
 
 def check(name: str) -> Checked:
-    """Build a derivation, which checks it. Raises ValueError where a line does not follow."""
+    """Build a derivation, which checks it, and read its print back. Raises ValueError where a line fails."""
     proof = ledger.proofs().derivations()[name]()
     kinds, axioms = [step.kind for step in proof.steps[1:]], [step.reason for step in proof.axioms]
     return Checked(
-        proof.chapter, proof.title, proof.relation, proof.statement(), proof.latex(), kinds, axioms
-    )
+        proof.chapter, proof.title, proof.relation, proof.statement(), proof.latex(), kinds, axioms,
+        [f"{step.reason}: {step.evidence or step.kind}" for step in proof.steps[1:]],
+        proof.conditions(), proof.check_print(),
+    )  # fmt: skip
 
 
 def checked(name: str) -> Checked:

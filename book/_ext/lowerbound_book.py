@@ -1,10 +1,10 @@
 """Sphinx helpers of the book: every number, figure and proof on a page comes from where it was made.
 
 Each subject is a file: measurements (numbers of results/*.json), labs (their notes and figures), pictures
-(drawings for both themes, figures that move), proofs and ledger (derivations, and what is checked), formulas
+(drawings for both themes, figures that move), proofs, ledger and falsehoods (derivations, what is checked, what is refused), formulas
 (the room that they take), symbols (what their letters mean), minutes (of the lecture). Here stands what
 every page gets.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import textwrap
 from typing import Any
 
 import checked
+import falsehoods
 import formulas
 import labs
 import measurements
@@ -56,7 +57,7 @@ def describe_page(app: Sphinx, page: str, template: str, context: dict[str, Any]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    for subject in (checked, formulas, labs, measurements, minutes, pictures, proofs, symbols):
+    for subject in (checked, falsehoods, formulas, labs, measurements, minutes, pictures, proofs, symbols):
         subject.setup(app)
     # Each citation has the metadata of every installed package read, to find one and the same style.
     pybtex.plugin._load_entry_point = functools.cache(pybtex.plugin._load_entry_point)

@@ -59,6 +59,30 @@ def _lab_link(env: BuildEnvironment, chapter: int) -> nodes.Node:
     return _reference(env, nodes.Text(f"Lab {chapter}"), "ref", proofs_label(stem))
 
 
+def _words(text: str) -> list[nodes.Node]:
+    """Text in which $…$ is mathematics."""
+    return [
+        nodes.math(part, part) if i % 2 else nodes.Text(part)
+        for i, part in enumerate(text.split("$"))
+        if part
+    ]
+
+
+def _how(proof: Checked) -> nodes.Node:
+    """Folded: how each line was checked, and for which values of the letters."""
+    rows = [nodes.list_item("", nodes.paragraph("", "", *_words(how))) for how in proof.how]
+    parts: list[nodes.Node] = [
+        nodes.enumerated_list("", *rows, start=2, enumtype="arabic", prefix="", suffix=".")
+    ]
+    if proof.conditions:
+        signs = ", ".join(f"${condition}$" for condition in proof.conditions)
+        parts.append(
+            nodes.paragraph("", "", *_words(f"It holds for {signs}; other letters stand for real numbers."))
+        )
+    before = nodes.raw("", "<details class='how'><summary>How each line was checked</summary>", format="html")
+    return nodes.container("", before, *parts, nodes.raw("", "</details>", format="html"), classes=["how"])
+
+
 class DerivationDirective(MathDirective):
     """The named proof as aligned LaTeX, printed from the expressions that were checked, and what was checked.
 
@@ -84,7 +108,10 @@ class DerivationDirective(MathDirective):
         tex = proof.statement if "result" in self.options else proof.latex
         self.arguments, self.content = [], StringList(tex.splitlines(), source=self.get_location())
         line = nodes.paragraph("", f"{ledger.check(proof)} · ", *links, classes=["checked"])
-        return [nodes.container("", *super().run(), line, classes=["derivation"])]
+        parts = [*super().run(), line]
+        if "result" not in self.options:
+            parts.append(_how(proof))
+        return [nodes.container("", *parts, classes=["derivation"])]
 
 
 class Ledger(Directive):
@@ -136,11 +163,7 @@ class Ledger(Directive):
         for name in ledger.proofs().derivations():
             for reason in checked(name).axioms:
                 link = self._number(env, printed[name]) if name in printed else _source_link(env, name)
-                words = [
-                    nodes.math(part, part) if i % 2 else nodes.Text(part)
-                    for i, part in enumerate(reason.split("$"))
-                ]
-                rows.append([link, nodes.Text(": "), *words])
+                rows.append([link, nodes.Text(": "), *_words(reason)])
         return self._items(rows)
 
     def _unprinted(self, env: BuildEnvironment, equations: Any, printed: dict[str, str]) -> list[nodes.Node]:
@@ -158,6 +181,8 @@ class Ledger(Directive):
             f"Derivations: {len(proofs)}. Lines after the first: {kinds.total()}, of them {kinds['algebra']} "
             f"equalities, {kinds['calculus']} inequalities, {kinds['limit']} limits, "
             f"{kinds['definition']} definitions and {kinds['axiom']} axiom.",
+            f"Printed formulas that were read back and compared with what was checked: "
+            f"{sum(proof.read_back for proof in proofs)}.",
             f"Derivations that the library implements, and is tested against: {len(ledger.proofs().code())}.",
         ]
         return self._items([[nodes.Text(row)] for row in rows])

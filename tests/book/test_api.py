@@ -72,7 +72,7 @@ def test_names_become_links_where_the_page_has_them():
         ("schedule.linear",
          "(T: int = 1000, beta_1: float = 0.0001, beta_T: float = 0.02) -> ~lowerbound.schedule.Schedule"),
         ("data.Images", "(x: Tensor, y: Tensor)"),
-        ("symbolic.notation.RandomVariable", "(name: str)"),
+        ("symbolic.notation.Unit", "(name: str)"),
         ("likelihood.Likelihood", ""),
     ],
 )  # fmt: skip

@@ -95,6 +95,7 @@ def linear_vae_rate() -> Derivation:
         "linear_vae_rate",
         start=E(Normal(mean, 0, 1 - v), half * (mean**2 + v - 1 - log(v))),
         given={v: sigma**2 / lam},
+        where=[lam > sigma**2],
     )
     d.step(half * ((1 - v) + v - 1 - log(v)), "the posterior mean has variance $1 - v$")
     return d.step(half * log(lam / sigma**2), "$v = \\sigma_x^2 / \\lambda$")

@@ -3,7 +3,7 @@
 The step from t − 1 to t lumps all layers before x_{t−1} into one variable.
 """
 
-from sympy import IndexedBase, Sum, Symbol, log
+from sympy import Function, IndexedBase, Sum, Symbol, log
 
 from ..symbolic import KL, Derivation, E, Family, RandomVariable
 from .registry import derivation
@@ -13,7 +13,7 @@ C, G, D = (IndexedBase(name, real=True) for name in "CGD")
 p, q, prior = Family("p", "theta"), Family("q"), Family("p")
 x0, x1 = RandomVariable("x_0"), RandomVariable("x_1")
 y, now, inner = RandomVariable("x_{t-1}"), RandomVariable("x_t"), RandomVariable("x_{<t-1}")
-turned = Symbol("W", positive=True)
+turned = Function("W", positive=True)
 
 
 @derivation(chapter=3)
@@ -66,13 +66,13 @@ def chain_price_step() -> Derivation:
         G[t]: KL(q(now), prior(now)),
         G[t - 1]: KL(q(y), prior(y)),
         D[t]: E(q(now), KL(q(y | now), p(y | now))),
-        turned: q(now) * q(y | now) / (prior(now) * p(y | now)),
+        turned(y, now): q(now) * q(y | now) / (prior(now) * p(y | now)),
     }
     start = E(longer, log(longer / (p(inner | y) * p(y | now) * prior(now))))
-    d = Derivation("chain_price_step", start=start, symbol=C[t], given=given)
-    d.step(E(longer, log(path / (p(inner | y) * q(y))) + log(turned)), "Bayes")
+    d = Derivation("chain_price_step", start=start, symbol=C[t], given=given, where={t: (2, T)})
+    d.step(E(longer, log(path / (p(inner | y) * q(y))) + log(turned(y, now))), "Bayes")
     rest = E(q(y), log(q(y) / prior(y)))
-    d.step(C[t - 1] - rest + E(longer, log(turned)), "add and subtract $\\log p(x_{t-1})$")
+    d.step(C[t - 1] - rest + E(longer, log(turned(y, now))), "add and subtract $\\log p(x_{t-1})$")
     return d.step(C[t - 1] + (D[t] + G[t] - G[t - 1]), "name the terms")
 
 

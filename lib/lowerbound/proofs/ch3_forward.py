@@ -58,6 +58,7 @@ def forward_two_steps() -> Derivation:
     x1, x2 = RandomVariable("x_1"), RandomVariable("x_2")
     a1, a2 = Unit("alpha_1"), Unit("alpha_2")
     given = {q(x1 | x0): Normal(x1, sqrt(a1) * x0, 1 - a1), q(x2 | x1): Normal(x2, sqrt(a2) * x1, 1 - a2)}
+    given[q(x2 | x1, x0)] = q(x2 | x1)
     d = Derivation(
         "forward_two_steps",
         start=Integral(q(x2 | x1) * q(x1 | x0), (x1, -oo, oo)),
@@ -101,7 +102,8 @@ def forward_marginal_variance() -> Derivation:
 def forward_marginal() -> Derivation:
     """The closed form of q(x_t | x_0), by induction: from t − 1 to t."""
     chain = Integral(q(xt | xs) * q(xs | x0), (xs, -oo, oo))
-    d = Derivation("forward_marginal", start=chain, symbol=q(xt | x0), given={**SCHEDULE, **CHAIN})
+    given = {**SCHEDULE, **CHAIN, q(xt | xs, x0): q(xt | xs)}
+    d = Derivation("forward_marginal", start=chain, symbol=q(xt | x0), given=given)
     mean, variance = sqrt(alpha) * (sqrt(alphabar_s) * x0), alpha * (1 - alphabar_s) + beta
     d.step(Normal(xt, mean, variance), "Gaussian integral")
     d.step(Normal(xt, sqrt(alphabar) * x0, 1 - alphabar), "$\\bar\\alpha_t = \\alpha_t \\bar\\alpha_{t-1}$")
@@ -202,7 +204,7 @@ def forward_step() -> Derivation:
 mu, m = symbols("mu m", real=True)
 s, v = symbols("s v", positive=True)
 u, gamma = Symbol("u", real=True), Symbol("gamma", real=True)
-tilt = symbols("f' f'' f'''", real=True)
+tilt = (*symbols("f' f''", real=True), Symbol("f'''", real=True, nonzero=True))
 
 
 @derivation(chapter=3, lecture="12:37–13:25")
@@ -215,14 +217,14 @@ def reverse_by_bayes() -> Derivation:
 @derivation(chapter=3, lecture="12:37–13:25")
 def reverse_of_gaussian() -> Derivation:
     """Where x_{t−1} is N(μ, s²), the step back is exactly Gaussian, for every β_t."""
-    joint = Normal(xt, sqrt(alpha) * xs, beta) * Normal(xs, mu, s**2)
-    evidence = Normal(xt, sqrt(alpha) * mu, alpha * s**2 + beta)
-    d = Derivation(
-        "reverse_of_gaussian",
-        start=joint / evidence,
-        symbol=q(xs | xt),
-        given={v: s**2 * beta / (beta + alpha * s**2), beta: 1 - alpha},
-    )
+    given = {
+        q(xt | xs): Normal(xt, sqrt(alpha) * xs, beta),
+        q(xs): Normal(xs, mu, s**2),
+        q(xt): Normal(xt, sqrt(alpha) * mu, alpha * s**2 + beta),
+        v: s**2 * beta / (beta + alpha * s**2),
+        beta: 1 - alpha,
+    }
+    d = Derivation("reverse_of_gaussian", start=q(xt | xs) * q(xs) / q(xt), symbol=q(xs | xt), given=given)
     return d.step(Normal(xs, v * (mu / s**2 + sqrt(alpha) * xt / beta), v), "complete the square")
 
 
@@ -250,7 +252,7 @@ def best_gaussian() -> Derivation:
 def tilted_skewness() -> Derivation:
     """The third cumulant of N(0, 1) tilted by exp(f), f a cubic, to leading order in the width s."""
     f1, f2, f3 = tilt
-    w = Symbol("w", positive=True)  # e^f to third order in s
+    w = Function("w")(u)  # e^f to third order in s
     a, b, c = (Symbol(name, real=True) for name in "abc")
     noise = Normal(u, 0, 1)
     given = {moment(k): E(noise, power * w) for k, power in enumerate((1, u, u**2, u**3))}
@@ -280,10 +282,10 @@ def skewness_price() -> Derivation:
 @derivation(chapter=3)
 def small_step_price() -> Derivation:
     """What a small step costs in all: its skewness, averaged over where it starts."""
-    third = Function("f'''")(xs)
+    third, skewness = Function("f'''")(xs), Function("gamma")(xs)
     width = Symbol("beta_t", positive=True)
-    skewness = {gamma: s**3 * third, s: sqrt(width / (1 - width))}
-    d = Derivation("small_step_price", start=E(q(xs), gamma**2 / 12), given=skewness)
+    given = {skewness: s**3 * third, s: sqrt(width / (1 - width))}
+    d = Derivation("small_step_price", start=E(q(xs), skewness**2 / 12), given=given)
     d.step(E(q(xs), (width / (1 - width)) ** 3 * third**2 / 12), "its skewness and its width")
     d.step((width / (1 - width)) ** 3 / 12 * E(q(xs), third**2), "$\\mathbb{E}$ is linear")
     return d.leading_order(width**3 / 12 * E(q(xs), third**2), width, Integer(0), "$1 - \\beta_t \\to 1$")

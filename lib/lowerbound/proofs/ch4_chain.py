@@ -35,13 +35,14 @@ def _longer(name: str, index, layers: list, last, new) -> Derivation:
         R[index]: KL(q(new | x0), prior(new)),
         M[index]: E(q(new | x0), KL(q(last | new, x0), p(last | new))),
         B[before]: E(path, -log(decoder * prior(last) / path)),
-        turned: p(last | new) * prior(new) / (q(last | new, x0) * q(new | x0)),
+        turned(last, new): p(last | new) * prior(new) / (q(last | new, x0) * q(new | x0)),
     }
     start = E(longer, -log(decoder * p(last | new) * prior(new) / longer))
-    d = Derivation(name, start=start, symbol=B[index], given={**forward, **terms})
-    d.step(E(longer, -log(decoder / path * turned * q(last | x0))), "Bayes, given $x_0$")
+    where = {t: (3, T)} if index is t else {}
+    d = Derivation(name, start=start, symbol=B[index], given={**forward, **terms}, where=where)
+    d.step(E(longer, -log(decoder / path * turned(last, new) * q(last | x0))), "Bayes, given $x_0$")
     rest = E(q(last | x0), log(q(last | x0) / prior(last)))
-    d.step(B[before] - rest + E(longer, -log(turned)), "add and subtract the prior")
+    d.step(B[before] - rest + E(longer, -log(turned(last, new))), "add and subtract the prior")
     return d.step(B[before] + (M[index] + R[index] - R[before]), "name the terms")
 
 
@@ -71,7 +72,7 @@ def diffusion_bound() -> Derivation:
         "diffusion_bound",
         start=B[T],
         given={L_T: R[T], L[t - 1]: M[t]},
-        using=[telescoping(), telescoped_first(), telescoped_step()],
+        using=[telescoping(), telescoped_first(), telescoped_second(), telescoped_step()],
     )
     d.step(B[1] + Sum(B[t] - B[t - 1], (t, 2, T)), "telescope")
     d.step(R[1] + L0 + Sum(M[t] + R[t] - R[t - 1], (t, 2, T)), "the first step, and each further one")

@@ -58,7 +58,7 @@ def posterior_mean() -> Derivation:
 @derivation(chapter=4)
 def posterior() -> Derivation:
     """The posterior q(x_{t−1} | x_t, x_0), by Bayes and completing the square."""
-    marginal = {q(xt | x0): Normal(xt, sqrt(alphabar) * x0, 1 - alphabar)}
+    marginal = {q(xt | x0): Normal(xt, sqrt(alphabar) * x0, 1 - alphabar), q(xt | xs, x0): q(xt | xs)}
     given = {**SCHEDULE, **VARIANCE, **MEAN, **CHAIN, **marginal}
     d = Derivation(
         "posterior", start=log(q(xt | xs) * q(xs | x0) / q(xt | x0)), symbol=log(q(xs | xt, x0)), given=given
@@ -223,7 +223,8 @@ def ddim_marginal() -> Derivation:
     """A DDIM step of any noise s² keeps the marginal variance 1 − ᾱ_{t−1}."""
     u = Symbol("xi", real=True)
     step = sqrt(1 - alphabar_s - sigma**2) * eps + sigma * u
-    d = Derivation("ddim_marginal", start=E(Normal(eps, 0, 1), E(Normal(u, 0, 1), step**2)), given=SCHEDULE)
+    d = Derivation("ddim_marginal", start=E(Normal(eps, 0, 1), E(Normal(u, 0, 1), step**2)),
+                   where=[sigma**2 < 1 - alphabar_s])  # fmt: skip
     d.step((1 - alphabar_s - sigma**2) + sigma**2, "independent noises")
     return d.step(1 - alphabar_s, "cancel")
 
@@ -232,6 +233,7 @@ def ddim_marginal() -> Derivation:
 def ddim_deterministic() -> Derivation:
     """DDIM with η = 0: the predicted image, carried to the next noise level by the predicted noise."""
     image = (xt - sqrt(1 - alphabar) * eps_net) / sqrt(alphabar)
+    sigma = Symbol("sigma_t", nonnegative=True)
     left = sqrt(1 - alphabar_s - sigma**2) * eps_net
     given = {**SCHEDULE, sigma: sqrt(_ddim_variance()), eta: Integer(0)}
     d = Derivation("ddim_deterministic", start=sqrt(alphabar_s) * image + left, symbol=xs, given=given)

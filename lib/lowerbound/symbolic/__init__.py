@@ -9,10 +9,11 @@ with as_written():
 d                            # prints the aligned formula; a wrong line raises StepError and says why
 """
 
+from . import lemmas
 from .checking import Step
 from .derivation import Derivation
 from .messages import StepError
-from .notation import KL, Density, E, Family, Normal, RandomVariable, Unit, as_written
+from .notation import KL, Density, E, Family, Normal, RandomVariable, SquaredNorm, Unit, as_written
 from .printing import latex
 
 __all__ = [
@@ -23,9 +24,11 @@ __all__ = [
     "Family",
     "Normal",
     "RandomVariable",
+    "SquaredNorm",
     "Step",
     "StepError",
     "Unit",
     "as_written",
     "latex",
+    "lemmas",
 ]

@@ -1,77 +1,111 @@
-"""Algebra on normal forms: are two of them equal, is one of them positive, or at least never negative."""
+"""Algebra on normal forms: are two of them equal, is one of them positive, and what a logarithm splits into.
+
+A step of it is taken only where the signs that it needs are known, from the symbols or from stated conditions.
+"""  # noqa: E501
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from functools import cache
 
 import sympy as sp
-from sympy.calculus.util import continuous_domain
 
-from .notation import KL, Density, E, Unit
+from .notation import Density, E, Unit
+
+_POSITIVE: list = []  # expressions that the derivation at hand states to be positive
+_RANGES: dict = {}  # the ranges that it states for whole numbers
+
+
+@contextmanager
+def assuming(conditions: Iterable = (), ranges: Mapping = {}):
+    """Within it, the conditions of a derivation and the ranges of its whole numbers count as known."""
+    before = list(_POSITIVE), dict(_RANGES)
+    _RANGES.update(ranges)
+    with sp.evaluate(True):
+        _POSITIVE.extend(_canonical(c.gts - c.lts) for c in conditions if isinstance(c, sp.Gt | sp.Lt))
+    try:
+        yield
+    finally:
+        _POSITIVE[:] = before[0]
+        _RANGES.clear()
+        _RANGES.update(before[1])
+
+
+def _canonical(expr):
+    return sp.expand(expr.doit() if isinstance(expr, sp.Basic) else expr)
+
+
+def at_least_zero(expr) -> bool:
+    """Whether an expression of whole numbers is known to be ≥ 0, their ranges taken into account."""
+    with sp.evaluate(True):
+        expr = sp.expand(expr)
+        for _ in range(4):
+            ranged = [s for s in expr.free_symbols if s in _RANGES and _RANGES[s][0].is_finite]
+            if not ranged:
+                break
+            shift = {s: _RANGES[s][0] + sp.Dummy(integer=True, nonnegative=True) for s in ranged}
+            expr = sp.expand(expr.xreplace(shift))
+        ones = {s: 1 + sp.Dummy(integer=True, nonnegative=True) for s in expr.free_symbols
+                if s.is_integer and s.is_positive}  # fmt: skip
+        return bool(expr.is_nonnegative or sp.expand(expr.xreplace(ones)).is_nonnegative)
 
 
 def is_zero(expr) -> bool:
     """True if algebra shows that a normal form vanishes."""
     with sp.evaluate(True):
         units = _with_units(_rational), _with_units(_numerator)
-        for form in (sp.expand, _rational, units[0], _numerator, units[1], sp.simplify):
+        for form in (sp.expand, _rational, units[0], _numerator, units[1]):
             expr = form(expr)
             if expr == 0:
                 return True
-        return False
+        expr = _masked(expr)
+        return expr.count_ops() < 300 and sp.simplify(expr) == 0
+
+
+def _masked(expr):
+    """Sums, integrals and the like as letters: sympy's simplify has its own rules for them, for empty sums too."""  # noqa: E501
+    if isinstance(expr, sp.Sum | sp.Product | sp.Integral | sp.Derivative | E | Density):
+        return _letter(expr)
+    if not expr.args or not isinstance(expr, sp.Expr):
+        return expr
+    if expr.is_Atom or isinstance(expr, sp.Indexed):
+        return expr
+    if type(expr).__name__ == "Int":
+        return _letter(expr)
+    return expr.func(*map(_masked, expr.args))
+
+
+@cache
+def _letter(expr):
+    return sp.Dummy(positive=True) if expr.is_positive else sp.Dummy(real=True)
 
 
 def equal(left, right) -> bool:
     """True if algebra shows that two normal forms are equal; products of exponentials by their logarithms."""
     if left.has(sp.exp) and not (left.is_Add or right.is_Add or left == 0 or right == 0):
         with sp.evaluate(True):
-            logs = [expand_log(sp.log(side)) for side in (left, right)]
+            logs = [split_log(side) for side in (left, right)]
             return is_zero(logs[0] - logs[1])
     return is_zero(left - right)
 
 
+@cache
+def _above_unit(unit):
+    return sp.Dummy(f"u({unit.name})", positive=True)
+
+
 def unit_to_positive(expr):
     """Each a in (0, 1) becomes 1/(1 + u)² with u > 0: then the sign of 1 − a is known, and √a is rational."""
-    return expr.xreplace(
-        {a: 1 / (1 + sp.Symbol(f"u({a.name})", positive=True)) ** 2 for a in expr.atoms(Unit)}
-    )
+    return expr.xreplace({a: 1 / (1 + _above_unit(a)) ** 2 for a in expr.atoms(Unit)})
 
 
 def is_positive(expr) -> bool:
-    """True if sympy can show expr > 0."""
-    return bool(expr.is_positive) or bool(sp.factor(unit_to_positive(expr)).is_positive)
-
-
-def never_negative(expr) -> str:
-    """How it was shown that expr ≥ 0, in words; "" when it could not be shown."""
-    if isinstance(expr, KL):
-        return "a KL is never negative"
-    with sp.evaluate(True):
-        expr = sp.sympify(expr).doit()
-        if expr.is_nonnegative or sp.factor(unit_to_positive(expr)).is_nonnegative:
-            return "its sign is known"
-        return _by_calculus(expr)
-
-
-def _by_calculus(expr) -> str:
-    """The least value of a function of one symbol, from its stationary points and its limits at both ends."""
-    if len(expr.free_symbols) != 1:
-        return ""
-    (symbol,) = expr.free_symbols
-    t = sp.Dummy("t", real=True)
-    domain = sp.S.Reals
-    if symbol.is_positive:
-        domain = sp.Interval.open(0, 1 if isinstance(symbol, Unit) else sp.oo)
-    f = sp.expand_log(expr, force=True).subs(symbol, t)
-    if continuous_domain(f, t, domain) != domain:
-        return ""
-    stationary = sp.solveset(sp.diff(f, t), t, domain)
-    if not isinstance(stationary, sp.FiniteSet | sp.sets.sets.EmptySet):
-        return ""
-    ends = [sp.limit(f, t, domain.start, "+"), sp.limit(f, t, domain.end, "-")]
-    values = {point: sp.simplify(f.subs(t, point)) for point in stationary}
-    if not all(v.is_extended_nonnegative for v in [*ends, *values.values()]):
-        return ""
-    least = ", ".join(f"{v} at {symbol} = {point}" for point, v in values.items())
-    return f"least value {least}" if least else "the infimum is its limit at an end of the domain"
+    """True if sympy can show expr > 0, or a condition of the derivation says so."""
+    if expr.is_positive or sp.factor(unit_to_positive(expr)).is_positive:
+        return True
+    return any((expr / known).is_positive for known in _POSITIVE) or (
+        bool(_POSITIVE) and any((sp.expand(expr - known)).is_nonnegative for known in _POSITIVE)
+    )
 
 
 def _with_units(form):
@@ -86,7 +120,7 @@ def _split_roots(expr):
 def collected(expr):
     """Sorted by all but the symbols in (0, 1), whose small coefficients are each brought to one fraction."""
     halves = [power for power in expr.atoms(sp.Pow) if power.exp.is_Rational and power.exp.q == 2]
-    roots = {power.base: sp.Symbol(f"sqrt({power.base})", positive=True) for power in halves}
+    roots = {power.base: sp.Dummy(f"sqrt({power.base})", nonnegative=True) for power in halves}
     expr = expr.xreplace(
         {power: roots[power.base] * power.base ** (power.exp - sp.S.Half) for power in halves}
     )
@@ -106,17 +140,30 @@ def _rational(expr):
 
 
 def _split_logs(expr):
-    return expr.xreplace({log: expand_log(log) for log in expr.atoms(sp.log)})
+    return expr.xreplace({log: split_log(log.args[0]) for log in expr.atoms(sp.log)})
 
 
 def _numerator(expr):
     return sp.expand(sp.fraction(sp.together(sp.expand(_split_logs(expr))))[0])
 
 
-def expand_log(log):
-    """The logarithm of a product as a sum, its arguments taken to be positive."""
-    arg = _positive_factors(log.args[0]) if log.args[0].atoms(sp.Add) else log.args[0]
-    return sp.expand_log(sp.log(arg), force=True)
+def split_log(arg):
+    """The logarithm of a product as a sum, as far as the signs of its factors are known."""
+    whole = _positive_factors(arg) if arg.atoms(sp.Add) else arg
+    total, rest = sp.Integer(0), sp.Integer(1)
+    for factor in sp.Mul.make_args(whole):
+        base, exponent = factor.as_base_exp()
+        if factor.is_Rational and factor.is_positive:
+            total += sp.expand_log(sp.log(factor), force=True)
+        elif isinstance(factor, sp.exp) and exponent.is_real is not False:
+            total += factor.exp
+        elif is_positive(base):
+            total += exponent * (sp.log(base) if not isinstance(base, sp.exp) else base.exp)
+        elif exponent.is_Integer and exponent.is_even:
+            total += exponent * sp.log(sp.Abs(base))
+        else:
+            rest *= factor
+    return total if rest == 1 else total + sp.log(rest)
 
 
 def _positive_factors(expr):

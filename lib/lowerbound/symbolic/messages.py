@@ -1,5 +1,9 @@
 """What a student is told about a line that does not follow."""
 
+from __future__ import annotations
+
+import difflib
+import re
 from contextlib import suppress
 
 import sympy as sp
@@ -8,78 +12,125 @@ from .notation import KL, Density
 from .numeric_check import Model
 from .printing import spine, text
 
-_WORDS = {
+WORDS = {
     "=": "equal to",
     ">=": "greater than or equal to",
     "<=": "less than or equal to",
     "->": "tending to",
     "~": "equal to leading order to",
 }
+RED, GREEN, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
 
 class StepError(ValueError):
-    """A line that does not follow from the one before.
+    """A line that is not accepted: it is false, or it could not be checked.
 
-    number: of the refused line (the start is line 1). residual: line before − refused line, simplified.
-    point: {symbol: number} at which the two differ, and left and right, their values there; None and NaN
-    when the lines agree in numbers and only the algebra could not be done.
+    number: of the refused line (the start is line 1). verdict: "false" where numbers contradict the line,
+    "unchecked" where it could not be shown, "undefined" where a line is no real number for all values that
+    its symbols may take, "unsound" where it holds something that is not treated.
+    residual: line before − refused line, simplified. point: {symbol: number} at which the two differ, and
+    left and right, their values there; None and NaN where there is no such point.
     """
 
     def __init__(
-        self, message: str, number: int, residual, point: dict | None, values: tuple[complex, complex]
+        self,
+        message: str,
+        number: int,
+        residual=None,
+        point: dict | None = None,
+        values: tuple[float, float] = (float("nan"), float("nan")),
+        verdict: str = "unsound",
     ) -> None:
         super().__init__(message)
-        self.number, self.residual, self.point = number, residual, point
-        self.left, self.right = values
+        self.number, self.residual, self.point, self.verdict = number, residual, point, verdict
+        self.left, self.right = map(complex, values)
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows: the message, and not the engine's insides."""
-        return [f"StepError: {self}"]
+        """What a notebook shows: the message, what differs in colour, and not the engine's insides."""
+        return [f"StepError: {coloured(str(self))}"]
+
+
+def coloured(message: str) -> str:
+    """The message, in which the two lines that were compared show in colour where they differ."""
+    rows = message.split("\n")
+    lines = [i for i, row in enumerate(rows) if re.match(r"  line \d+:  ", row)]
+    if len(lines) != 2:
+        return message
+    old, new = (re.findall(r"\w+|\s+|\S", rows[i]) for i in lines)
+    marked: tuple[list, list] = ([], [])
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, old[4:], new[4:], autojunk=False).get_opcodes():
+        for side, part, colour in ((0, old[4 + a : 4 + b], RED), (1, new[4 + c : 4 + d], GREEN)):
+            piece = "".join(part)
+            marked[side].append(piece if kind == "equal" or not piece.strip() else f"{colour}{piece}{PLAIN}")
+    for i, head, body in zip(lines, (old[:4], new[:4]), marked, strict=True):
+        rows[i] = "".join([*head, *body])
+    return "\n".join(rows)
 
 
 def explain(
-    name: str, number: int, relation: str, lines: tuple, reason: str, residual, model: Model | None
+    name: str,
+    number: int,
+    relation: str,
+    lines: tuple,
+    reason: str,
+    residual,
+    model: Model | None,
+    said: str = "",
 ) -> StepError:
     """The error for line `number`; model: one in which the lines differ, if there is one.
 
     residual: what is left over; for two Gaussians {"mean": …, "variance": …}, with what is left over in each.
+    said: what else is known.
     """
     left, right = lines
     parts = residual if isinstance(residual, dict) else {"": residual}
-    left_over = ", ".join(f"{of} {_cut(text(rest))}".strip() for of, rest in parts.items() if rest != 0)
+    left_over = ", ".join(
+        f"{of} {_cut(text(rest))}".strip() for of, rest in parts.items() if rest is not None and rest != 0
+    )
     message = [
         f"line {number} of '{name}' does not follow from line {number - 1} ({reason}).",
         f"  line {number - 1}:  {text(left)}",
         f"  line {number}:  {text(right)}",
-        f"  left over (line {number - 1} - line {number}):  {left_over or 0}",
     ]
+    if not all(rest is None for rest in parts.values()):
+        message.append(f"  left over (line {number - 1} - line {number}):  {left_over or 0}")
+    if said:
+        message.append(f"  {said}")
     if model is None:
+        message[0] = f"line {number} of '{name}' could not be checked ({reason})."
         message.append(
             "  No numbers contradict the line, yet the check could not be done.\n"
-            "  Write a smaller step, or tell the engine why (given=, because=); axiom() is the last resort."
+            "  Write a smaller step, or tell the engine why (given=, because=, where=); axiom() is the last resort."  # noqa: E501
         )
-        return StepError("\n".join(message), number, residual, None, (complex("nan"), complex("nan")))
+        return StepError("\n".join(message), number, residual, verdict="unchecked")
     values = model.value(left), model.value(right)
-    point = {**model.numbers, **model.points()}
+    point = model.points()
     if left.has(Density) or right.has(Density):
         at = "in a random model with two states for each variable"
     else:
-        symbols = left.free_symbols | right.free_symbols
-        at = "at " + ", ".join(f"{s} = {float(v):.3g}" for s, v in point.items() if s in symbols)
-    message += [
+        at = "at " + ", ".join(f"{s} = {float(v):.3g}" for s, v in sorted(point.items(), key=str))
+    message.append(
         f"  {at}:  line {number - 1} = {_short(values[0])},  line {number} = {_short(values[1])}",
-        f"  so line {number - 1} is not {_WORDS[relation]} line {number}."
-        + _hint(left, right, model, relation),
-    ]
-    return StepError("\n".join(message), number, residual, point, values)
+    )
+    if relation == "=" and residual == 0:
+        message[0] = f"line {number} of '{name}' could not be checked ({reason})."
+        message.append(
+            "  Algebra finds no difference, and numbers do: the two disagree, so the line is not accepted."
+        )
+        return StepError("\n".join(message), number, residual, point, values, "unchecked")
+    message.append(
+        f"  so line {number - 1} is not {WORDS[relation]} line {number}."
+        + _hint(left, right, model, relation)
+    )
+    return StepError("\n".join(message), number, residual, point, values, "false")
 
 
 def _cut(formula: str) -> str:
     return formula if len(formula) <= 400 else f"{formula[:400]} ..."
 
 
-def _short(value: complex) -> str:
-    return f"{value.real:.6g}"
+def _short(value: float) -> str:
+    return f"{value:.6g}"
 
 
 def _hint(left, right, model: Model, relation: str) -> str:
@@ -90,13 +141,16 @@ def _hint(left, right, model: Model, relation: str) -> str:
     new, old = (spine(line, sp.Add) if line.is_Add else [] for line in (right, left))
     slips = [(f"the sign of {text(t)}", right - 2 * t) for t in new]
     slips += [("the sign of the whole line", -right)]
-    slips += [(f"the order in {k}", right.xreplace({k: KL(k.args[1], k.args[0])})) for k in right.atoms(KL)]
+    slips += [
+        (f"the order in {text(k)}", right.xreplace({k: KL(k.args[1], k.args[0])})) for k in right.atoms(KL)
+    ]
     slips += _exchanged(left, right)
     slips += [(f"the factor {k}", right / k) for k in (2, sp.Rational(1, 2))]
     dropped = [(f"the term {text(t)}, which may be missing", right + t) for t in old]
     for words, repaired in slips + dropped:
-        if abs(model.value(repaired) - goal) < 1e-9 * (1 + abs(goal)):
-            return f"\n  hint: look at {words}."
+        with suppress(ArithmeticError, ValueError, TypeError):
+            if abs(model.value(repaired) - goal) < 1e-9 * (1 + abs(goal)):
+                return f"\n  hint: look at {words}."
     return ""
 
 

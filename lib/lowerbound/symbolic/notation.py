@@ -1,4 +1,4 @@
-"""The book's notation as sympy objects: p(x | z), q(z | x), E_q[...], KL(q ‖ p), N(z; m, v).
+"""The book's notation as sympy objects: p(x | z), q(z | x), E_q[...], KL(q ‖ p), N(z; m, v), ‖a‖².
 
 x, z = RandomVariable("x"), RandomVariable("z")
 p = Family("p", parameters="theta", fixed=[z])     # the prior p(z) has no parameters
@@ -7,9 +7,13 @@ with as_written():
     E(q(z | x), log(p(x | z) * p(z) / q(z | x)))
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from functools import cache
 
 import sympy as sp
+from sympy.core.function import AppliedUndef
 from sympy.core.symbol import Str
 
 
@@ -22,11 +26,24 @@ def as_written():
 
 
 class RandomVariable(sp.Symbol):
-    """A random variable; `z | x` reads "z given x": `q(z | x)`, `q(x1 | xt, x0)`, `q(z1, z2 | x)`."""
+    """A random variable; `z | x` reads "z given x": `q(z | x)`, `q(x1 | xt, x0)`, `q(z1, z2 | x)`.
 
-    def __new__(cls, name: str):
+    A density knows its variables by name: p(x) and p(z) are two functions. like: another variable, of which
+    this is a second copy: with w = RandomVariable("w", like=z), p(w) is p(z) at another place.
+    """
+
+    def __new__(cls, name: str, like: RandomVariable | None = None):
         """Check the arguments and build the node."""
-        return super().__new__(cls, name, real=True)
+        variable = sp.Symbol.__xnew__(cls, str(name), real=True)
+        variable.role = variable.name if like is None else like.role
+        return variable
+
+    def _hashable_content(self):
+        return (*super()._hashable_content(), self.role)
+
+    def __getnewargs_ex__(self):
+        like = None if self.role == self.name else RandomVariable(self.role)
+        return (self.name, like), {}
 
     def __or__(self, other):
         return Given(sp.Tuple(self), sp.Tuple(other))
@@ -43,23 +60,34 @@ class Unit(sp.Symbol):
         """Check the arguments and build the node."""
         return super().__new__(cls, name, positive=True)
 
+    def __getnewargs_ex__(self):
+        return (self.name,), {}
+
 
 class Family(sp.Basic):
     """A joint distribution and all its conditionals: `p(x, z)`, `p(x | z)`, `p(z)`.
 
-    parameters: printed as subscript, "theta" for p_θ. Marginals over `fixed` variables have none.
+    parameters: what it depends on, printed as subscript: "theta" for p_θ, the same as the symbol
+    Symbol("theta", real=True), in which one may differentiate. Marginals over `fixed` variables have none.
     The densities of one family obey the product rule, and integrate to one, in every check.
     """
 
-    def __new__(cls, name: str, parameters: str = "", fixed: Iterable = ()):
+    def __new__(cls, name: str, parameters: str | sp.Symbol = "", fixed: Iterable = ()):
         """Check the arguments and build the node."""
         names = sp.Tuple(*(Str(str(v)) for v in fixed))
-        return super().__new__(cls, Str(str(name)), Str(str(parameters)), names)
+        if not isinstance(parameters, sp.Basic) or isinstance(parameters, Str):
+            word = str(parameters)
+            if "," in word:
+                raise ValueError(
+                    f"{name}: a family has one parameter, which may stand for many; got {word!r}"
+                )
+            parameters = sp.Symbol(word, real=True) if word else Str("")
+        return super().__new__(cls, Str(str(name)), parameters, names)
 
     @property
-    def func(self):
-        """Rebuilding a family gives the same family."""
-        return lambda *args: self
+    def parameter(self) -> sp.Symbol | None:
+        """The symbol of its parameters, or None."""
+        return None if isinstance(self.args[1], Str) else self.args[1]
 
     def __call__(self, *args):
         """The density of these variables: `p(x, z)`, `p(x | z)`."""
@@ -71,9 +99,26 @@ class Family(sp.Basic):
                 right.extend(arg.args[1])
             else:
                 (right if right else left).append(arg)
+        if any(isinstance(v, sp.Tuple | tuple | list) for v in right):
+            raise TypeError(
+                f"{self.args[0]}(...): write the variables behind the bar without brackets, as in p(x | z, y)"
+            )
         if not left or not all(isinstance(v, RandomVariable) for v in left + right):
             raise TypeError(f"{self.args[0]}(...) takes random variables, as in q(z | x); got {args}")
         return Density(self, sp.Tuple(*left), sp.Tuple(*right))
+
+
+@cache
+def aliases(parameter) -> frozenset:
+    """The symbols that a writer may mean by a family's parameter.
+
+    sympy drops a derivative in a symbol that does not occur; a symbol of the same name and other assumptions
+    is refused with a message instead, once it has got so far.
+    """
+    if not isinstance(parameter, sp.Symbol):
+        return frozenset(parameter.free_symbols)
+    kinds = ({}, {"real": True}, {"positive": True}, {"nonnegative": True}, {"integer": True})
+    return frozenset([parameter, *(sp.Symbol(parameter.name, **kind) for kind in kinds)])
 
 
 class Density(sp.Expr):
@@ -81,6 +126,13 @@ class Density(sp.Expr):
 
     is_positive = True
     is_commutative = True
+
+    def __new__(cls, family, variables, given):
+        """Check the arguments and build the node."""
+        roles = [getattr(v, "role", v) for v in (*variables, *given)]
+        if len(set(roles)) < len(roles):
+            raise TypeError(f"{family.args[0]}(...): a variable stands in a density once; got {roles}")
+        return super().__new__(cls, family, variables, given)
 
     @property
     def family(self):
@@ -98,9 +150,23 @@ class Density(sp.Expr):
         return tuple(self.args[2])
 
     @property
+    def parameter(self):
+        """The symbol of the parameters on which it depends, or None."""
+        fixed = {str(name) for name in self.family.args[2]}
+        bare = not self.given and {v.role for v in self.variables} <= fixed
+        return None if bare else self.family.parameter
+
+    @property
     def free_symbols(self) -> set:
-        """The symbols it depends on."""
-        return set(self.variables) | set(self.given)
+        """The symbols it depends on: its variables and its parameters."""
+        return {*self.variables, *self.given, *(aliases(self.parameter) if self.parameter else ())}
+
+    def _eval_derivative(self, symbol):
+        if self.parameter and symbol in self.parameter.free_symbols:
+            return sp.Derivative(self, symbol, evaluate=False)
+        if symbol in self.free_symbols:
+            raise ValueError(f"{self} cannot be differentiated in {symbol}")
+        return sp.Integer(0)
 
     def _sympystr(self, printer) -> str:
         bar = " | " + ", ".join(map(str, self.given)) if self.given else ""
@@ -117,7 +183,12 @@ class Normal(sp.Expr):
 
     def __new__(cls, x, mean, variance):
         """Check the arguments and build the node."""
-        return super().__new__(cls, sp.sympify(x), sp.sympify(mean), sp.sympify(variance))
+        x, mean, variance = map(sp.sympify, (x, mean, variance))
+        with sp.evaluate(True):
+            wrong = variance.is_number and variance.doit().is_nonpositive
+        if wrong:
+            raise ValueError(f"Normal(x, mean, variance) needs a positive variance; got {variance}")
+        return super().__new__(cls, x, mean, variance)
 
     @property
     def variables(self) -> tuple:
@@ -150,6 +221,8 @@ class E(sp.Expr):
             raise TypeError(
                 f"E(q, f) needs a density as q, such as q(z | x) or Normal(z, m, v); got {measure}"
             )
+        if not isinstance(measure.variables[0], sp.Symbol):
+            raise TypeError(f"E(q, f) needs a density of a variable as q; got {measure}")
         return super().__new__(cls, measure, sp.sympify(integrand))
 
     @property
@@ -159,7 +232,13 @@ class E(sp.Expr):
         inner = integrand.free_symbols - set(measure.variables)
         if isinstance(measure, Normal):
             return inner.union(*(arg.free_symbols for arg in measure.args[1:]))
-        return inner | set(measure.given)
+        return inner | (measure.free_symbols - set(measure.variables))
+
+    def _eval_is_positive(self):
+        return True if self.args[1].is_positive else None
+
+    def _eval_is_nonnegative(self):
+        return True if self.args[1].is_nonnegative else None
 
     def _sympystr(self, printer) -> str:
         measure, integrand = self.args
@@ -176,7 +255,7 @@ class KL(sp.Expr):
         """Check the arguments and build the node."""
         if not all(isinstance(d, Density | Normal) for d in (q, p)):
             raise TypeError(f"KL(q, p) needs two densities, such as q(z | x) and p(z); got {q} and {p}")
-        if set(q.variables) != set(p.variables):
+        if set(q.variables) != set(p.variables) or not isinstance(q.variables[0], sp.Symbol):
             raise TypeError(f"KL(q, p) needs densities of the same variables; got {q} and {p}")
         return super().__new__(cls, q, p)
 
@@ -192,3 +271,39 @@ class KL(sp.Expr):
 
     def _sympystr(self, printer) -> str:
         return f"KL({printer._print(self.args[0])} || {printer._print(self.args[1])})"
+
+
+class SquaredNorm(sp.Expr):
+    """‖a‖², the sum of squares of a vector: `SquaredNorm(x[i] - m[i], (i, 1, D))`.
+
+    The first argument is a coordinate, the second the index and its range.
+    """
+
+    is_nonnegative = True
+    is_commutative = True
+
+    def __new__(cls, coordinate, limits):
+        """Check the arguments and build the node."""
+        limits = sp.Tuple(*limits)
+        if len(limits) != 3 or not isinstance(limits[0], sp.Symbol) or not limits[0].is_integer:
+            raise TypeError(
+                f"SquaredNorm(a[i], (i, 1, D)) needs an integer index and its range; got {limits}"
+            )
+        return super().__new__(cls, sp.sympify(coordinate), limits)
+
+    def unfold(self):
+        """Σ a_i², its definition."""
+        coordinate, limits = self.args
+        return sp.Sum(coordinate**2, tuple(limits))
+
+    @property
+    def free_symbols(self) -> set:
+        """The symbols it depends on."""
+        return self.unfold().free_symbols
+
+    def _sympystr(self, printer) -> str:
+        coordinate, limits = self.args
+        return f"|{printer._print(coordinate)}|^2_{limits[0]}"
+
+
+NAMES = (sp.Symbol, sp.Indexed, AppliedUndef, Density)  # what a definition or an assumption can be about

@@ -1,190 +1,932 @@
-"""A second opinion by numbers: the value of an expression in a random model.
+"""A second opinion by numbers: the value of a line in random models, and whether any of them contradicts it.
 
-Each variable of a `Density` takes two states, each family gets a random positive table, each symbol a number.
+It shares nothing with the algebra: it reads the lines as they were written. A variable of a density takes two
+values, cells whose widths may be small, so that densities exceed one; a family gets a random table in which
+its parameter is a number like any other; symbols get numbers that obey all their assumptions, of both signs
+and many sizes; integrals are done by quadrature. A point at which a line is no real number is no excuse: it
+is reported.
 """
 
-import cmath
+from __future__ import annotations
+
 import itertools
 import math
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
-import mpmath
 import sympy as sp
 from sympy.core.function import AppliedUndef
 from sympy.integrals.quadrature import gauss_hermite
 
-from .normal_form import Facts, measure_of
-from .notation import KL, Density, E, Normal, RandomVariable, Unit
+from .assumptions import Assumptions
+from .notation import KL, Density, E, Normal, RandomVariable, SquaredNorm, Unit
+from .scope import free, over_values, symbols
 
-State = Mapping[RandomVariable, int]  # which of its two values each random variable takes
+LIVE = 5  # variables of a model that take two values; those beyond take one, others in each model
+SMALL = 1e-300
+_ENDS = {sp.oo: math.inf, -sp.oo: -math.inf}
+
+
+class Undefined(ArithmeticError):  # noqa: N818
+    """A line is no real number at this point."""
+
+
+class NoNumber(ArithmeticError):  # noqa: N818
+    """The numeric check cannot compute this."""
+
+
+class NoModel(ArithmeticError):  # noqa: N818
+    """No numbers were found that obey all assumptions."""
+
+
+class Cell(float):
+    """The value of a random variable: a number, and which of its states it is."""
+
+    state: int
+
+    def __new__(cls, value: float, state: int):
+        """A number that remembers its state."""
+        cell = super().__new__(cls, value)
+        cell.state = state
+        return cell
 
 
 class Model:
-    """Random numbers for all symbols and families in `lines`: `Model(lines, facts, seed).value(lines[0])`."""
+    """Random numbers for all that is free in some lines: `Model(lines, assumptions, seed).value(line)`.
 
-    def __init__(self, lines: Iterable, facts: Facts, seed: int) -> None:
-        rng = random.Random(seed)
-        self.facts = facts
-        trees = [*lines, *facts.keys(), *facts.values()]
-        densities = set().union(*(tree.atoms(Density) for tree in trees))
-        self.tables = {}  # of each family: its variables, and the probability of each of their joint states
-        for family in sorted({d.family for d in densities}, key=str):
-            members = [d for d in densities if d.family == family]
-            variables = sorted({v for d in members for v in (*d.variables, *d.given)}, key=str)
-            weights = [rng.uniform(0.1, 1.0) for _ in range(2 ** len(variables))]
-            states = itertools.product((0, 1), repeat=len(variables))
-            probabilities = (w / sum(weights) for w in weights)
-            self.tables[family] = variables, dict(zip(states, probabilities, strict=True))
-        symbols = set().union(*(tree.atoms(sp.Symbol) for tree in trees)) - set(facts)
-        ordered = sorted(symbols, key=str)
-        self.numbers = {s: _draw(s, rng) for s in ordered if not isinstance(s, RandomVariable)}
-        self.supports = {v: (_draw(v, rng), _draw(v, rng)) for v in ordered if v.func is RandomVariable}
-        self.state = {v: rng.randrange(2) for v in self.supports}
-        self.indexed = {}
-        self.rng = rng
+    wild: sizes from 1/100 to 100 in place of moderate ones; corner: ends of the ranges.
+    """
 
-    def value(self, expr) -> complex:
-        """The number that expr stands for, in one state of the variables that are not averaged over."""
-        with sp.evaluate(True):
-            return complex(self._value(expr, self.state))
+    def __init__(
+        self, lines: Iterable, assumptions: Assumptions, seed: int, wild: bool = False, corner: bool = False
+    ) -> None:
+        self.rng = random.Random(
+            seed // 2
+        )  # an odd model mirrors the even one before it: other signs, other order
+        self.mirrored = bool(seed % 2)
+        self.assumptions, self.wild, self.corner, self.seed = assumptions, wild, corner, seed
+        self.lines = list(lines)
+        trees = [*self.lines, *assumptions.expressions()]
+        self.numbers: dict = {}
+        self.noise = 0.0
+        self.trace: dict | None = None
+        self.cache: dict = {}
+        self._tables: dict = {}
+        self._functions: dict = {}
+        self._entries: dict = {}
+        self._variables(trees)
+        self._draw(trees)
 
-    def keeps_signs(self) -> bool:
-        """Whether every symbol that the facts define has the sign that it is assumed to have."""
-        signed = [s for s in self.facts if isinstance(s, sp.Symbol) and s.is_nonnegative]
-        return all(self.value(s).real >= 0 for s in signed)
+    def _variables(self, trees: list) -> None:
+        roles: dict = {}
+        counted: set = set()
+        for tree in trees:
+            for d in tree.atoms(Density):
+                for v in (*d.variables, *d.given):
+                    roles.setdefault(v.role, v)
+            for s in tree.atoms(sp.Sum):
+                counted |= {k[0].role for k in s.limits if over_values(s)}
+        known = self.assumptions.densities
+        smooth = {d.family for d, value in known.items() if isinstance(value, Normal)}
+        self.smooth = smooth
+        names = sorted(roles)
+        live = names if len(names) <= LIVE else self.rng.sample(names, LIVE)
+        tight = self.rng.choice((0.08, 0.4, 1.0, 3.0))
+        self.values, self.widths = {}, {}
+        for name in names:
+            n = 2 if name in live else 1
+            self.values[name] = [Cell(_moderate(self.rng, signed=True), k) for k in range(n)]
+            width = 1.0 if name in counted else tight * self.rng.uniform(0.5, 1.5)
+            self.widths[name] = [
+                width * self.rng.uniform(0.5, 1.5) ** (name not in counted) for _ in range(n)
+            ]
+        members: dict = {}
+        for tree in trees:
+            for d in tree.atoms(Density):
+                members.setdefault(_key(d.family), set()).update(v.role for v in (*d.variables, *d.given))
+        self.members = {family: sorted(group) for family, group in members.items()}
 
-    def points(self) -> dict:
-        """The value of each variable in the state at which `value` reads."""
-        return {v: self.supports[v][k] for v, k in self.state.items()}
+    def _draw(self, trees: list) -> None:
+        a = self.assumptions
+        every = frozenset().union(*map(symbols, trees))
+        named = {s for s in every if s in a.plain}
+        loose = sorted((s for s in every if s not in named), key=lambda s: (str(s), str(s._assumptions_orig)))
+        for _ in range(60):
+            self.cache.clear()
+            self._entries.clear()
+            self.numbers = {}
+            for s in loose:
+                if isinstance(s, RandomVariable):
+                    self.numbers[s] = (
+                        self.rng.choice(self.values[s.role])
+                        if s.role in self.values
+                        else Cell(_moderate(self.rng, signed=True), 0)
+                    )
+                else:
+                    self.numbers[s] = self._number(s)
+            try:
+                if all(_obeys(s, self._symbol(s)) for s in named) and self._conditions():
+                    return
+            except (Undefined, NoNumber, OverflowError, ZeroDivisionError):
+                continue
+        raise NoModel
 
-    def _value(self, expr, state: State):
-        """In Python's own numbers, which are as exact as sympy's floats, and a tenth of the wait."""
-        if expr in self.facts:
-            return self._value(self.facts[expr], state)
-        if expr in self.numbers:
-            return self.numbers[expr]
-        if isinstance(expr, RandomVariable):
-            return self.supports[expr][state[expr]]
-        if isinstance(expr, Density):
-            joint, given = (*expr.variables, *expr.given), expr.given
-            return self._marginal(expr.family, joint, state) / self._marginal(expr.family, given, state)
-        if isinstance(expr, KL | Normal):
-            return self._value(_by_definition(expr), state)
-        if isinstance(expr, E):
-            return self._expectation(measure_of(expr, self.facts), expr, state)
-        if isinstance(expr, sp.Integral) and len(expr.limits[0]) == 1:
-            variables = [limit[0] for limit in expr.limits]
-            cells = itertools.product((0, 1), repeat=len(variables))
-            states = ({**state, **dict(zip(variables, cell, strict=True))} for cell in cells)
-            return sum(self._value(expr.function, inner) for inner in states)
-        if isinstance(expr, sp.Integral):
-            z, low, high = expr.limits[0]
-            return self._integral(expr.function, z, (low, 0, high) if low == -sp.oo else (low, high), state)
-        if isinstance(expr, sp.Sum):
-            index, low, high = (self._value(a, state) if i else a for i, a in enumerate(expr.limits[0]))
-            terms = range(int(low), int(high) + 1)
-            return sum(self._with(index, k, expr.function, state) for k in terms)
-        if isinstance(expr, sp.Derivative):
-            return self._slope(expr.expr, expr.variables[0], state)
-        if isinstance(expr, sp.Indexed | AppliedUndef):
-            name, *args = expr.args if isinstance(expr, sp.Indexed) else (expr.func, *expr.args)
-            entry = name, *(complex(self._value(arg, state)) for arg in args)
-            return self.indexed.setdefault(entry, self.rng.uniform(0.3, 1.5))
-        return _applied(expr, [self._value(a, state) for a in expr.args])
+    def _number(self, s) -> float:
+        ends = self.assumptions.ranges.get(s)
+        for _ in range(60):
+            value = self._from(ends) if ends else _drawn(s, self.rng, self.wild, self.corner)
+            if value is not None and self.mirrored and not ends and not s.is_integer:
+                value = _mirror(s, value)
+            if value is not None and _obeys(s, value):
+                return value
+        raise NoModel
 
-    def _marginal(self, family, names: tuple[RandomVariable, ...], state: State) -> float:
-        variables, table = self.tables[family]
-        fixed = {variables.index(v): state[v] for v in names}
-        return sum(w for cell, w in table.items() if all(cell[i] == k for i, k in fixed.items()))
+    def _from(self, ends: tuple) -> float | None:
+        try:
+            low, high = (self._end(end) for end in ends)
+        except (NoNumber, Undefined, KeyError):
+            return float(self.rng.randrange(2, 6))
+        low = high - 4 if low == -math.inf else low
+        high = low + 4 if high == math.inf else high
+        if high < low:
+            return None
+        return float(self.rng.randint(math.ceil(low), math.floor(high)))
 
-    def _expectation(self, measure, expr, state: State):
-        total = 0
-        if isinstance(measure, Normal):
-            z, mean, variance = measure.args
-            centre, spread = self._value(mean, state), (2 * self._value(variance, state)) ** 0.5
-            for node, weight in zip(*_gauss_hermite(), strict=True):
-                total += weight * self._with(z, centre + spread * node, expr.args[1], state)
-            return total / math.sqrt(math.pi)
-        for cell in itertools.product((0, 1), repeat=len(measure.variables)):
-            inner = {**state, **dict(zip(measure.variables, cell, strict=True))}
-            total += self._value(expr.args[0], inner) * self._value(expr.args[1], inner)
-        return total
+    def _end(self, end) -> float:
+        if end.is_infinite:
+            return _ENDS[end]
+        for s in free(end):
+            if s not in self.numbers:
+                self.numbers[s] = self._number(s)
+        return self.value(end)
 
-    def _with(self, symbol, number, expr, state: State):
-        """The value of expr with another number for one symbol."""
-        before = self.numbers.get(symbol)
-        self.numbers[symbol] = number
-        value = self._value(expr, state)
-        del self.numbers[symbol]
-        if before is not None:
-            self.numbers[symbol] = before
+    def _conditions(self) -> bool:
+        for condition in self.assumptions.conditions:
+            left, right = self.value(condition.lhs), self.value(condition.rhs)
+            holds = {sp.Gt: left > right, sp.Ge: left >= right, sp.Lt: left < right, sp.Le: left <= right}
+            if not holds.get(type(condition), left != right):
+                return False
+        return all(self._in_range(s) for s in self.assumptions.ranges if s in self.numbers)
+
+    def _in_range(self, s) -> bool:
+        low, high = (self._end(end) for end in self.assumptions.ranges[s])
+        return low <= self.numbers[s] <= high
+
+    def value(self, expr, env: dict = {}) -> float:  # noqa: B006  (never changed)
+        """The number that expr stands for. Raises Undefined, or NoNumber where it cannot be computed."""
+        value = compiled(expr)(self, env)
+        if value != value or value in (math.inf, -math.inf):
+            raise OverflowError
         return value
 
-    def _integral(self, f, z, ends: tuple, state: State):
-        known = {**{v: self.supports[v][k] for v, k in state.items()}, **self.numbers}
-        known = {symbol: sp.sympify(number) for symbol, number in known.items() if symbol != z}
-        closed = _written_out(f, self.facts).xreplace(known)
-        if not closed.free_symbols <= {z}:
-            raise ValueError(f"cannot integrate {f} over {z}: {closed.free_symbols - {z}} have no numbers")
-        points = [mpmath.inf * sp.sign(e) if e.is_infinite else float(e) for e in map(sp.sympify, ends)]
-        return _real_if_it_is(mpmath.quad(sp.lambdify(z, closed, "mpmath"), points))
+    def points(self) -> dict:
+        """The number of each symbol that is free in the lines."""
+        wanted = frozenset().union(*map(free, self.lines))
+        return {s: (self._symbol(s) if s in self.assumptions.plain else self.numbers[s]) for s in wanted
+                if isinstance(s, sp.Symbol) and (s in self.numbers or s in self.assumptions.plain)}  # fmt: skip  # noqa: E501
 
-    def _slope(self, f, symbol, state: State):
-        centre, h = self.numbers[symbol], 1e-4
-        above, below = (self._with(symbol, centre + shift, f, state) for shift in (h, -h))
-        return (above - below) / (2 * h)
+    def moved(self, symbol, number: float) -> Model:
+        """Set one symbol to another number."""
+        self.numbers[symbol] = number
+        self.cache.clear()
+        return self
+
+    # What stands behind a name
+
+    def _symbol(self, s) -> float:
+        if s in self.cache:
+            return self.cache[s]
+        if s in self.assumptions.plain:
+            self.cache[s] = value = self.value(self.assumptions.plain[s])
+            return value
+        return self.numbers[s]
+
+    def element(self, base, indices: tuple, expr) -> float:
+        """The number that B[i] stands for, the same each time."""
+        entry = (base, indices)
+        if entry in self._entries:
+            return self._entries[entry]
+        self._entries[entry] = value = self._element(base, indices, expr)
+        return value
+
+    def _element(self, base, indices: tuple, expr) -> float:
+        a = self.assumptions
+        loose = None
+        for name, value, ranges, sure in [
+            *((n, v, a.ranges, False) for n, v in a.given.items() if isinstance(n, sp.Indexed)),
+            *(
+                (k.name, k.value, k.ranges, True)
+                for k in a.lemmas
+                if isinstance(k.name, sp.Indexed) and not k.anywhere
+            ),
+        ]:
+            if name.base != base or len(indices) != 1:
+                continue
+            index = name.indices[0]
+            symbol = next(iter(free(index)), None)
+            if symbol is None:
+                if float(index) == indices[0]:
+                    return self.value(value)
+                continue
+            offset = float(index - symbol)
+            place = indices[0] - offset
+            if symbol in ranges:
+                low, high = (self._end(end) for end in ranges[symbol])
+                if low <= place <= high:
+                    loose = loose or (value, symbol, place)
+            elif not sure:
+                loose = loose or (value, symbol, place)
+            if self.numbers.get(symbol) == place:  # what is said of this very index comes first
+                return self.value(value, {symbol: place})
+        if loose is not None:
+            value, symbol, place = loose
+            return self.value(value, {symbol: place})
+        number = _moderate(self.rng, signed=not expr.is_nonnegative)
+        return -abs(number) if expr.is_negative else number
+
+    def function(self, f, arguments: list, expr) -> float:
+        """The number that f(a, b) stands for: a random smooth function, or the assumed one."""
+        name = self.assumptions.functions.get(f)
+        if name is not None:
+            return self.value(self.assumptions.plain[name], dict(zip(name.args, arguments, strict=True)))
+        if f not in self._functions:
+            draw = random.Random(f"{f.__name__}{self.seed}")
+            self._functions[f] = [draw.uniform(0.4, 1.1) for _ in range(4 + len(arguments))]
+        c = self._functions[f]
+        at = sum(w * (1 + k) * a for k, (w, a) in enumerate(zip(c[4:], arguments, strict=True)))
+        value = c[0] + c[1] * math.sin(at + c[2]) + c[3] * math.cos(0.6 * at)
+        return math.exp(value) if expr.is_positive else abs(value) if expr.is_nonnegative else value
+
+    # Densities
+
+    def density(self, d, env: dict) -> float:
+        """The value of a density at a place."""
+        places = {v.role: compiled(v)(self, env) for v in (*d.variables, *d.given)}
+        known = self._known(d, places, env)
+        if known is not None:
+            return known
+        if _key(d.family)[:2] in {_key(f)[:2] for f in self.smooth}:
+            return self._smooth(d, places, env)
+        if not all(isinstance(value, Cell) for value in places.values()):
+            raise NoNumber(f"{d} at a number that is none of its states")
+        above = self._marginal(d.family, {**places}, env)
+        given = {v.role: places[v.role] for v in d.given}
+        return above / (self._marginal(d.family, given, env) if given else 1.0)
+
+    def _known(self, d, places: dict, env: dict) -> float | None:
+        for name, value in self.assumptions.densities.items():
+            if not isinstance(value, Normal) or not _alike(name, d):
+                continue
+            inner = {**{k: v for k, v in env.items() if isinstance(k, str)}}
+            inner |= {v: places[v.role] for v in (*name.variables, *name.given)}
+            return compiled(value)(self, inner)
+        return None
+
+    def _smooth(self, d, places: dict, env: dict) -> float:
+        """A density of a family of which Gaussians are assumed: by the product and the sum rule."""
+        if d.given:
+            above = Density(d.family, sp.Tuple(*d.variables, *d.given), sp.Tuple())
+            below = Density(d.family, sp.Tuple(*d.given), sp.Tuple())
+            inner = {**env, **{v: places[v.role] for v in (*d.variables, *d.given)}}
+            return self.density(above, inner) / self.density(below, inner)
+        roles = [v.role for v in d.variables]
+        for name, value in self.assumptions.densities.items():
+            if _key(name.family) != _key(d.family) or not isinstance(value, Normal):
+                continue
+            if {v.role for v in (*name.variables, *name.given)} == set(roles):  # p(x, z) = p(x | z) p(z)
+                rest = [v for v in d.variables if v.role in {g.role for g in name.given}]
+                inner = {**env, **{v: places[v.role] for v in d.variables}}
+                own = [v for v in d.variables if v not in rest]
+                first = Density(d.family, sp.Tuple(*own), sp.Tuple(*rest))
+                return self.density(first, inner) * (
+                    self.density(Density(d.family, sp.Tuple(*rest), sp.Tuple()), inner) if rest else 1.0
+                )
+        for name, value in self.assumptions.densities.items():  # p(x) = ∫ p(x | z) p(z) dz
+            if _key(name.family) == _key(d.family) and isinstance(value, Normal) and name.given:
+                extra = [v for v in name.given if v.role not in roles]
+                if {v.role for v in name.variables} == set(roles) and len(extra) == 1:
+                    z = extra[0]
+                    inner = {**env, **{v: places[v.role] for v in d.variables}}
+                    both = Density(d.family, sp.Tuple(*d.variables, z), sp.Tuple())
+                    return _over_line(
+                        lambda u, both=both, inner=inner, z=z: self.density(both, {**inner, z: u}), self
+                    )
+        raise NoNumber(f"{d} follows from no Gaussian that is assumed")
+
+    def gaussian(self, d, env: dict):
+        """Mean and variance of a density of one variable that is assumed to be a Normal, or None."""
+        for name, value in self.assumptions.densities.items():
+            if isinstance(value, Normal) and _alike(name, d):
+                inner = {
+                    v: compiled(next(u for u in d.given if u.role == v.role))(self, env) for v in name.given
+                }
+                inner |= {k: v for k, v in env.items() if isinstance(k, str)}
+                return compiled(value.args[1])(self, inner), compiled(value.args[2])(self, inner)
+        return None
+
+    def _marginal(self, family, places: dict, env: dict) -> float:
+        parameter = family.parameter
+        told = parameter is not None and (parameter in env or parameter in self.numbers)
+        at = compiled(parameter)(self, env) if told else 0.0
+        table = self._table(family, at)
+        names = tuple(sorted(places))
+        group = ("marginal", _key(family), at, names)
+        if group not in self._tables:
+            members = self.members[_key(family)]
+            keep = [members.index(name) for name in names]
+            sums: dict = {}
+            for cell, mass in table.items():
+                short = tuple(cell[k] for k in keep)
+                sums[short] = sums.get(short, 0.0) + mass
+            self._tables[group] = {
+                cell: mass / math.prod(self.widths[n][k] for n, k in zip(names, cell, strict=True))
+                for cell, mass in sums.items()
+            }
+        return self._tables[group][tuple(places[name].state for name in names)]
+
+    def _table(self, family, at: float) -> dict:
+        """Probabilities of the joint states of a family, at a value of its parameter."""
+        key = _key(family)
+        if (key, at) in self._tables:
+            return self._tables[key, at]
+        members = self.members[key]
+        draw = random.Random(f"{key}{self.seed}")
+        sizes = [range(len(self.values[name])) for name in members]
+        low = draw.choice((0.6, 1.2, 2.5))
+        table = {}
+        plain = {}
+        for cell in itertools.product(*sizes):
+            base, slope, bend = draw.uniform(-low, low), draw.uniform(-1, 1), draw.uniform(-0.3, 0.3)
+            plain[cell] = math.exp(base)
+            table[cell] = math.exp(base + slope * math.tanh(at / 3) * 2 + bend * math.cos(at))
+        fixed = [members.index(n) for n in key[2] if n in members]
+        if fixed:  # the marginal of these has no parameter
+            ours, theirs = _sums(table, fixed), _sums(plain, fixed)
+            table = {c: m / ours[tuple(c[k] for k in fixed)] * theirs[tuple(c[k] for k in fixed)]
+                     for c, m in table.items()}  # fmt: skip
+        total = sum(table.values())
+        table = {cell: mass / total for cell, mass in table.items()}
+        self._tables[key, at] = table
+        facts = [(n, v) for n, v in self.assumptions.densities.items()
+                 if not isinstance(v, Normal) and _key(n.family) == key]  # fmt: skip
+        if facts:
+            self._tables[key, at] = self._obeying(family, facts, at)
+        return self._tables[key, at]
+
+    def _obeying(self, family, facts: list, at: float) -> dict:
+        """The table with each assumed density made what it is assumed to be, until all are. Raises NoModel."""  # noqa: E501
+        key = _key(family)
+        members = self.members[key]
+        env = {family.parameter: at} if family.parameter is not None else {}
+        for _ in range(12):
+            for name, value in facts:
+                self._impose(key, members, name, value, at, env)
+            if all(self._holds(members, name, value, env) for name, value in facts):
+                return self._tables[key, at]
+        raise NoModel
+
+    def _impose(self, key, members, name, value, at, env) -> None:
+        left = [members.index(v.role) for v in name.variables]
+        right = [members.index(v.role) for v in name.given]
+        extra = sorted({members.index(v.role) for d in value.atoms(Density) if _key(d.family) == key
+                        for v in (*d.variables, *d.given)} - {*left, *right})  # fmt: skip
+        table = self._tables[key, at]
+        new = {}
+        if extra and isinstance(value, Density):  # p(a | b) = p(a | b, c): c tells nothing more of a
+            all_of, ab, cb, b = (_sums(table, group) for group in (
+                [*left, *right, *extra], [*left, *right], [*extra, *right], right))  # fmt: skip
+            for cell, mass in table.items():
+                pick = lambda group: tuple(cell[k] for k in group)  # noqa: E731, B023
+                target = ab[pick([*left, *right])] * cb[pick([*extra, *right])] / b[pick(right)]
+                new[cell] = mass / all_of[pick([*left, *right, *extra])] * target
+        else:
+            joint, given = _sums(table, [*left, *right]), _sums(table, right)
+            wanted: dict = {}
+            for cell in table:
+                pick = tuple(cell[k] for k in [*left, *right])
+                if pick not in wanted:
+                    inner = {v: self.values[v.role][cell[members.index(v.role)]]
+                             for v in (*name.variables, *name.given)}  # fmt: skip
+                    inner |= {v: self.values[v.role][cell[members.index(v.role)]]
+                              for d in value.atoms(Density) for v in (*d.variables, *d.given)
+                              if v.role in members}  # fmt: skip
+                    width = math.prod(self.widths[members[k]][cell[k]] for k in left)
+                    wanted[pick] = compiled(value)(self, {**env, **inner}) * width
+            for cell, mass in table.items():
+                pick = tuple(cell[k] for k in [*left, *right])
+                new[cell] = mass / joint[pick] * wanted[pick] * given[tuple(cell[k] for k in right)]
+        total = sum(new.values())
+        self._forget()
+        self._tables[key, at] = {cell: mass / total for cell, mass in new.items()}
+
+    def _forget(self) -> None:
+        self._tables = {k: v for k, v in self._tables.items() if k[0] != "marginal"}
+
+    def _holds(self, members, name, value, env) -> bool:
+        roles = sorted({v.role for d in [name, *value.atoms(Density)] for v in (*d.variables, *d.given)})
+        variables = {v.role: v for d in [name, *value.atoms(Density)] for v in (*d.variables, *d.given)}
+        for cell in itertools.product(*(self.values[r] for r in roles)):
+            inner = {**env, **{variables[r]: c for r, c in zip(roles, cell, strict=True)}}
+            a, b = compiled(name)(self, inner), compiled(value)(self, inner)
+            if abs(a - b) > 1e-9 * (abs(a) + abs(b)):
+                return False
+        return True
+
+    def states(self, variables: tuple, env: dict) -> Iterator[tuple[dict, float]]:
+        """All joint values of some variables, each with the size of its cell."""
+        for cell in itertools.product(*(self._states(v) for v in variables)):
+            yield (
+                {**env, **{v: c for v, (c, _) in zip(variables, cell, strict=True)}},
+                math.prod(w for _, w in cell),
+            )
+
+    def _states(self, v) -> list:
+        if v.role not in self.values:
+            raise NoNumber(f"{v} is averaged over, and stands in no density")
+        return list(zip(self.values[v.role], self.widths[v.role], strict=True))
 
 
-def _applied(expr, values: list):
-    """The function at the head of expr, of these numbers."""
-    if expr.is_Integer:
-        return int(expr)
-    if expr.is_Add:
-        return sum(values)
-    if expr.is_Mul:
-        return math.prod(values)
+# A line as a function of (model, env), made once
+
+
+@cache
+def compiled(expr) -> Callable:
+    """What computes expr: a function of a model and of the values of the symbols bound around it."""
+    kind = next((k for k in _KINDS if isinstance(expr, k)), None)
+    if kind is None:
+        raise NoNumber(f"{type(expr).__name__} has no number here")
+    return _KINDS[kind](expr)
+
+
+def _number(expr):
+    value = float(expr)
+    return lambda m, env: value
+
+
+def _symbol(s):
+    return lambda m, env: env[s] if s in env else m._symbol(s)
+
+
+def _add(expr):
+    terms = [compiled(a) for a in expr.args]
+    return lambda m, env: math.fsum(t(m, env) for t in terms)
+
+
+def _mul(expr):
+    factors = [compiled(a) for a in expr.args]
+    return lambda m, env: math.prod(f(m, env) for f in factors)
+
+
+def _pow(expr):
+    base, exponent = compiled(expr.base), compiled(expr.exp)
+    whole = int(expr.exp) if expr.exp.is_Integer else None
+
+    def power(m, env):
+        b = base(m, env)
+        if whole is not None:
+            if b == 0 and whole < 0:
+                raise ZeroDivisionError
+            return b**whole
+        e = exponent(m, env)
+        if b < 0 and e != int(e):
+            raise Undefined(f"{expr}")
+        if b == 0 and e < 0:
+            raise ZeroDivisionError
+        return b ** (int(e) if e == int(e) and abs(e) < 1000 else e)
+
+    return power
+
+
+def _log(expr):
+    inside = compiled(expr.args[0])
+
+    def logarithm(m, env):
+        value = inside(m, env)
+        if value == 0:
+            raise ZeroDivisionError
+        if value < 0:
+            raise Undefined(f"{expr}")
+        return math.log(value)
+
+    return logarithm
+
+
+def _plain(f):
+    def build(expr):
+        inside = [compiled(a) for a in expr.args]
+        return lambda m, env: f(*(a(m, env) for a in inside))
+
+    return build
+
+
+def _indexed(expr):
+    indices = [compiled(i) for i in expr.indices]
+    return lambda m, env: m.element(expr.base, tuple(i(m, env) for i in indices), expr)
+
+
+def _function(expr):
+    arguments = [compiled(a) for a in expr.args]
+    return lambda m, env: m.function(expr.func, [a(m, env) for a in arguments], expr)
+
+
+def _density(d):
+    return lambda m, env: m.density(d, env)
+
+
+def _normal(expr):
+    x, mean, variance = (compiled(a) for a in expr.args)
+
+    def pdf(m, env):
+        v = variance(m, env)
+        if v <= 0:
+            raise Undefined(f"a variance is not positive in {expr}")
+        # the formula of a Gaussian, not the algebra's
+        return max(math.exp(-0.5 * (x(m, env) - mean(m, env)) ** 2 / v) / math.sqrt(2 * math.pi * v), SMALL)
+
+    return pdf
+
+
+def _log_normal(expr):
+    x, mean, variance = (compiled(a) for a in expr.args)
+
+    def pdf(m, env):
+        v = variance(m, env)
+        if v <= 0:
+            raise Undefined(f"a variance is not positive in {expr}")
+        return -0.5 * (x(m, env) - mean(m, env)) ** 2 / v - 0.5 * math.log(2 * math.pi * v)
+
+    return pdf
+
+
+def _log_of(d):
+    """The logarithm of a density, or of a product or quotient of densities: without an underflow."""
+    factors = sp.Mul.make_args(d) if d.is_Mul else (d,)
+    parts = []
+    for f in factors:
+        base, exponent = (f.base, f.exp) if isinstance(f, sp.Pow) else (f, sp.S.One)
+        if not exponent.is_number:
+            return None
+        inside = (
+            _log_normal(base)
+            if isinstance(base, Normal)
+            else _log_of(base)
+            if base.is_Mul
+            else _log(sp.log(base, evaluate=False))
+        )
+        parts.append((float(exponent), inside))
+    return lambda m, env: math.fsum(k * f(m, env) for k, f in parts)
+
+
+def _logarithm(expr):
+    inside = expr.args[0]
+    if inside.has(Normal) and (inside.is_Mul or inside.is_Pow or isinstance(inside, Normal)):
+        positive = all(isinstance(f.as_base_exp()[0], Normal | Density) or f.is_positive
+                       for f in sp.Mul.make_args(inside))  # fmt: skip
+        if positive and (build := _log_of(inside)) is not None:
+            return build
+    return _log(expr)
+
+
+def _expectation(expr):
+    measure, f = expr.args[0], compiled(expr.args[1])
+    if isinstance(measure, Normal):
+        z = measure.args[0]
+        mean, variance = compiled(measure.args[1]), compiled(measure.args[2])
+
+        def over_normal(m, env):
+            centre, spread = mean(m, env), variance(m, env)
+            return _gauss(lambda u: f(m, {**env, z: u}), centre, spread, m)
+
+        return over_normal
+    weight = compiled(measure)
+
+    def over_states(m, env):
+        if len(measure.variables) == 1 and (known := m.gaussian(measure, env)) is not None:
+            z = measure.variables[0]
+            return _gauss(lambda u: f(m, {**env, z: u}), *known, m)
+        if any(_key(measure.family) == _key(d) for d in m.smooth):
+            return _nested(m, measure, f, weight, env)
+        return math.fsum(size * weight(m, e) * f(m, e) for e, size in m.states(measure.variables, env))
+
+    return over_states
+
+
+def _nested(m, measure, f, weight, env):
+    """E over a density of several variables, or of one that follows from Gaussians, by quadrature."""
+    z, *rest = measure.variables
+    if rest:
+        raise NoNumber(f"an average over {measure} by quadrature")
+    return _over_line(lambda u: weight(m, {**env, z: u}) * f(m, {**env, z: u}), m)
+
+
+def _unfolded(expr):
+    return compiled(expr.unfold())
+
+
+def _integral(expr):
+    f = compiled(expr.function)
+    if len(expr.limits[0]) == 1:
+        variables = tuple(k[0] for k in expr.limits)
+
+        def over_states(m, env):
+            near = [d for d in expr.function.atoms(Density) if free(d) & set(variables)]
+            if any(_key(d.family) == _key(s) for d in near for s in m.smooth):
+                if len(variables) > 1:
+                    raise NoNumber("a double integral by quadrature")
+                return _over_line(lambda u: f(m, {**env, variables[0]: u}), m)
+            return math.fsum(size * f(m, e) for e, size in m.states(variables, env))
+
+        return over_states
+    z, low, high = expr.limits[0]
+    tabled = isinstance(z, RandomVariable) and any(z in free(d) for d in expr.function.atoms(Density))
+
+    def over_line(m, env):
+        if tabled and (low, high) == (-sp.oo, sp.oo):
+            near = [d for d in expr.function.atoms(Density) if z in free(d)]
+            if not any(_key(d.family) == _key(s) for d in near for s in m.smooth):
+                return math.fsum(size * f(m, e) for e, size in m.states((z,), env))
+        ends = [_ENDS[e] if e in _ENDS else compiled(e)(m, env) for e in (low, high)]
+        return _quadrature(lambda u: f(m, {**env, z: u}), *ends, m)
+
+    return over_line
+
+
+def _sum(expr):
+    f = compiled(expr.function)
+    if isinstance(expr, sp.Sum) and over_values(expr):
+        variables = tuple(k[0] for k in expr.limits)
+        return lambda m, env: math.fsum(f(m, e) for e, _ in m.states(variables, env))
+    index, low, high = expr.limits[0]
+    first, last = compiled(low), compiled(high)
+    total = math.fsum if isinstance(expr, sp.Sum) else math.prod
+
+    def over_index(m, env):
+        a, b = round(first(m, env)), round(last(m, env))
+        if b - a > 400:
+            raise NoNumber("a long sum")
+        return total(f(m, {**env, index: float(k)}) for k in range(a, b + 1))
+
+    return over_index
+
+
+def _derivative(expr):
+    f = compiled(expr.expr)
+    order = [v for v, n in expr.variable_count for _ in range(int(n))]
+
+    def slope(m, env, left):
+        if not left:
+            return f(m, env)
+        v, rest = left[0], left[1:]
+        inside = env if v in env else {**env}
+        centre = env[v] if v in env else m._symbol(v)
+        h = 10 ** (-4 + len(order)) * max(0.02, min(abs(centre), 1.0)) * (2 if len(order) == 1 else 1)
+
+        def at(u):
+            if v in env:
+                return slope(m, {**inside, v: u}, rest)
+            before, kept = m.numbers[v], m.cache
+            m.numbers[v], m.cache = u, {}
+            try:
+                return slope(m, env, rest)
+            finally:
+                m.numbers[v], m.cache = before, kept
+
+        near = at(centre + h) - at(centre - h)
+        far = at(centre + 2 * h) - at(centre - 2 * h)
+        value = (8 * near - far) / (12 * h)
+        m.noise = max(m.noise, abs(near / (2 * h) - value) * h / 10, 1e-8 if len(order) == 1 else 1e-5)
+        return value
+
+    return lambda m, env: slope(m, env, order)
+
+
+_KINDS = {
+    sp.Number: _number,
+    sp.core.numbers.Pi: _number,
+    sp.core.numbers.Exp1: _number,
+    sp.Symbol: _symbol,
+    sp.Add: _add,
+    sp.Mul: _mul,
+    sp.Pow: _pow,
+    sp.exp: _plain(math.exp),
+    sp.log: _logarithm,
+    sp.Abs: _plain(abs),
+    sp.sin: _plain(math.sin),
+    sp.cos: _plain(math.cos),
+    sp.tan: _plain(math.tan),
+    sp.sinh: _plain(math.sinh),
+    sp.cosh: _plain(math.cosh),
+    sp.tanh: _plain(math.tanh),
+    sp.atan: _plain(math.atan),
+    sp.erf: _plain(math.erf),
+    sp.Max: _plain(max),
+    sp.Min: _plain(min),
+    sp.Indexed: _indexed,
+    AppliedUndef: _function,
+    Density: _density,
+    Normal: _normal,
+    E: _expectation,
+    KL: _unfolded,
+    SquaredNorm: _unfolded,
+    sp.Integral: _integral,
+    sp.Sum: _sum,
+    sp.Product: _sum,
+    sp.Derivative: _derivative,
+}
+
+
+# Quadrature
+
+
+@cache
+def _hermite(n: int) -> list[tuple[float, float]]:
+    """Nodes and weights for the mean over N(0, 1)."""
+    nodes, weights = gauss_hermite(n, 16)
+    return [
+        (float(u) * math.sqrt(2), float(w) / math.sqrt(math.pi)) for u, w in zip(nodes, weights, strict=True)
+    ]
+
+
+def _gauss(f: Callable, mean: float, variance: float, m) -> float:
+    """The mean of f over N(mean, variance): by Hermite's points, by a fine grid where they do not agree."""
+    if variance <= 0:
+        raise Undefined("a variance is not positive")
+    spread = math.sqrt(variance)
+    rough = _weighed(f, mean, spread, 9)
+    better = _weighed(f, mean, spread, 14)
+    if _near(rough, better, 1e-9):
+        return better
+    grids = [_grid(f, mean, spread, step, reach) for step, reach in ((0.25, 13.0), (0.2, 17.0))]
+    if _near(*grids, 1e-8):
+        return grids[1]
+    if _near(*grids, 2e-3):  # a corner in f
+        m.noise = max(m.noise, 3 * abs(grids[0] - grids[1]))
+        return grids[1]
+    raise NoNumber("an average that quadrature does not find; it may be infinite")
+
+
+def _weighed(f: Callable, mean: float, spread: float, n: int) -> float:
     try:
-        if expr.is_Pow:
-            return values[0] ** values[1]
-        if isinstance(expr, sp.exp | sp.log):
-            of_complex = isinstance(values[0], complex) or (isinstance(expr, sp.log) and values[0] < 0)
-            return getattr(cmath if of_complex else math, type(expr).__name__)(values[0])
-    except (ArithmeticError, ValueError):
-        pass  # beyond a float, or at a pole: sympy knows what to say
-    return _real_if_it_is(sp.N(expr.func(*map(sp.sympify, values)) if values else expr))
+        return math.fsum(w * f(mean + spread * u) for u, w in _hermite(n))
+    except (OverflowError, ZeroDivisionError):
+        return math.nan
 
 
-def _real_if_it_is(number):
-    number = complex(number)
-    return number if number.imag else number.real
+def _grid(f: Callable, mean: float, spread: float, step: float, reach: float) -> float:
+    total, count = [], int(reach / step)
+    for k in range(-count, count + 1):
+        u = (k + 0.137) * step
+        total.append(math.exp(-u * u / 2) * f(mean + spread * u))
+    edge = max(abs(total[0]), abs(total[-1]))
+    if edge > 1e-6 * max(map(abs, total)) + 1e-300:
+        raise NoNumber("an average that may be infinite")
+    return step * math.fsum(total) / math.sqrt(2 * math.pi)
+
+
+def _near(a: float, b: float, tolerance: float) -> bool:
+    return abs(a - b) <= tolerance * (1 + abs(a) + abs(b))
+
+
+def _over_line(f: Callable, m) -> float:
+    return _quadrature(f, -math.inf, math.inf, m)
+
+
+def _quadrature(f: Callable, low: float, high: float, m) -> float:
+    """∫ f by the double exponential rule, with half the step until two agree."""
+    if low == high:
+        return 0.0
+    if low > high:
+        return -_quadrature(f, high, low, m)
+    before = math.nan
+    for step in (1 / 4, 1 / 8, 1 / 16, 1 / 32):
+        total = math.fsum(_rule(f, low, high, step))
+        if _near(before, total, 1e-10):
+            return total
+        before, last = total, before
+    if _near(before, last, 1e-5):
+        m.noise = max(m.noise, 5 * abs(before - last))
+        return before
+    raise NoNumber("an integral that quadrature does not find; it may be infinite")
+
+
+def _rule(f: Callable, low: float, high: float, step: float) -> Iterator[float]:
+    count = int(3.6 / step)
+    for k in range(-count, count + 1):
+        t = k * step
+        inner = math.pi / 2 * math.sinh(t)
+        if low == -math.inf and high == math.inf:
+            if abs(inner) > 12:
+                continue
+            x, weight = math.sinh(inner), math.cosh(inner)
+        elif math.inf in (high, -low):
+            if abs(inner) > 300:
+                continue
+            x = math.exp(inner)
+            x, weight = (low + x, x) if high == math.inf else (high - x, x)
+        else:
+            if abs(inner) > 18:
+                continue
+            x = (low + high) / 2 + (high - low) / 2 * math.tanh(inner)
+            weight = (high - low) / 2 / math.cosh(inner) ** 2
+            if not low < x < high:
+                continue
+        try:
+            yield step * math.pi / 2 * math.cosh(t) * weight * f(x)
+        except (OverflowError, ZeroDivisionError):
+            continue
+
+
+# Draws
+
+
+def _moderate(rng: random.Random, signed: bool = False) -> float:
+    value = round(10 ** rng.uniform(-0.45, 0.35), 3)
+    return value * rng.choice((-1, 1)) if signed else value
+
+
+def _drawn(s, rng: random.Random, wild: bool, corner: bool) -> float:
+    if s.is_integer:
+        return float(rng.randrange(1, 5)) if s.is_nonnegative and not corner else float(rng.choice(
+            (0, 1, 2, 3, -1, -2)))  # fmt: skip
+    if isinstance(s, Unit):
+        if corner:
+            return rng.choice((0.001, 0.01, 0.03, 0.97, 0.99, 0.999))
+        return rng.uniform(0.02, 0.98) if wild else rng.uniform(0.12, 0.88)
+    if corner:
+        size = rng.choice((0.0, 1e-4, 1e-3, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 30.0, 100.0))
+        return size * rng.choice((-1, 1))
+    size = 10 ** rng.uniform(-1.6, 1.5) if wild else 10 ** rng.uniform(-0.45, 0.4)
+    return round(size, 4) * rng.choice((-1, 1))
+
+
+def _mirror(s, value: float) -> float:
+    if isinstance(s, Unit):
+        return 1 - value
+    if s.is_nonnegative or s.is_nonpositive:
+        return 1 / value if value else value
+    return -value
 
 
 @cache
-def _by_definition(expr):
-    return expr.unfold() if isinstance(expr, KL) else expr.pdf()
+def _obeys(s, value: float) -> bool:
+    """Whether a number obeys every assumption of a symbol."""
+    if isinstance(s, Unit):
+        return 0 < value < 1
+    if isinstance(s, RandomVariable):
+        return True
+    number = sp.Rational(value).limit_denominator(10**9) if abs(value) > 1e-8 else sp.Rational(value)
+    signs = {
+        "integer",
+        "even",
+        "odd",
+        "prime",
+        "composite",
+        "noninteger",
+        "rational",
+        "irrational",
+        "algebraic",
+    }
+    for name, wanted in s._assumptions_orig.items():
+        found = getattr(number, f"is_{name}", None)
+        if name in signs and name in ("rational", "irrational", "algebraic") and not s.is_integer:
+            if (name, wanted) in (("irrational", True), ("rational", False)):
+                return False  # every number of this check is rational
+            continue
+        if wanted is not None and found is not None and found != wanted:
+            return False
+    return True
 
 
-@cache
-def _gauss_hermite() -> list[list[float]]:
-    return [[float(number) for number in numbers] for numbers in gauss_hermite(8, 15)]
+def _key(family) -> tuple:
+    """What makes two families one: name, the name of the parameter, and what has none."""
+    return str(family.args[0]), str(family.args[1]), tuple(sorted(str(name) for name in family.args[2]))
 
 
-def _written_out(expr, facts: Facts):
-    """Facts put in, Gaussians as formulas, derivatives taken."""
-    if expr in facts:
-        return _written_out(facts[expr], facts)
-    if isinstance(expr, Normal):
-        return _written_out(expr.pdf(), facts)
-    if isinstance(expr, sp.Derivative):
-        return expr.func(_written_out(expr.expr, facts), *expr.variable_count).doit()
-    return expr.func(*(_written_out(a, facts) for a in expr.args)) if expr.args else expr
+def _alike(name, d) -> bool:
+    return (
+        _key(name.family) == _key(d.family)
+        and {v.role for v in name.variables} == {v.role for v in d.variables}
+        and {v.role for v in name.given} == {v.role for v in d.given}
+    )
 
 
-def _draw(symbol, rng: random.Random) -> float:
-    if symbol.is_integer:
-        return rng.randrange(2, 5)
-    if isinstance(symbol, Unit):
-        return rng.uniform(0.15, 0.85)
-    return rng.uniform(0.3, 2.0) if symbol.is_positive else rng.uniform(-1.5, 1.5)
+def _sums(table: dict, keep: list) -> dict:
+    sums: dict = {}
+    for cell, mass in table.items():
+        short = tuple(cell[k] for k in keep)
+        sums[short] = sums.get(short, 0.0) + mass
+    return sums
+
+
+def compiled_obeys(symbol, value, assumptions: Assumptions) -> bool:
+    """Whether numbers allow that a symbol is this value: it obeys the symbol's assumptions in some models."""
+    tried, obeyed = 0, 0
+    for seed in range(6):
+        try:
+            number = Model([value], assumptions, seed).value(value)
+        except (NoModel, ArithmeticError):
+            continue
+        tried += 1
+        obeyed += _obeys(symbol, number)
+    return not tried or obeyed > 0

@@ -6,13 +6,14 @@ import re
 import sympy as sp
 from sympy.printing.latex import LatexPrinter, translate
 
-from .notation import Density, Normal
+from .notation import KL, Density, E, Normal, SquaredNorm
 
 PAGE = 76.0  # letters that fit on one line of a page
 GAP = 5.0  # letters between a formula and the note beside it
 _WIDTHS = {" ": 0.0, "{": 0.0, "}": 0.0, r"\mathcal": 0.6, r"\,": 0.4, r"\quad": 2.0, r"\qquad": 4.0}
 _WIDTHS |= {"+": 2.2, "-": 2.0, "=": 2.2, r"\mid": 1.6, r"\sim": 2.2, r"\int": 2.0}
 _BARE_LOG = (sp.Symbol, Density, Normal)
+PLAIN_FUNCTIONS = ("sin", "cos", "tan", "sinh", "cosh", "tanh", "max", "min")
 
 
 class BookPrinter(LatexPrinter):
@@ -24,7 +25,15 @@ class BookPrinter(LatexPrinter):
     def _print_Symbol(self, expr, style: str = "plain") -> str:
         r"""alphabar_{t-1} → \bar{\alpha}_{t-1}."""
         head, _, sub = expr.name.partition("_")
-        head = head if "\\" in head else "\\varepsilon" if head == "epsilon" else translate(head)
+        bare = head.rstrip("'")
+        primes = head[len(bare) :]
+        head = (
+            head
+            if "\\" in head
+            else "\\varepsilon" + primes
+            if bare == "epsilon"
+            else translate(bare) + primes
+        )
         sub = sub[1:-1] if sub.startswith("{") else sub
         greek = re.sub(r"\b(theta|phi|eta)\b", r"\\\1", sub)
         return f"{head}_{{{greek}}}" if sub else head
@@ -32,9 +41,9 @@ class BookPrinter(LatexPrinter):
     _print_RandomVariable = _print_Unit = _print_Symbol
 
     def _print_Density(self, expr) -> str:
-        name, parameters, fixed = expr.family.args
-        bare = not expr.given and {v.name for v in expr.variables} <= {f.name for f in fixed}
-        head = name.name if bare or not parameters.name else f"{name.name}_{{\\{parameters.name}}}"
+        head = expr.family.args[0].name
+        if expr.parameter is not None:
+            head += f"_{{{self._print(expr.parameter)}}}"
         given = rf" \mid {self._names(expr.given)}" if expr.given else ""
         return f"{head}({self._names(expr.variables)}{given})"
 
@@ -70,7 +79,7 @@ class BookPrinter(LatexPrinter):
         inner = self._print(arg)
         bare = (
             isinstance(arg, _BARE_LOG)
-            or arg.is_Number
+            or (arg.is_Number and not inner.startswith("-"))
             or (arg.is_Pow and arg.base.is_Symbol)
             or _is_fraction(inner)
         )
@@ -78,8 +87,58 @@ class BookPrinter(LatexPrinter):
         return rf"\log{power} {inner}" if bare else rf"\log{power}\left({inner}\right)"
 
     def _print_AppliedUndef(self, expr, exp: str | None = None) -> str:
-        value = f"{expr.func.__name__}({', '.join(map(self._print, expr.args))})"
+        head = (
+            self._print(sp.Symbol(expr.func.__name__))
+            if "\\" not in expr.func.__name__
+            else expr.func.__name__
+        )
+        value = f"{head}({', '.join(map(self._print, expr.args))})"
         return f"{value}^{{{exp}}}" if exp else value
+
+    def _print_Function(self, expr, exp: str | None = None) -> str:
+        """Sine, tanh, the greater of two, …: each with its argument in brackets."""
+        name = type(expr).__name__.lower()
+        head = rf"\{name}" if name in PLAIN_FUNCTIONS else rf"\operatorname{{{name}}}"
+        power = f"^{{{exp}}}" if exp else ""
+        return rf"{head}{power}\left({', '.join(map(self._print, expr.args))}\right)"
+
+    _print_Max = _print_Min = _print_erf = _print_Function
+
+    def _print_SquaredNorm(self, expr) -> str:
+        """‖a‖², with the index and its range below the bars: they say which coordinates are meant."""
+        coordinate, (index, low, high) = expr.args
+        under = rf"{self._print(index)}={self._print(low)}..{self._print(high)}"
+        return rf"\left\| {self._print(coordinate)} \right\|_{{{under}}}^{{2}}"
+
+    def _print_Sum(self, expr) -> str:
+        return self._over_index(r"\sum", expr)
+
+    def _print_Product(self, expr) -> str:
+        return self._over_index(r"\prod", expr)
+
+    def _over_index(self, sign: str, expr) -> str:
+        index, *ends = (self._print(a) for a in expr.limits[0])
+        under = rf"_{{{index}={ends[0]}}}^{{{ends[1]}}}" if ends else rf"_{{{index}}}"
+        inner = self._print(expr.function)
+        open_ended = expr.function.is_Add or inner.startswith("-")
+        return rf"{sign}{under} \left({inner}\right)" if open_ended else rf"{sign}{under} {inner}"
+
+    def _print_Derivative(self, expr) -> str:
+        several = len({v for v in expr.expr.free_symbols if isinstance(v, sp.Symbol)}) > 1
+        d = r"\partial" if several else "d"
+        order = sum(int(n) for _, n in expr.variable_count)
+        above = rf"{d}^{{{order}}}" if order > 1 else d
+        merged: dict = {}
+        for v, n in expr.variable_count:
+            merged[v] = merged.get(v, 0) + int(n)
+        below = r" \, ".join(
+            rf"{d} {self._print(v)}" + (f"^{{{n}}}" if n > 1 else "") for v, n in merged.items()
+        )
+        inner = self._print(expr.expr)
+        closed = not inner.startswith("-") and isinstance(
+            expr.expr, sp.Symbol | Density | Normal | E | KL | sp.Function | sp.Number
+        )
+        return rf"\frac{{{above}}}{{{below}}} " + (inner if closed else rf"\left({inner}\right)")
 
     def _print_Indexed(self, expr) -> str:
         return f"{self._print(expr.base)}_{{{','.join(map(self._print, expr.indices))}}}"
@@ -91,7 +150,7 @@ class BookPrinter(LatexPrinter):
         z, *ends = (self._print(a) for a in expr.limits[0])
         under = rf"_{{{ends[0]}}}^{{{ends[1]}}}" if ends else ""
         inner = self._print(expr.function)
-        inner = rf"\left({inner}\right)" if expr.function.is_Add else inner
+        inner = rf"\left({inner}\right)" if expr.function.is_Add or inner.startswith("-") else inner
         return rf"\int{under} {inner} \, d{z}"
 
     def _print_Add(self, expr, order=None) -> str:
@@ -134,11 +193,14 @@ class BookPrinter(LatexPrinter):
         return sign + body
 
     def _print_Pow(self, expr) -> str:
+        if isinstance(expr.base, SquaredNorm) and not _is_inverse(expr):
+            return rf"\left({self._print(expr.base)}\right)^{{{self._print(expr.exp)}}}"
         return self._fraction([], [_inverted(expr)]) if _is_inverse(expr) else super()._print_Pow(expr)
 
     def _fraction(self, above: list, below: list) -> str:
         numerator = self._product(above, last=True, alone=True) if above else "1"
-        sign, numerator = ("-", numerator[1:].strip()) if numerator.startswith("-") else ("", numerator)
+        before = numerator.startswith("-") and not (above and above[0].is_Add)  # −(a)/b, and not of a sum
+        sign, numerator = ("-", numerator[1:].strip()) if before else ("", numerator)
         return rf"{sign}\frac{{{numerator}}}{{{self._product(below, last=True, alone=True)}}}"
 
     def _product(self, factors: list, last: bool, alone: bool = False) -> str:
@@ -148,7 +210,9 @@ class BookPrinter(LatexPrinter):
         for i, factor in enumerate(factors):
             text = self._print(factor)
             closing = last and i == len(factors) - 1
-            open_ended = isinstance(factor, sp.Sum | sp.Integral | sp.Derivative | sp.log) and not closing
+            open_ended = (
+                isinstance(factor, sp.Sum | sp.Product | sp.Integral | sp.Derivative | sp.log) and not closing
+            )
             if factor.is_Add or open_ended or (text.startswith("-") and i > 0):
                 text = rf"\left({text}\right)"
             if texts and texts[-1][-1].isdigit() and text[0].isdigit():
@@ -211,7 +275,7 @@ def text(expr) -> str:
 def aligned(
     name: str, first: str, rows: list[tuple[str, str, str]], facts: list[str], compact: bool | None
 ) -> str:
-    """The first line, then (relation, formula, note) rows, then the assumptions.
+    """The assumptions, the first line, then (relation, formula, note) rows.
 
     Notes stand beside their formulas, below the first line where that helps, or (compact) each below its own.
     compact: None decides by the width.
@@ -230,7 +294,10 @@ def aligned(
         lines += [f"&{arrow} {tex} && {note}" for arrow, tex, note in rows[1:]]
     else:
         lines = [f"&{start}", *(f"&\\quad {arrow} {tex} && {note}" for arrow, tex, note in rows)]
-    lines += [rf"&{word}\quad {row}" for word, row in _given_rows(facts)]
+    assumed = [rf"&{word}\quad {row}" for word, row in _given_rows(facts)]
+    if assumed:
+        assumed[-1] += r" \\[1ex]" + "\n"
+    lines = [*assumed[:-1], (assumed[-1] if assumed else "") + lines[0], *lines[1:]]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 

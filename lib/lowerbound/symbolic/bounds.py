@@ -1,0 +1,117 @@
+"""Why an expression is never negative: by its sign, or by calculus on its whole domain, corners and ends too."""  # noqa: E501
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import sympy as sp
+from sympy.calculus.util import continuous_domain
+
+from .algebra import is_positive, unit_to_positive
+from .notation import KL, Unit
+
+
+def never_negative(expr) -> str:
+    """How it was shown that expr ≥ 0, in words; "" when it could not be shown."""
+    if isinstance(expr, KL):
+        return "a KL is never negative"
+    with sp.evaluate(True):
+        expr = sp.sympify(expr).doit()
+        if _sign_known(expr):
+            return "its sign is known"
+        return by_calculus(expr)
+
+
+def _sign_known(expr) -> bool:
+    if expr.is_nonnegative or is_positive(expr) or sp.factor(unit_to_positive(expr)).is_nonnegative:
+        return True
+    whole = sp.factor(expr)
+    return bool(whole.is_nonnegative) or (expr.is_Add and all(map(_sign_known, expr.args)))
+
+
+def domain(symbol) -> sp.Interval:
+    """The real numbers that a symbol's assumptions allow; those between whole ones too."""
+    if isinstance(symbol, Unit):
+        return sp.Interval.open(0, 1)
+    if symbol.is_positive:
+        return sp.Interval(1, sp.oo) if symbol.is_integer else sp.Interval.open(0, sp.oo)
+    if symbol.is_negative:
+        return sp.Interval(-sp.oo, -1) if symbol.is_integer else sp.Interval.open(-sp.oo, 0)
+    if symbol.is_nonnegative:
+        return sp.Interval(0, sp.oo)
+    return sp.Interval(-sp.oo, 0) if symbol.is_nonpositive else sp.S.Reals
+
+
+def by_calculus(expr) -> str:
+    """The least value of a function of one symbol: stationary points, corners, and both ends of the domain."""  # noqa: E501
+    if len(expr.free_symbols) != 1:
+        return ""
+    (symbol,) = expr.free_symbols
+    t = sp.Dummy("t", real=True)
+    f = sp.expand_log(expr, force=bool(symbol.is_positive)).rewrite(sp.Abs).subs(symbol, t)
+    try:
+        pieces = _pieces(f, t, domain(symbol))
+        if pieces is None:
+            return ""
+        values: dict = {}
+        for piece, interval in pieces:
+            found = _smooth_values(piece, t, interval)
+            if found is None:
+                return ""
+            values |= found
+    except (NotImplementedError, ValueError, TypeError):
+        return ""
+    if not all(v.is_extended_nonnegative for v in values.values()):
+        return ""
+    inner = {
+        p: v
+        for p, v in values.items()
+        if v.is_finite and p.is_finite and domain(symbol).contains(p) is sp.true
+    }
+    least = ", ".join(f"{v} at {symbol} = {p}" for p, v in inner.items())
+    return f"least value {least}" if least else "the infimum is its limit at an end of the domain"
+
+
+def _pieces(f, t, interval) -> list | None:
+    """F without absolute values on intervals on each of which no argument of one changes its sign."""
+    corners: set = set()
+    inside = [a.args[0] for a in f.atoms(sp.Abs)]
+    for argument in inside:
+        roots = sp.solveset(argument, t, interval)
+        if not isinstance(roots, sp.FiniteSet | sp.sets.sets.EmptySet):
+            return None
+        corners |= set(roots)
+    cuts = [interval.start, *sorted(corners - {interval.start, interval.end}, key=float), interval.end]
+    pieces = []
+    for low, high in pairwise(cuts):
+        between = _between(low, high)
+        signs = {a: a.args[0] * sp.sign(a.args[0].subs(t, between)) for a in f.atoms(sp.Abs)}
+        closed = sp.Interval(low, high, low == interval.start and interval.left_open,
+                             high == interval.end and interval.right_open)  # fmt: skip
+        pieces.append((f.xreplace(signs), closed))
+    return pieces
+
+
+def _between(low, high):
+    if low.is_infinite:
+        return high - 1 if high.is_finite else sp.Integer(0)
+    return low + 1 if high.is_infinite else (low + high) / 2
+
+
+def _smooth_values(f, t, interval) -> dict | None:
+    """The values of f where it may be least: stationary points, and its limits at both ends; None if unknown."""  # noqa: E501
+    if f.has(sp.Abs, sp.sign, sp.Max, sp.Min, sp.floor, sp.Piecewise):
+        return None
+    inner = sp.Interval.open(interval.start, interval.end)
+    if continuous_domain(f, t, inner) != inner:
+        return None
+    slope = sp.diff(f, t)
+    values = {}
+    if slope != 0:
+        stationary = sp.solveset(slope, t, inner)
+        if not isinstance(stationary, sp.FiniteSet | sp.sets.sets.EmptySet):
+            return None
+        values = {point: sp.simplify(f.subs(t, point)) for point in stationary}
+    values[interval.start] = sp.limit(f, t, interval.start, "+")
+    values[interval.end] = sp.limit(f, t, interval.end, "-")
+    return values
