@@ -168,10 +168,12 @@ def linear_gaussian_evidence() -> Derivation:
 def linear_gaussian_posterior() -> Derivation:
     """The posterior of the linear-Gaussian model, by completing the square in z."""
     spread = log(2 * pi * s**2 / (w**2 + s**2))
+    given = {p(x | z): Normal(x, w * z, s**2), p(z): Normal(z, 0, 1), p(x): Normal(x, 0, w**2 + s**2)}
     d = Derivation(
         "linear_gaussian_posterior",
-        start=log(Normal(x, w * z, s**2) * Normal(z, 0, 1) / Normal(x, 0, w**2 + s**2)),
+        start=log(p(x | z) * p(z) / p(x)),
         symbol=log(p(z | x)),
+        given=given,
     )
     squares = (x - w * z) ** 2 / s**2 + z**2 - x**2 / (w**2 + s**2)
     d.step(-half * (squares + spread), "log of a Gaussian, three times")

@@ -38,17 +38,21 @@ def _bell():
     return Normal(path, one[i], level**2)
 
 
+def _mean_bell():
+    """The density of x̃ written out: a bell around each image, in equal shares."""
+    return Sum(_bell(), (i, 1, N)) / N
+
+
 def _data_set():
     """The density of x̃ at the level ς for N images, all equally likely, and the best guess of the image."""
     images = (i, 1, N)
-    return {density: Sum(_bell(), images) / N, image: Sum(one[i] * _bell(), images) / (N * density)}
+    return {density: _mean_bell(), image: Sum(one[i] * _bell(), images) / (N * density)}
 
 
 @derivation(chapter=4)
 def slope_of_density() -> Derivation:
     """The density of the noised data rises towards the best guess of the image."""
-    start = Sum(Derivative(_bell(), path), (i, 1, N)) / N
-    d = Derivation("slope_of_density", start=start, symbol=Derivative(density, path), given=_data_set())
+    d = Derivation("slope_of_density", start=Derivative(_mean_bell(), path), given=_data_set())
     d.step(Sum((one[i] - path) / level**2 * _bell(), (i, 1, N)) / N, "each bell's slope")
     return d.step((image - path) / level**2 * density, "the best guess is the weighted mean")
 
@@ -56,17 +60,16 @@ def slope_of_density() -> Derivation:
 @derivation(chapter=4)
 def tweedie() -> Derivation:
     """The score of the noised data points from x̃ to the best guess of the image: Tweedie's formula."""
-    slope = Derivative(density, path)
-    score = Derivative(log(density), path)
-    d = Derivation("tweedie", start=slope / density, symbol=score, using=[slope_of_density()])
-    return d.step((image - path) / level**2, "its slope")
+    d = Derivation("tweedie", start=Derivative(log(_mean_bell()), path), given=_data_set())
+    slopes = Sum((one[i] - path) / level**2 * _bell(), (i, 1, N)) / N
+    d.step(slopes / density, "the slope of a logarithm")
+    return d.step((image - path) / level**2, "the best guess is the weighted mean")
 
 
 @derivation(chapter=4)
 def flow_carries_density() -> Derivation:
     """The density of the noised data changes with ς as a flow with the slope (x̃ − x̂_0)/ς changes it."""
-    start, symbol = Sum(Derivative(_bell(), level), (i, 1, N)) / N, Derivative(density, level)
-    d = Derivation("flow_carries_density", start=start, symbol=symbol, given=_data_set())
+    d = Derivation("flow_carries_density", start=Derivative(_mean_bell(), level), given=_data_set())
     widened = ((path - one[i]) ** 2 / level**3 - 1 / level) * _bell()
     d.step(Sum(widened, (i, 1, N)) / N, "differentiate each bell")
     d.step(-Sum(Derivative((path - one[i]) / level * _bell(), path), (i, 1, N)) / N, "the same, as a slope")

@@ -18,7 +18,7 @@ TREATED = (
     *(sp.Add, sp.Mul, sp.Pow, sp.Symbol, sp.Rational, sp.Float, sp.Indexed, AppliedUndef, sp.Derivative),
     *(Density, Normal, *BINDERS, *FUNCTIONS),
 )
-CONSTANTS = (sp.pi, sp.E)
+CONSTANTS = (sp.pi, sp.E, sp.EulerGamma)
 
 
 class UnsoundError(ValueError):
