@@ -144,7 +144,7 @@ def sharpness(x: UInt8[Tensor, "N 1 H W"]) -> Float64[Tensor, " N"]:
 
 
 def nearer_to(
-    fake: UInt8[Tensor, "N 1 H W"], first: UInt8[Tensor, "M 1 H W"], second: UInt8[Tensor, "M 1 H W"]
+    fake: UInt8[Tensor, "N 1 H W"], first: UInt8[Tensor, "M 1 H W"], second: UInt8[Tensor, "K 1 H W"]
 ) -> float:
     """The share of images whose nearest neighbour in pixels is in `first` rather than in `second`.
 
@@ -162,7 +162,7 @@ def nearer_to(
 
 
 def two_sample(
-    real: UInt8[Tensor, "N 1 H W"], fake: UInt8[Tensor, "N 1 H W"], seed: int = 0, epochs: int = 4
+    real: UInt8[Tensor, "N 1 H W"], fake: UInt8[Tensor, "M 1 H W"], seed: int = 0, epochs: int = 4
 ) -> dict[str, float]:
     """How well a network that was trained to can tell real images from fake ones that it has not seen.
 
@@ -182,8 +182,7 @@ def two_sample(
         parts.append((data.to_unit(x), torch.tensor([1.0, 0.0]).repeat_interleave(len(x) // 2)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = Classifier(width=16, num_features=32)
-        net.head = nn.Linear(32, 1)
+        net = nn.Sequential(Classifier(width=16, num_features=32).body, nn.SiLU(), nn.Linear(32, 1))
     (x, y), valid, judged = parts
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
     best, bits, accuracy_of_best = math.inf, 0.0, 0.5

@@ -295,7 +295,7 @@ class Ladder(nn.Module):
         self.last = nn.Sequential(ResBlock(width, width), group_norm(width), nn.SiLU())
         self.out = nn.Conv2d(width, 8, 3, padding=1)
 
-    def features(self, x: Float[Tensor, "B C H W"]) -> list[Float[Tensor, "B W h w"]]:
+    def features(self, x: Float[Tensor, "B C H W"]) -> list[Float[Tensor, "B _ _ _"]]:
         """What every layer's posterior sees of x, the top layer's first."""
         fine = self.stem(x)
         return [self.shrink(fine)] * (len(self.layers) - self.fine) + [fine] * self.fine

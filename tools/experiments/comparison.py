@@ -97,7 +97,8 @@ SETTINGS = {"full": Setting(), "smoke": SMOKE}
 def measure_of(setting: Setting, run_dir: RunDir, seed: int) -> Measure:
     """The images and the noise that a model is judged with."""
     train, test = run_dir.images("train").x, run_dir.images("test").x[: setting.bound_images]
-    seen, held = (train[:-VALIDATION], train[-VALIDATION:]) if run_dir.full else (train[:2000], train[2000:])
+    apart = VALIDATION if run_dir.full else len(train) // 2
+    seen, held = train[:-apart], train[-apart:]
     few = setting.samples  # as many as a mixture is fitted to
     x, valid, judged = (data.to_unit(part).to(run_dir.device) for part in (seen[:few], held[:few], test))
     how = setting.levels, setting.importance, setting.weighted
