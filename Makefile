@@ -88,7 +88,7 @@ lint: $(READY) ## style and types
 	$(call stage,types,$(BIN)/mypy --strict lib/lowerbound tools/grading)
 
 unit: $(READY) ## unit, property and bridge tests
-	$(call stage,unit tests,$(PYTEST) tests --ignore=tests/browser -n $(JOBS) --dist loadscope --durations=5)
+	$(call stage,unit tests,$(PYTEST) tests --ignore=tests/browser -p no:nbval -n $(JOBS) --dist loadscope --durations=5)
 
 labs: $(READY) ## every lab, executed and compared with its stored outputs
 	$(call stage,labs,$(PYTEST) $(LABS) -p tools.reproduce.cells --nbval --nbval-current-env --nbval-cell-timeout=120 \
@@ -99,10 +99,10 @@ pages: $(LIGHT)
 
 browse: $(READY) ## the built book: links, and every page in a browser
 	@$(BIN)/python -m tools.publish.site || $(BIN)/python -m playwright install chromium || true
-	@echo; echo "── built book"; $(PYTEST) tests/browser -n $(JOBS) --dist worksteal --durations=5
+	@echo; echo "── built book"; $(PYTEST) tests/browser -p no:nbval -n $(JOBS) --dist worksteal --durations=5
 
 execute: $(READY) ## run every lab and store its outputs
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=600 \
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --ExecutePreprocessor.timeout=600 \
 		--ExecutePreprocessor.record_timing=False $(LABS)
 
 assignments: $(READY) ## the student versions, from the instructor's sources
@@ -118,7 +118,7 @@ replica: $(READY)
 train: $(READY) ## train a model: make train PRESET=ddpm-cpu
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.train $(PRESET) $(ARGS)
 
-experiments: $(READY) ## what chapter 5 measures (hours); one part: make experiments NAME=equal_budget; PRESET=gpu
+experiments: $(READY) ## what chapters 3 to 5 measure (hours); one part: make experiments NAME=equal_budget; PRESET=gpu
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m tools.experiments $(NAME) --preset $(PRESET) \
 		--jobs $(JOBS) $(if $(filter smoke,$(PRESET)),--out results-smoke) $(ARGS)
 

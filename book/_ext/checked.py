@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -54,6 +56,7 @@ def checked(name: str) -> Checked:
     return _checked[name]
 
 
+@functools.cache
 def source_files() -> list[Path]:
     """The files that a derivation depends on."""
     folder = Path(ledger.proofs().__file__).parent
@@ -72,7 +75,8 @@ def check_all(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
     root = Path(app.srcdir)
     if not (root / "_toc.yml").is_file() or not {each.proof for each in ledger.equations(root)} - {""}:
         return  # a few pages by themselves: each proof is checked where it is printed
-    text = b"".join(path.read_bytes() for path in source_files()) + version("sympy").encode()
+    versions = f"{version('sympy')} {sys.version}"
+    text = b"".join(path.read_bytes() for path in source_files()) + versions.encode()
     key, file = hashlib.sha256(text).hexdigest(), Path(app.outdir).with_name(KEPT)
     kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if kept.pop("sources", "") == key:
@@ -87,7 +91,8 @@ def check_all(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
 
 
 def write_on_all_cores(app: Sphinx, env: BuildEnvironment) -> None:
-    app.parallel = os.cpu_count() or 1  # jupyter-book has no option for it; some extension reads serially
+    # jupyter-book has no option for it. Reading stays serial: sphinx-proof cannot merge what several read.
+    app.parallel = 2 * (os.cpu_count() or 1)  # pages are of unequal length: twice as many parts as cores
 
 
 def setup(app: Sphinx) -> None:

@@ -1,13 +1,16 @@
 """What the labs recorded, on the chapters' pages and on their own.
 
-Role lab: a note; directive labfigure: a figure or slider. A lab is notebooks/STEM.ipynb; what it recorded
-with `figures.note`, `show` and `slider` is found by the key in an output's metadata.
+Role lab: a note, of an estimate with its error and of how many; directive labfigure: a figure or slider;
+directive labcode: the cell that defines a name.
+A lab is notebooks/STEM.ipynb; what it recorded with `figures.note`, `show` and `slider` is found by the key
+in an output's metadata.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.directives.patches import Figure
 from sphinx.environment import BuildEnvironment
+from sphinx.util.docutils import SphinxDirective
 
 LABS = "notebooks"
 STUDENT = "notebooks/assignments/student"
@@ -54,13 +58,22 @@ def output_at(env: BuildEnvironment, target: str) -> tuple[str, str, dict[str, A
     return stem, key, by_key[key]
 
 
+SHORT = ":short"  # behind a key: an estimate without its "(500 test images)", where the section says that
+
+
 def note_text(env: BuildEnvironment, target: str) -> str:
-    """The text that a lab noted under a key."""
-    _, key, output = output_at(env, target)
-    text = text_of(output["data"].get("text/plain", ""))
-    if "alt" in output["metadata"]["lowerbound"] or not text.startswith(f"{key}: "):
+    """The text that a lab noted under a key; of an estimate, 'STEM:key:short' leaves out of how many."""
+    target = target.strip()
+    _, key, output = output_at(env, target.removesuffix(SHORT))
+    text, about = text_of(output["data"].get("text/plain", "")), output["metadata"]["lowerbound"]
+    if "alt" in about or not text.startswith(f"{key}: "):
         raise MissingError(f"{target} is a figure, not a note; use the labfigure directive")
-    return text.removeprefix(f"{key}: ")
+    text = text.removeprefix(f"{key}: ")
+    if not target.endswith(SHORT):
+        return text
+    if "n" not in about:
+        raise MissingError(f"{target.removesuffix(SHORT)} is no estimate, and has no short form")
+    return text.removesuffix(f" ({about['n']:,} {about['of']})")
 
 
 class LabFigure(Figure):
@@ -94,6 +107,29 @@ class LabFigure(Figure):
             xref.source, xref.line = figure.source, self.lineno
             caption += [nodes.Text(" "), nodes.inline("", "", xref, classes=["from-lab"])]
         return [figure, *rest]
+
+
+class LabCode(SphinxDirective):
+    """The cell of a lab that defines a name, as code: {labcode} STEM:NAME."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        try:
+            stem, _, name = self.arguments[0].partition(":")
+            code = defining_cell(self.env, stem, name)
+        except MissingError as error:
+            return instead(self, self.env, error)
+        return [nodes.literal_block(code, code, language="python")]
+
+
+def defining_cell(env: BuildEnvironment, stem: str, name: str) -> str:
+    """The source of a lab's cell that defines a class or function of this name."""
+    for cell in read_json(env, LABS, f"{stem}.ipynb")["cells"]:
+        code = text_of(cell["source"])
+        if cell["cell_type"] == "code" and re.search(rf"^(class|def) {re.escape(name)}\b", code, re.M):
+            return code
+    raise MissingError(f"{LABS}/{stem}.ipynb has no cell that defines {name!r}")
 
 
 # A lab's own page
@@ -209,6 +245,7 @@ def link_back(app: Sphinx, doctree: nodes.document, page: str) -> None:
 def setup(app: Sphinx) -> None:
     app.add_role("lab", TextRole(note_text))
     app.add_directive("labfigure", LabFigure)
+    app.add_directive("labcode", LabCode)
     app.connect("doctree-read", describe_lab, priority=400)  # before images are collected
     app.connect("doctree-read", note_figures)
     app.connect("doctree-resolved", link_back)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 from collections import Counter
@@ -61,22 +62,28 @@ def check(proof: Any) -> str:
     return f"{steps} step{'s' * (steps > 1)}: {words}{axioms}"
 
 
+@functools.cache
+def definitions(file: Path) -> dict[str, tuple[int, int]]:
+    """First and last line of each function and class of a file, decorators included, by its dotted name."""
+    lines = {}
+
+    def walk(body: Any, prefix: str) -> None:
+        for node in body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                lines[prefix + node.name] = first, node.end_lineno or node.lineno
+                walk(node.body, f"{prefix}{node.name}.")
+
+    walk(ast.parse(file.read_text(encoding="utf-8")).body, "")
+    return lines
+
+
 def source(name: str) -> tuple[str, int, int]:
     """File, first and last line of a proof or, as in bound.Bound.nats, of a piece of the library."""
-    if "." in name:
-        module, *path = name.split(".")
-        files = [Path("lib/lowerbound", f"{module}.py")]
-    else:
-        folder = Path(proofs().__file__).parent
-        files, path = (
-            [Path("lib/lowerbound/proofs", file.name) for file in sorted(folder.glob("*.py"))],
-            [name],
-        )
+    folder = Path(proofs().__file__).parent
+    module, dot, path = name.partition(".")
+    files = [folder.with_name(f"{module}.py")] if dot else sorted(folder.glob("*.py"))
     for file in files:
-        tree: Any = ast.parse(Path(proofs().__file__).parents[3].joinpath(file).read_text(encoding="utf-8"))
-        for part in path:
-            tree = next((n for n in tree.body if getattr(n, "name", "") == part), None) if tree else None
-        if tree:
-            first = min([tree.lineno, *(d.lineno for d in tree.decorator_list)])
-            return str(file), first, tree.end_lineno
+        if lines := definitions(file).get(path or name):
+            return file.relative_to(folder.parents[2]).as_posix(), *lines
     raise LookupError(f"{name} is defined nowhere in lib/lowerbound")

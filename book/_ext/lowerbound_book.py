@@ -8,6 +8,7 @@ every page gets.
 
 from __future__ import annotations
 
+import functools
 import html
 import textwrap
 from typing import Any
@@ -19,6 +20,7 @@ import measurements
 import minutes
 import pictures
 import proofs
+import pybtex.plugin
 import symbols
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -56,6 +58,8 @@ def describe_page(app: Sphinx, page: str, template: str, context: dict[str, Any]
 def setup(app: Sphinx) -> dict[str, Any]:
     for subject in (checked, formulas, labs, measurements, minutes, pictures, proofs, symbols):
         subject.setup(app)
+    # Each citation has the metadata of every installed package read, to find one and the same style.
+    pybtex.plugin._load_entry_point = functools.cache(pybtex.plugin._load_entry_point)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", name_entries)
     app.connect("html-page-context", describe_page)

@@ -100,10 +100,11 @@ def collect(app: Sphinx, doctree: nodes.document) -> None:
             noted.append(Minutes(link["start"], link["end"], page, section["ids"][0], section[0].astext()))
     env.metadata[page]["minutes"] = noted
     if page == MAP:
-        for term in doctree.findall(nodes.term):
-            span = seconds(term.astext())
-            if span:
-                term["ids"].append(f"minute-{span[0]:04d}")
+        terms = {term: seconds(term.astext()) for term in doctree.findall(nodes.term)}
+        starts = {term: span[0] for term, span in terms.items() if span}
+        for term, start in starts.items():
+            term["ids"].append(f"minute-{start:04d}")
+        env.metadata[page]["entries"] = sorted(starts.values())
 
 
 def _reference(app: Sphinx, page: str, target: str, anchor: str, *children: nodes.Node) -> nodes.reference:
@@ -127,21 +128,12 @@ def _list(app: Sphinx, page: str, sections: list[Minutes]) -> nodes.bullet_list:
     return rows
 
 
-def _entries(app: Sphinx) -> list[int]:
-    """The starts of the lecture map's entries."""
-    if MAP not in app.env.all_docs:
-        return []
-    terms = app.env.get_doctree(MAP).findall(nodes.term)
-    return sorted(span[0] for span in (seconds(term.astext()) for term in terms) if span)
-
-
 def resolve(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Put the links in."""
     noted = [part for metadata in app.env.metadata.values() for part in metadata.get("minutes", [])]
     every = sorted(noted, key=lambda part: (part.start, part.end))
-    entries: list[int] | None = None
+    entries = app.env.metadata.get(MAP, {}).get("entries", [])
     for link in list(doctree.findall(lecture_link)):
-        entries = _entries(app) if entries is None else entries
         entry = max((start for start in entries if start <= link["start"]), default=None)
         anchor = "" if entry is None else f"minute-{entry:04d}"
         reference = _reference(app, page, MAP, anchor, nodes.Text(link.astext()))

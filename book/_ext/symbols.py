@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,7 @@ from sphinx.environment import BuildEnvironment
 PAGE = "book/notation"
 FILE = "symbols.js"
 CHAIN = "(03_forward|04_reverse|05_comparison)"
-SCOPES = {  # letters that mean other things elsewhere
-    "v": ("04_reverse", "#where-no-signal-is-left"),
-    "y": ("04_reverse", "#classes-and-guidance"),
-    "w": ("04_reverse", "#classes-and-guidance"),
-    r"\beta": ("(02_vae|05_comparison)", "*"),
-    r"\lambda_t": ("04_reverse", "#fewer-steps-dpm-solver-and-heun"),
-}
+SCOPES = {r"\beta": ("(02_vae|05_comparison)", "*")}  # a letter that means another thing elsewhere
 
 
 def _text(node: nodes.Element) -> str:
@@ -37,6 +32,12 @@ def _text(node: nodes.Element) -> str:
         elif not isinstance(child.parent, nodes.math):
             parts.append(html.escape(child.astext()))
     return "".join(parts)
+
+
+def _pages(heading: str) -> str:
+    """The pages on which a section's symbols hold: "Chapter 2", "Diffusion", or any page."""
+    chapter = re.fullmatch(r"Chapter (\d)", heading)
+    return f"0{chapter[1]}_" if chapter else CHAIN if heading == "Diffusion" else ""
 
 
 def read(doctree: nodes.document) -> list[dict[str, Any]]:
@@ -51,9 +52,11 @@ def read(doctree: nodes.document) -> list[dict[str, Any]]:
         section: Any = item.parent
         while not isinstance(section, nodes.section):
             section = section.parent
-        chain = section[0].astext() == "Diffusion"
+        pages = _pages(section[0].astext())
         for symbol in term.findall(nodes.math):
-            page, part = SCOPES.get(symbol.astext(), (CHAIN if chain else "", "*"))
+            page, part = pages, "*"
+            if not pages.startswith("0"):  # in a section for all chapters
+                page, part = SCOPES.get(symbol.astext(), (pages, "*"))
             meaning = " ".join(_text(paragraph) for paragraph in definition.findall(nodes.paragraph))
             found.append(
                 {"tex": symbol.astext(), "meaning": meaning, "anchor": anchor, "page": page, "part": part}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 Run = dict[str, Any]
-STORED = ("races", "shipped", "sweep", "codes", "reverse_step")
+STORED = ("races", "shipped", "sweep", "codes", "reverse_step", "reverse_chain")
 INSTALLED, CHECKOUT = Path(__file__).with_name("stored"), Path(__file__).parents[2] / "results"
 FOLDER = INSTALLED if INSTALLED.is_dir() else CHECKOUT
 NAMES = {"vae": "VAE", "simple": "diffusion, L_simple", "bound": "diffusion, bound"}
@@ -24,6 +24,12 @@ def stored() -> dict[str, Run]:
     except FileNotFoundError as error:
         remedy = "install lowerbound anew, or run make experiments"
         raise FileNotFoundError(f"no {Path(error.filename).name} in {FOLDER}: {remedy}") from None
+
+
+def comparison() -> dict[str, Run]:
+    """The results of the comparison that are there so far, by job (`python -m tools.experiments --list`)."""
+    files = sorted((FOLDER / "comparison").glob("*.json"))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8"))["result"] for path in files}
 
 
 @dataclass(frozen=True)

@@ -91,12 +91,14 @@ def lab(slider: str = "") -> str:
     """A lab with a note, two figures and a slider, as JSON."""
     outputs = [
         output("gap", text_plain=["gap: 0.35 nats: exactly"]),
+        output("bits", text_plain="bits: 4.11 ± 0.03 (1,500 test images)"),
         output("two-terms", "Two bars of equal height.", text_plain="Two bars", image_png=PNG),
         output("drawing", "A line.", **{"text_plain": "A line", "image_svg+xml": SVG}),
         output("chain", "Noise.", text_plain="Noise", image_png=PNG, text_html=slider or player()),
     ]
+    outputs[1]["metadata"]["lowerbound"] |= {"n": 1500, "of": "test images", "error": 0.03}
     setup = {"cell_type": "code", "execution_count": None, "metadata": {}, "source": "install", "outputs": []}
-    cell = {**setup, "execution_count": 1, "source": "x", "outputs": outputs}
+    cell = {**setup, "execution_count": 1, "source": "x\n\n\ndef shown():\n    y", "outputs": outputs}
     return notebook(setup, {"cell_type": "markdown", "metadata": {}, "source": "# Lab 2"}, cell)
 
 
@@ -123,6 +125,8 @@ name | {name}
 bits | {bits[1]:.1f}
 ```
 
+It costs {lab}`02_lab:bits`, so {lab}`02_lab:bits:short` bits.
+
 It is {lab}`02_lab:gap`, or {result}`r.json:vae.bits.1:.2f` bits of {result}`r.json:vae.name`.
 
 {lecture}`01:36-05:16`
@@ -131,6 +135,9 @@ It is {lab}`02_lab:gap`, or {result}`r.json:vae.bits.1:.2f` bits of {result}`r.j
 :name: fig-two
 
 Two *terms*.
+```
+
+```{labcode} 02_lab:shown
 ```
 
 ```{labfigure} 02_lab:drawing
@@ -175,10 +182,11 @@ numfig = True
 
 
 MISTAKES = {
-    "{lab}`02_lab:gup`": "notebooks/02_lab.ipynb records no 'gup'; it has: chain, drawing, gap, two-terms",
+    "{lab}`02_lab:gup`": "02_lab.ipynb records no 'gup'; it has: bits, chain, drawing, gap, two-terms",
     "{lab}`03_lab:gap`": "notebooks/03_lab.ipynb does not exist",
     "{lab}`gap`": "'gap' is not of the form STEM:key",
     "{lab}`02_lab:two-terms`": "is a figure, not a note",
+    "{lab}`02_lab:gap:short`": "02_lab:gap is no estimate, and has no short form",
     "{result}`q.json:a`": "results/q.json does not exist",
     "{result}`r.json:vae.nats`": "results/r.json has nothing at 'vae.nats' (stopped at 'nats')",
     "{result}`r.json:vae.bits.9`": "(stopped at '9')",
@@ -190,6 +198,7 @@ MISTAKES = {
     "{lecture}`1:36`": "lecture minutes must look like 01:36-05:16, got '1:36'",
     "```{labfigure} 02_lab:none\n\nCaption.\n```": "records no 'none'",
     "```{labfigure} 02_lab:two-terms\n```": "needs a caption",
+    "```{labcode} 02_lab:Nothing\n```": "02_lab.ipynb has no cell that defines 'Nothing'",
     "```{labfigure} 02_lab:gap\n\nCaption.\n```": "02_lab:gap holds no image; use the lab role for a note",
     "```{derivation} nonsense\n```": "lowerbound.proofs has no derivation 'nonsense'",
 } | {
@@ -265,6 +274,16 @@ def test_each_mistake_is_a_warning_with_its_line(built: Book) -> None:
 def test_notes_and_results_stand_in_the_text_and_follow_their_files(built: Book) -> None:
     text = re.sub(r"<[^>]+>", "", built.html())
     assert "It is 0.35 nats: exactly, or 3.14 bits of VAE." in text
+
+
+def test_an_estimate_stands_in_the_text_with_its_error_and_how_many(built: Book) -> None:
+    text = re.sub(r"<[^>]+>", "", built.html())
+    assert "It costs 4.11 ± 0.03 (1,500 test images), so 4.11 ± 0.03 bits." in text
+
+
+def test_the_cell_that_defines_a_name_stands_on_a_page(built: Book) -> None:
+    code = next(part for part in built.html().split("<pre>") if "shown" in part).split("</pre>")[0]
+    assert re.sub(r"<[^>]+>", "", code).strip() == "x\n\n\ndef shown():\n    y"
 
 
 def test_a_list_of_results_is_a_table(built: Book) -> None:
@@ -344,7 +363,7 @@ def test_lab_page_has_alt_texts_and_anchors(built: Book) -> None:
     assert 'class="player"' in page
     assert 'id="lab-02-lab-chain"' in page
     assert ">install<" not in page, "the setup cell stands before the title"
-    assert ">x<" in page
+    assert ">x</span>" in page or ">x<" in page
 
 
 def test_a_lab_links_back_to_the_figure_that_shows_its_output(built: Book) -> None:

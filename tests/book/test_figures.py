@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import sys
 from typing import Any
@@ -154,6 +155,53 @@ def test_show_takes_a_summary_of_ones_own(shown: list[Any]) -> None:
 def test_note(shown: list[Any]) -> None:
     figures.note("gap", "0.35")
     assert shown == [({"text/plain": "gap: 0.35"}, {"lowerbound": {"key": "gap"}})]
+
+
+ESTIMATES: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "values": ([4.0, 4.2, 4.4, 4.14], {"of": "test images"}, "4.18 ± 0.09 (4 test images)"),
+    "a number": (-2.31, {"error": 0.0123, "n": 1000, "of": "draws"}, "−2.310 ± 0.013 (1,000 draws)"),
+    "an error that begins with 1": (3.0, {"error": 0.14, "n": 5, "of": "seeds"}, "3.00 ± 0.14 (5 seeds)"),
+    "one that rounds up to the next": (3.0, {"error": 0.096, "n": 5, "of": "seeds"}, "3.00 ± 0.10 (5 seeds)"),
+    "a large one": (2186.4, {"error": 31.0, "n": 200, "of": "images"}, "2,190 ± 40 (200 images)"),
+    "fewer digits": (4.114, {"error": 0.03, "n": 500, "of": "x", "digits": 1}, "4.1 ± 0.1 (500 x)"),
+    "a span": ([4.08, 4.15, 4.11], {"of": "seeds", "span": True}, "4.08 to 4.15 (3 seeds)"),
+    "a span of one digit": ([-3.0, 5.0], {"of": "seeds", "span": True, "digits": 0}, "−3 to 5 (2 seeds)"),
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATES)
+def test_an_estimate_is_printed_with_its_error_and_how_many(name: str, shown: list[Any]) -> None:
+    what, said, text = ESTIMATES[name]
+    figures.note("bits", what, **said)
+    [(data, about)] = shown
+    assert data == {"text/plain": f"bits: {text}"}
+    assert about["lowerbound"].keys() == {"key", "n", "of", "error"}
+    assert about["lowerbound"]["n"] == said.get("n", np.size(what))
+
+
+@pytest.mark.parametrize(
+    ("what", "said", "message"),
+    [
+        (4.1, {}, "give its error, n and of"),
+        (4.1, {"error": 0.1, "n": 5}, "give its error, n and of"),
+        ([4.0, 4.2], {}, "give its error, n and of"),
+        ([4.0, 4.2], {"of": "seeds", "n": 7}, "are computed"),
+        ([4.0, 4.0], {"of": "seeds"}, "above 0"),
+        ([4.0, math.nan], {"of": "seeds"}, "finite"),
+        (4.1, {"error": 0.1, "n": 5, "of": "seeds", "span": True}, "several values"),
+        ("4.1", {"n": 5, "of": "seeds"}, "as a number"),
+        (4, {"exact": "a count"}, "as text"),
+    ],
+)
+def test_half_an_estimate_is_refused(what: Any, said: dict[str, Any], message: str, shown: list[Any]) -> None:
+    with pytest.raises(ValueError, match=message):
+        figures.note("bits", what, **said)
+    assert shown == []
+
+
+def test_an_exact_note_says_why(shown: list[Any]) -> None:
+    figures.note("latents", "64", exact="a count")
+    assert shown[0][1]["lowerbound"] == {"key": "latents", "exact": "a count"}
 
 
 @pytest.mark.parametrize("key", ["Gap", "a b", "a_b", "", "-a"])

@@ -61,20 +61,68 @@ def shoot(page: Page, name: str, kind: Any) -> None:
         page.screenshot(path=file, full_page=True, quality=80)
 
 
-def axe(page: Page, width: str, formulas: bool) -> list[tuple[str, ...]]:
-    """What axe finds. The colours of the text are looked at on the desk; they are the same on a phone, where
-    only what stands around the text differs."""
-    outside: dict[str, Any] = {"include": ["body"], "exclude": ["mjx-container"]}
-    runs: list[tuple[Any, dict[str, Any]]] = [("body" if formulas else outside, {})]
-    if width == "phone":
-        runs = [
-            (outside, {"rules": {"color-contrast": {"enabled": False}}}),
-            ({"include": ["body"], "exclude": ["main"]}, {"runOnly": ["color-contrast"]}),
-        ]
+# Formulas are most of a page's elements, and the words of programs most of the rest; axe looks at each of
+# them, twice. So, once the page is measured, each formula becomes an empty box of its size, and of the words
+# that look alike (a class, on one background) all but the first take the look of the text around them.
+LIGHTENED = """() => {
+  const formulas = [...document.querySelectorAll("mjx-container")];
+  const styles = formulas.map(formula => {
+    const drawn = formula.querySelector("mjx-math");
+    const box = drawn.getBoundingClientRect(), style = getComputedStyle(drawn);
+    return `display: inline-block; width: ${box.width}px; height: ${box.height}px;`
+      + `vertical-align: ${style.verticalAlign}; margin: ${style.margin}`;
+  });
+  formulas.forEach((formula, i) => {
+    const box = document.createElement("span");
+    box.style.cssText = styles[i];
+    formula.replaceChildren(box);
+  });
+
+  const behind = new Map(), seen = new Set();
+  const background = element => {
+    if (!element) return "";
+    if (!behind.has(element)) {
+      const style = getComputedStyle(element), colour = style.backgroundColor;
+      const flat = style.backgroundImage === "none" && style.opacity === "1";
+      const clear = colour === "rgba(0, 0, 0, 0)" && flat;
+      behind.set(element, clear ? background(element.parentElement) : `${colour} ${element.className}`);
+    }
+    return behind.get(element);
+  };
+  const repeated = word => {
+    const style = getComputedStyle(word);
+    const look = [word.className, style.color, style.fontSize, style.fontWeight, background(word)].join();
+    return seen.size === seen.add(look).size;
+  };
+  for (let words = [0]; words.length;) {
+    words = [...document.querySelectorAll("main :is(pre, .sig, code) :is(span, em):not(:has(*))")];
+    words = words.filter(repeated);
+    for (const word of words) word.replaceWith(...word.childNodes);
+    seen.clear();
+  }
+  document.body.normalize();
+}"""
+
+
+def axe(visit: Visit, kind: str) -> list[tuple[str, ...]]:
+    """What axe finds. On a phone and in the dark it looks at what can differ there: on a phone not at the
+    colours of the text, only of what stands around it; in the dark at colours alone."""
+    page = visit.page
+    assert visit.faults == []
+    colours = {"runOnly": ["color-contrast"]}
+    runs: dict[str, list[tuple[Any, dict[str, Any]]]] = {
+        "desk": [("body", {})],
+        "dark": [("body", colours)],
+        "phone": [
+            ("body", {"rules": {"color-contrast": {"enabled": False}}}),
+            ({"include": ["body"], "exclude": ["main"]}, colours),
+        ],
+    }
     found = []
-    for context, options in runs:
+    for context, options in runs[kind]:
         done = Axe().run(page, context, {"resultTypes": ["violations"], **options})
         found += done.response["violations"]
+    visit.faults.clear()  # axe fetches styles of its own accord
     return [(one["id"], one["impact"], one["nodes"][0]["html"][:200]) for one in found]
 
 
@@ -108,11 +156,19 @@ def move(player: Locator) -> None:
     expect(button).to_have_accessible_name("Play")
 
 
+FINISHED = "document.getAnimations().forEach(change => change.finish())"  # colours and side bars come to rest
+
+
+def in_theme(page: Page, theme: str) -> None:
+    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+    page.evaluate(FINISHED)
+
+
 def check_captions(page: Page) -> None:
     captions = page.locator("main figcaption")
     assert captions.count() == page.locator("main figure").count(), "a figure without a caption"
     for theme, medium in (("light", "print"), ("dark", "print"), ("dark", "screen"), ("light", "screen")):
-        page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        in_theme(page, theme)
         page.emulate_media(media=medium)
         assert captions.evaluate_all(UNSEEN) == [], f"captions hidden in {theme} on {medium}"
     # The theme may have looked at what scrolls while the page was laid out for paper: have it look again.
@@ -124,23 +180,47 @@ REACHABLE = """() => [...document.querySelectorAll('[tabindex="-1"]')].every(
   element => element.scrollWidth <= element.clientWidth
     || !["auto", "scroll"].includes(getComputedStyle(element).overflowX))"""
 
+# What a finger or a mouse would meet in the middle of each handle and button of a player.
+COVERED = """all => all.map(part => {
+  part.scrollIntoView({block: "center", behavior: "instant"});
+  const box = part.getBoundingClientRect();
+  const met = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  return met === part ? "" : `${part.outerHTML} is under ${met?.outerHTML.slice(0, 200)}`;
+}).filter(Boolean)"""
 
-def check_layout(visit: Visit, name: str, width: str) -> None:
-    """What depends on the width of the window."""
-    page = visit.page
+
+def resize(page: Page, width: str) -> None:
     page.set_viewport_size(dict(zip(("width", "height"), WIDTHS[width], strict=True)))
     page.wait_for_function(REACHABLE)
+    page.evaluate(FINISHED)
+
+
+def check_width(page: Page, name: str, width: str) -> None:
+    """What depends on the width of the window, and on the formulas."""
+    resize(page, width)
     assert page.locator("input[type=search]:visible").count() <= 1, "a second search bar"
     shoot(page, name, WIDTHS[width][0])
     overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert overflow <= 1, f"the page is {overflow} px too wide: {page.evaluate(TOO_WIDE)}"
-    for player in page.locator("main .player").all():
+
+
+def check_access(visit: Visit, width: str) -> None:
+    """Players, by keyboard and mouse on the desk; what axe finds, on the desk in both colours."""
+    page = visit.page
+    resize(page, width)
+    back_to_top = page.locator("#pst-back-to-top")
+    back_to_top.evaluate("it => { it.style.display = ''; }")
+    players = page.locator("main .player")
+    assert players.locator("input, button").evaluate_all(COVERED) == [], "parts of a player out of reach"
+    for player in players.all() if width == "desk" else ():
         move(player)
     page.mouse.move(0, 0)
-    page.locator("#pst-back-to-top").evaluate("it => { it.style.display = 'block'; }")  # as when scrolling up
-    assert visit.faults == []  # asked before axe, which fetches styles of its own accord
-    assert axe(page, width, name == WITH_FORMULAS) == [], "what axe finds"
-    visit.faults.clear()
+    back_to_top.evaluate("it => { it.style.display = 'block'; }")  # as when scrolling up
+    assert axe(visit, width) == [], "what axe finds"
+    if width == "desk":
+        in_theme(page, "dark")
+        assert axe(visit, "dark") == [], "what axe finds in the dark"
+        in_theme(page, "light")
 
 
 @pytest.mark.parametrize(
@@ -170,16 +250,22 @@ def test_page(browser: Browser, address: str, name: str, widths: list[str]) -> N
         "pictures without alt text"
     )
     assert visit.transferred < MOST_WITH_FRAMES
+    for width in reversed(widths):
+        check_width(page, name, width)
+    if name == WITH_FORMULAS:
+        assert axe(visit, "desk") == [], "what axe finds in formulas"
+    page.evaluate(LIGHTENED)
     check_captions(page)
     for width in widths:
-        check_layout(visit, name, width)
+        check_access(visit, width)
+    assert visit.faults == []
     visit.context.close()
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_formulas_know_their_symbols(browser: Browser, address: str, name: str) -> None:
     visit = Visit(browser, WIDTHS["desk"])
-    page = visit.open(f"{address}/{name}.html")
+    page = visit.open(f"{address}/{name}.html", typeset=False)
     known = page.locator("main div.math").evaluate_all(
         """all => all.map(formula => [formula.id, symbolsIn(
              MathJax.startup.document.getMathItemsWithin(formula).map(i => i.math).join(" "), formula
@@ -219,7 +305,7 @@ SYMBOLS = {
 
 def test_symbols_are_told_apart(browser: Browser, address: str) -> None:
     visit = Visit(browser, WIDTHS["desk"])
-    page = visit.open(f"{address}/book/03_forward.html")
+    page = visit.open(f"{address}/book/03_forward.html", typeset=False)
     found = page.evaluate(
         "all => all.map(tex => symbolsIn(tex, document.querySelector('main div.math')).map(e => e.tex))",
         list(SYMBOLS),
@@ -230,7 +316,7 @@ def test_symbols_are_told_apart(browser: Browser, address: str) -> None:
 
 def test_the_lecture_is_two_clicks_from_each_section(browser: Browser, address: str) -> None:
     visit = Visit(browser, WIDTHS["desk"])
-    page = visit.open(f"{address}/book/index.html")
+    page = visit.open(f"{address}/book/index.html", typeset=False)
     page.locator("ul.minutes a").filter(has_text="Line by line").click()
     expect(page).to_have_url(re.compile(r"book/01_elbo\.html#line-by-line$"))
     page.locator("section#line-by-line .lecture a").first.click()
@@ -257,7 +343,7 @@ def test_a_book_opened_as_files(browser: Browser) -> None:
 @pytest.mark.parametrize("name", ["book/01_elbo", "notebooks/01_elbo", "notebooks/02_vae"])
 def test_figures_in_the_dark(browser: Browser, address: str, name: str) -> None:
     visit = Visit(browser, WIDTHS["desk"], dark=True)
-    page = visit.open(f"{address}/{name}.html")
+    page = visit.open(f"{address}/{name}.html", typeset=False)
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     drawings = page.locator("main img.only-dark:visible")
     assert drawings.count() > 0

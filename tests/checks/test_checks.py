@@ -25,7 +25,8 @@ from lowerbound.symbolic import KL, Derivation, E, Normal, as_written
 from torch import Tensor
 from torch.nn import Module
 
-ALL = [check for group in checks.ASSIGNMENTS.values() for check in group]
+GROUPS = (*checks.ASSIGNMENTS.values(), *checks.LABS.values())
+ALL = [check for group in GROUPS for check in group]
 FUNCTIONS = {check.name: check for check in ALL if isinstance(check, Check)}
 PROOFS = {check.name: check for check in ALL if not isinstance(check, Check)}
 CATALOGUE = [(check, name) for check in FUNCTIONS.values() for name in check.mistakes]
@@ -91,7 +92,7 @@ def test_a_message_points_into_the_book(check):
 
 
 @pytest.mark.parametrize("check", FUNCTIONS.values(), ids=lambda c: c.name)
-def test_a_function_that_is_not_written_or_raises_is_told_so(check):
+def test_a_function_that_is_not_written_or_raises_is_told_so(check, capsys):
     def unwritten(*arguments):
         raise NotImplementedError
 
@@ -101,6 +102,10 @@ def test_a_function_that_is_not_written_or_raises_is_told_so(check):
     with pytest.raises(CheckError, match="not written yet") as caught:
         check(unwritten)
     assert caught.value.mistake == "not written"
+    check.ask(unwritten)
+    assert capsys.readouterr().out == f"{check.name} is not written yet.\n"
+    check.ask(broken)
+    assert "ZeroDivisionError: oh" in capsys.readouterr().out
     with pytest.raises(CheckError, match="ZeroDivisionError: oh"):
         check(broken)
     with pytest.raises(CheckError, match="give the function itself"):

@@ -372,7 +372,7 @@ def test_a_ddim_step_keeps_a_part_of_the_noise(s, t, now, eta, seed):
     walk = ddim(model, one(now), eta, generator(seed))
     next(walk)
     fresh = float(torch.randn(1, 1, generator=generator(seed), dtype=torch.float64))
-    kept, new = (symbol_of("ddim_step", name) for name in ("epsilonhat", "xi"))
+    kept, new = (symbol_of("ddim_step", name) for name in (reverse.eps_net.name, "xi"))
     theirs = proof("ddim_step", alphabar_s, reverse.x0_net, kept, reverse.sigma, new)
     image, noise = (float(f(one(now), full(1, t))) for f in (model.predict_x0, model.predict_eps))
     expected = theirs(float(s.alpha_bar[t - 1]), image, noise, ddim_width(s, t, eta), fresh)
@@ -579,7 +579,7 @@ def test_kl_adds_up_over_dimensions(rows):
 def nll_of(count: int):
     """The sum over this many pixels, as a function of σ, of the pixels and of their means."""
     line = derivation("gaussian_nll_sum").last
-    sigma, size = (symbol_of("gaussian_nll_sum", name) for name in ("sigma", "D"))
+    sigma, size = (symbol_of("gaussian_nll_sum", name) for name in ("sigma_x", "D"))
     line = line.xreplace({size: sp.Integer(count)}).doit()
     pixels = [sp.IndexedBase(name, real=True)[k] for name in ("x", "xhat") for k in range(1, count + 1)]
     plain = sp.symbols(f"v:{2 * count + 1}")

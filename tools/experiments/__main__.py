@@ -1,4 +1,4 @@
-"""`python -m tools.experiments [NAME …]`: the experiments of chapter 5, into results/."""
+"""`python -m tools.experiments [NAME …]`: the experiments of the book, into results/."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from lowerbound.train import UNDERSTOOD
 
-from tools.experiments import comparison, reverse_step
+from tools.experiments import comparison, reverse_chain, reverse_step
 from tools.experiments.run_dir import RunDir
-from tools.jobs import Job, Progress, run
+from tools.jobs import Job, Progress, run, write
 
-NAMES = ("comparison", "reverse_step")
+# Small experiments, each of whose results are one file: its setting, of all or a little, and its jobs.
+SMALL: dict[str, tuple[Callable[[bool], Any], Callable[[Any, RunDir], list[list[Job]]]]] = {
+    "reverse_step": (lambda full: reverse_step.ReverseStep(), reverse_step.stages),
+    "reverse_chain": (reverse_chain.setting, reverse_chain.stages),
+}
+NAMES = ("comparison", *SMALL)
 
 
 def planned(name: str, preset: str, out: Path, scratch: Path, device: str) -> list[list[Job]]:
@@ -24,9 +32,23 @@ def planned(name: str, preset: str, out: Path, scratch: Path, device: str) -> li
     full = preset == "full"
     if name == "comparison":
         return comparison.stages(comparison.SETTINGS[preset], RunDir(out / name, scratch, full, device))
-    if name == "reverse_step":
-        return reverse_step.stages(reverse_step.ReverseStep(), RunDir(out, scratch, full, device))
-    raise ValueError(f"unknown experiment {name!r}; there is {', '.join(NAMES)}")
+    if name not in SMALL:
+        raise ValueError(f"unknown experiment {name!r}; there is {', '.join(NAMES)}")
+    setting, stages = SMALL[name]
+    return stages(setting(full), RunDir(scratch, scratch, full, device))
+
+
+def gathered(name: str, preset: str, jobs: list[Job]) -> dict[str, Any]:
+    """The content of a small experiment's file from jobs that are done: how, and runs."""
+    results = [job.result() for job in jobs]
+    hows = [result.pop("how") for result in results]
+    how = {
+        "command": f"python -m tools.experiments {name} --preset {preset}",
+        "setting": asdict(SMALL[name][0](preset == "full")),
+        **{key: sorted({how[key] for how in hows}) for key in ("commit", "torch", "hardware", "threads")},
+        **{key: sum(how[key] for how in hows) for key in ("seconds", "cpu_seconds")},
+    }
+    return {"how": how, "runs": results}
 
 
 def stop_after(minutes: float) -> None:
@@ -66,6 +88,10 @@ def main(argv: list[str] | None = None) -> None:
             stop_after(args.minutes)
         for jobs in stages:
             run(jobs, args.jobs, args.threads, progress)
+        for name in plans.keys() & SMALL.keys():
+            jobs = [job for stage in plans[name] for job in stage]
+            if all(job.stored() for job in jobs):
+                write(args.out / f"{name}.json", gathered(name, args.preset, jobs))
     except UNDERSTOOD as error:
         print(f"tools.experiments: error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(1) from None

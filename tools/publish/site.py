@@ -163,10 +163,10 @@ class Visit:
     def _finished(self, event: Any) -> None:
         self.transferred += round(event["encodedDataLength"])
 
-    def open(self, url: str) -> Page:
-        """Go to a page, and typeset all its formulas."""
+    def open(self, url: str, typeset: bool = True) -> Page:
+        """Go to a page, and typeset all its formulas, or only find them: each is typeset once it is seen."""
         self.page.goto(url, wait_until="load")
-        self.page.evaluate(EVERY_FORMULA)
+        self.page.evaluate(EVERY_FORMULA if typeset else "window.formulasFound")
         return self.page
 
 

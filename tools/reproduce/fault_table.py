@@ -107,7 +107,7 @@ FAULTS = (
     Fault("KL averaged", "gaussian.py", "Gaussian.kl", ".sum(1)", ".mean(1)", ("test_gaussian.test_kl_sums_over_every_dimension_and_keeps_the_batch()",), "02_vae:5"),
     Fault("KL without its half", "gaussian.py", "Gaussian.kl", "0.5 * ", "", ("test_bridge.test_kl_between_two_gaussians()",), "02_vae:5"),
     Fault("KL the other way round", "gaussian.py", "Gaussian.kl", "ratio =", "self, mean, logvar = Gaussian(mean + 0 * self.mean, logvar), self.mean, self.logvar\n        ratio =", ("test_gaussian.test_kl_equals_that_of_torch_distributions()",)),
-    Fault("KL with its ratio turned over", "gaussian.py", "Gaussian.kl", "self.logvar - logvar", "logvar - self.logvar", ("test_gaussian.test_kl_equals_that_of_torch_distributions()",), "04_reverse:4"),
+    Fault("KL with its ratio turned over", "gaussian.py", "Gaussian.kl", "self.logvar - logvar", "logvar - self.logvar", ("test_gaussian.test_kl_equals_that_of_torch_distributions()",), "04_reverse:9"),
     Fault("the KL's log left out of the bound", "gaussian.py", "Gaussian.kl", "- ratio)", "- (ratio if other is None else 0))", ("test_identities.test_the_bound_touches_where_the_model_reverses_the_chain()",)),
     # bound
     Fault("rate taken off", "bound.py", "Bound.nats", "+ self.rate", "- self.rate", ("test_bridge.test_the_bound_of_a_vae_is_distortion_plus_rate()",)),
@@ -123,16 +123,16 @@ FAULTS = (
     # schedule
     Fault("α read as √(1 − ᾱ)", "schedule.py", "Schedule.alpha", "return ", "return (1 - self.alpha_bar).sqrt()\n        return ", (_CHAIN,)),
     Fault("β read as 1 − √α", "schedule.py", "Schedule.beta", "1 - self.alpha", "1 - self.alpha.sqrt()", (_POSTERIOR,)),
-    Fault("beta without its one", "schedule.py", "Schedule.beta", "return 1 - ", "return ", (_POSTERIOR,), "04_reverse:5"),
+    Fault("beta without its one", "schedule.py", "Schedule.beta", "return 1 - ", "return ", (_POSTERIOR,), "04_reverse:11"),
     Fault("noise over signal", "schedule.py", "Schedule.snr", "self.alpha_bar / (1 - self.alpha_bar)", "(1 - self.alpha_bar) / self.alpha_bar", ("test_bridge.test_what_splitting_a_step_changes()",)),
     Fault("posterior variance β", "schedule.py", "Schedule.posterior_variance", " * (1 - a[:-1]) / (1 - a[1:])", "", (_BAYES,)),
-    Fault("posterior variance by the wrong index", "schedule.py", "Schedule.posterior_variance", "(1 - a[:-1])", "(1 - a[1:])", (_BAYES,), "04_reverse:3"),
+    Fault("posterior variance by the wrong index", "schedule.py", "Schedule.posterior_variance", "(1 - a[:-1])", "(1 - a[1:])", (_BAYES,), "04_reverse:8"),
     Fault("β̃ turned over", "schedule.py", "Schedule.posterior_variance", "[torch.zeros_like(a[:1]), self.beta[1:] * (1 - a[:-1]) / (1 - a[1:])]", "[torch.zeros_like(a[:2]), self.beta[2:] * (1 - a[2:]) / (1 - a[1:-1])]", (_POSTERIOR,)),
     Fault("a level of its own when respaced", "schedule.py", "Schedule.respace", "(0, self.T,", "(0, self.T - (steps < self.T),", ("test_identities.test_a_respaced_model_has_the_same_noise_levels()",)),
-    Fault("another last beta", "schedule.py", "linear", "beta_T: float = 0.02", "beta_T: float = 0.01", ("test_schedule.test_linear_1000_is_exactly_the_schedule_of_ddpm()",), "03_forward:11"),
+    Fault("another last beta", "schedule.py", "linear", "beta_T: float = 0.02", "beta_T: float = 0.01", ("test_schedule.test_linear_1000_is_exactly_the_schedule_of_ddpm()",), "03_forward:23"),
     Fault("β kept when T changes", "schedule.py", "linear", "reference = torch.cumsum(", _BETA_KEPT, ("test_schedule.test_every_number_of_steps_ends_in_the_same_noise(linear, 100)",)),
-    Fault("cosine not squared", "schedule.py", "cosine", "math.pi / 2) ** 2", "math.pi / 2)", ("test_schedule.test_cosine_is_equation_17()",), "03_forward:9"),
-    Fault("a shorter axis of log SNR", "schedule.py", "log_snr_linear", "log_snr_T: float = -6.0", "log_snr_T: float = -5.0", (), "03_forward:9"),
+    Fault("cosine not squared", "schedule.py", "cosine", "math.pi / 2) ** 2", "math.pi / 2)", ("test_schedule.test_cosine_is_equation_17()",), "03_forward:20"),
+    Fault("a shorter axis of log SNR", "schedule.py", "log_snr_linear", "log_snr_T: float = -6.0", "log_snr_T: float = -5.0", (), "03_forward:20"),
     # vae
     Fault("reconstruction E[−p]", "vae.py", "VAE.bound", ".log_prob(x)", ".log_prob(x).exp()", ("test_vae.test_with_the_exact_posterior_the_bound_is_log_p(0)",)),
     Fault("rate rewarded", "vae.py", "VAE.bound", "q.kl()", "-q.kl()", ("test_bridge.test_the_bound_of_a_vae_is_distortion_plus_rate()",)),
@@ -140,17 +140,17 @@ FAULTS = (
     Fault("mean pinched in sampling alone", "vae.py", "VAE.sample", "return p.sample(rng) if last_noise else p.mean", "return torch.tanh(p.sample(rng) if last_noise else p.mean)", ("test_vae.test_samples_are_the_decoders_mean_or_a_draw_around_it()",)),
     # diffusion: forward
     Fault("variance √(1 − ᾱ)", "diffusion.py", "Diffusion.q_sample", "(1 - alpha_bar).sqrt()", "(1 - alpha_bar) ** 0.25", (_CHAIN,)),
-    Fault("std 1 − ᾱ", "diffusion.py", "Diffusion.q_sample", "(1 - alpha_bar).sqrt()", "1 - alpha_bar", (_CHAIN,), "03_forward:7"),
+    Fault("std 1 − ᾱ", "diffusion.py", "Diffusion.q_sample", "(1 - alpha_bar).sqrt()", "1 - alpha_bar", (_CHAIN,), "03_forward:13"),
     Fault("noise scaled by β_t", "diffusion.py", "Diffusion.q_sample", "(1 - alpha_bar).sqrt()", "self.schedule.beta", (_CHAIN,)),
-    Fault("noise subtracted", "diffusion.py", "Diffusion.q_sample", "* x0 + ", "* x0 - ", ("test_bridge.test_law_of_x_t()",), "03_forward:10"),
+    Fault("noise subtracted", "diffusion.py", "Diffusion.q_sample", "* x0 + ", "* x0 - ", ("test_bridge.test_law_of_x_t()",), "03_forward:22"),
     Fault("ᾱ as a product to T", "diffusion.py", "Diffusion.q_sample", "alpha_bar = self", "t = torch.full_like(t, self.schedule.T)\n        alpha_bar = self", (_CHAIN,)),
-    Fault("ᾱ one index early", "diffusion.py", "Diffusion.q_sample", "alpha_bar = self", "t = (t - 1).clamp(min=0)\n        alpha_bar = self", ("test_bridge.test_law_of_x_t()",), "03_forward:7"),
+    Fault("ᾱ one index early", "diffusion.py", "Diffusion.q_sample", "alpha_bar = self", "t = (t - 1).clamp(min=0)\n        alpha_bar = self", ("test_bridge.test_law_of_x_t()",), "03_forward:13"),
     # diffusion: posterior and reverse step
     Fault("posterior stored in descending t", "diffusion.py", "Diffusion.q_posterior", "= self._posterior_coefficients()", "= (torch.cat([c[:1], c[1:].flip(0)]) for c in self._posterior_coefficients())", (_BAYES,)),
-    Fault("posterior's coefficients exchanged", "diffusion.py", "Diffusion.q_posterior", "coef_x0, coef_xt =", "coef_xt, coef_x0 =", (_POSTERIOR,), "04_reverse:2"),
+    Fault("posterior's coefficients exchanged", "diffusion.py", "Diffusion.q_posterior", "coef_x0, coef_xt =", "coef_xt, coef_x0 =", (_POSTERIOR,), "04_reverse:4"),
     Fault("noise not rooted in x̂₀", "diffusion.py", "Diffusion.x0_from_eps", "(1 - alpha_bar).sqrt()", "1 - alpha_bar", ("test_bridge.test_posterior_mean_from_the_noise()",)),
-    Fault("x0 not divided by its root", "diffusion.py", "Diffusion.x0_from_eps", "(alpha_bar.sqrt(),", "(alpha_bar,", ("test_bridge.test_posterior_mean_from_the_noise()",), "04_reverse:11"),
-    Fault("network told another noise level", "diffusion.py", "Diffusion.predict_eps", "(self.schedule.log_snr, t, xt).flatten()", "(self.schedule.log_snr, t - 1, xt).flatten().clamp(max=14)", ("test_diffusion.test_the_network_is_told_log_snr()",), "04_reverse:11"),
+    Fault("x0 not divided by its root", "diffusion.py", "Diffusion.x0_from_eps", "(alpha_bar.sqrt(),", "(alpha_bar,", ("test_bridge.test_posterior_mean_from_the_noise()",), "04_reverse:27"),
+    Fault("network told another noise level", "diffusion.py", "Diffusion.predict_eps", "(self.schedule.log_snr, t, xt).flatten()", "(self.schedule.log_snr, t - 1, xt).flatten().clamp(max=14)", ("test_diffusion.test_the_network_is_told_log_snr()",), "04_reverse:27"),
     Fault("step back as wide as √σ", "diffusion.py", "Diffusion.p_reverse", ".log()", ".log() / 2", ("test_bridge.test_width_of_a_step_back()",)),
     # diffusion: bound and losses
     Fault("L_T dropped", "diffusion.py", "Diffusion.bound", "rates.append(self.prior(x).kl())", "pass", ("test_bridge.test_the_bound_of_a_diffusion_model_term_by_term()",)),
@@ -205,11 +205,11 @@ FAULTS = (
     # proofs and figures
     Fault("a term lost in a proof", "proofs/ch1_elbo.py", "two_expectations", '    d.step(_mean(log(p(x))), "$z$ does not occur in it")\n', "", (), "01_elbo:5"),
     Fault("plot emptied", "figures/display.py", "png", _SAVE, f"[line.remove() for ax in fig.axes for line in ax.get_lines()]; {_SAVE}", (), "01_elbo:4"),
-    Fault("curve left out", "figures/display.py", "png", _SAVE, f"fig.axes[0].get_lines()[0].set_visible(False); {_SAVE}", (), "04_reverse:3"),
-    Fault("axis of a picture dropped", "figures/display.py", "png", _SAVE, f"fig.delaxes(fig.axes[-1]); {_SAVE}", (), "03_forward:8"),
+    Fault("curve left out", "figures/display.py", "png", _SAVE, f"fig.axes[0].get_lines()[0].set_visible(False); {_SAVE}", (), "04_reverse:8"),
+    Fault("axis of a picture dropped", "figures/display.py", "png", _SAVE, f"fig.delaxes(fig.axes[-1]); {_SAVE}", (), "03_forward:14"),
     Fault("colours of a picture in another order", "figures/display.py", "png", '.convert("RGB")', '.convert("RGB"); picture = Image.merge("RGB", picture.split()[::-1])', (), "01_elbo:4"),
     Fault("greys upside down", "figures/plots.py", "image_grid", 'cmap="gray"', 'cmap="gray_r"', (), "05_comparison:6"),
-    Fault("images of a grid transposed", "figures/plots.py", "", "image.transpose(1, 2, 0)", "image.transpose(2, 1, 0)", (), "03_forward:10"),
+    Fault("images of a grid transposed", "figures/plots.py", "", "image.transpose(1, 2, 0)", "image.transpose(2, 1, 0)", (), "03_forward:22"),
 )  # fmt: skip
 
 _ANCESTRAL = """for k in range(T, 0, -1):

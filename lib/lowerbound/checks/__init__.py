@@ -1,4 +1,4 @@
-"""Self-checks for the assignments: a function is run at random points, and its mistake is named.
+"""Self-checks for the assignments and the labs: a function is run at random points, and its mistake is named.
 
 >>> from lowerbound import checks
 >>> checks.kl(my_kl)                 # prints one line, or raises CheckError and says which mistake it is
@@ -15,6 +15,10 @@ assignment 3: q_sample, next_moments, fixed_point, terminal_kl, schedule_to, rec
 assignment 4: posterior, x0_from_eps, l_simple, weight, ancestral_step, ddim_step, bits_per_dim,
   guess_derivation
 assignment 5: parameters, training_cost, bits_from_density, winner, paired_gap, units_derivation
+lab 1: naive_log_p, elbo_draw, responsibilities
+lab 2: sample_gradient, log_aggregate
+
+In a lab a check is asked: `checks.naive_log_p.ask(naive_log_p)` prints what is wrong and raises nothing.
 """
 
 from .a1_bound import (
@@ -40,6 +44,10 @@ from .a4_reverse import (
 )
 from .a5_comparison import bits_from_density, paired_gap, parameters, training_cost, units_derivation, winner
 from .engine import Check, CheckError, Elsewhere, Mistake
+from .lab1_bound import elbo_draw, naive_log_p, responsibilities
+from .lab2_vae import log_aggregate, sample_gradient
+from .lab3_forward import bayes, forward_step
+from .lab4_reverse import guided_eps, score
 from .proved import ProofCheck
 
 ASSIGNMENTS: dict[str, tuple[Check | ProofCheck, ...]] = {
@@ -53,5 +61,11 @@ ASSIGNMENTS: dict[str, tuple[Check | ProofCheck, ...]] = {
     ),
     "A5_comparison": (parameters, training_cost, bits_from_density, winner, paired_gap, units_derivation),
 }  # fmt: skip
-__all__ = ["ASSIGNMENTS", "Check", "CheckError", "Elsewhere", "Mistake", "ProofCheck"]
-__all__ += [check.name for group in ASSIGNMENTS.values() for check in group]
+LABS: dict[str, tuple[Check, ...]] = {
+    "01_elbo": (naive_log_p, elbo_draw, responsibilities),
+    "02_vae": (sample_gradient, log_aggregate),
+    "03_forward": (forward_step, bayes),
+    "04_reverse": (score, guided_eps),
+}
+__all__ = ["ASSIGNMENTS", "LABS", "Check", "CheckError", "Elsewhere", "Mistake", "ProofCheck"]
+__all__ += [check.name for group in (*ASSIGNMENTS.values(), *LABS.values()) for check in group]

@@ -123,12 +123,18 @@ def summary(fig: Figure) -> str:
     return "\n".join(lines)
 
 
-def _display(data: dict[str, Any], key: str, alt: str = "", fig: Figure | None = None) -> None:
+def _display(
+    data: dict[str, Any],
+    key: str,
+    alt: str = "",
+    fig: Figure | None = None,
+    about: dict[str, Any] | None = None,
+) -> None:
     from IPython.display import publish_display_data
 
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", key):
         raise ValueError(f"key {key!r} must be lower-case words joined by hyphens, such as 'two-terms'")
-    metadata: dict[str, Any] = {"lowerbound": {"key": key} | ({"alt": alt} if alt else {})}
+    metadata: dict[str, Any] = {"lowerbound": {"key": key} | ({"alt": alt} if alt else {}) | (about or {})}
     if fig is not None:
         width, height = (round(side) for side in fig.get_size_inches() * 96)
         metadata[PNG] = {"width": width, "height": height}
@@ -136,11 +142,71 @@ def _display(data: dict[str, Any], key: str, alt: str = "", fig: Figure | None =
     publish(data, metadata)
 
 
-def note(key: str, text: str) -> None:
-    """Print `key: text`; a book page quotes the text with {lab}`STEM:key`. Format numbers before the call."""
+def note(
+    key: str,
+    what: Any,
+    *,
+    error: float | None = None,
+    n: int | None = None,
+    of: str = "",
+    digits: int | None = None,
+    span: bool = False,
+    exact: str = "",
+) -> None:
+    """Print `key: text`; a book page quotes the text with {lab}`STEM:key`.
+
+    what:   text, formatted before the call; or an estimate: one value for each example or seed, of which
+            the mean is taken, or a number with its error
+    error:  of a number: its standard error. Of several values it is computed
+    n, of:  how many there are and of what: 500, "test images". n is counted where values are given
+    digits: decimals to print; by default those before which the error begins. The error is rounded up
+    span:   print the least and the largest value in place of mean and standard error, as for a few seeds
+    exact:  why text that follows from data or random draws is no estimate: "a count"
+
+    An estimate reads "4.11 ± 0.03 (500 test images)". Raises ValueError if one has no error, n or of.
+    """
+    about: dict[str, Any] = {"exact": exact} if exact else {}
+    if isinstance(what, str):
+        if (error, n, of, digits, span) != (None, None, "", None, False):
+            raise ValueError(f"note {key!r}: give the estimate as a number, and its text is made of it")
+        text = what
+    else:
+        if exact:
+            raise ValueError(f"note {key!r}: format what is exact as text, with all its digits")
+        text, about = _estimate(key, what, error, n, of, digits, span)
     if "\n" in text:
         raise ValueError(f"note {key!r} must be one line; note its lines under keys of their own")
-    _display({"text/plain": f"{key}: {text}"}, key)
+    _display({"text/plain": f"{key}: {text}"}, key, about=about)
+
+
+def _estimate(
+    key: str, what: Any, error: float | None, n: int | None, of: str, digits: int | None, span: bool
+) -> tuple[str, dict[str, Any]]:
+    """The text of an estimate, and what is kept of it: n, of and its error."""
+    values = np.asarray(what, dtype=np.float64).ravel()
+    if values.size > 1:
+        if error is not None or n is not None:
+            raise ValueError(f"note {key!r}: of several values, n and error are computed")
+        n, error = values.size, float(values.std(ddof=1) / math.sqrt(values.size))
+    elif span:
+        raise ValueError(f"note {key!r}: a span needs several values")
+    if error is None or n is None or not of:
+        raise ValueError(f"note {key!r} is an estimate; give its error, n and of, or format it as text")
+    if not (math.isfinite(error) and error > 0 and np.isfinite(values).all()):
+        raise ValueError(f"note {key!r} has the error {error}; an estimate's is finite and above 0")
+    size = float(np.ptp(values)) if span else error
+    if digits is None:
+        power = math.floor(math.log10(size))
+        digits = (1 if size / 10.0**power < 1.95 else 0) - power  # two digits of an error that begins with 1
+    up = math.ceil(error * 10.0**digits - 1e-9) / 10.0**digits
+    shown = [values.min(), values.max()] if span else [values.mean(), up]
+    numbers = (" to " if span else " ± ").join(_rounded(value, digits) for value in shown)
+    return f"{numbers} ({n:,} {of})", {"n": n, "of": of, "error": error}
+
+
+def _rounded(value: float, digits: int) -> str:
+    """A number with so many decimals; with fewer than none, to tens or hundreds."""
+    return f"{round(float(value), digits) + 0.0:,.{max(digits, 0)}f}".replace("-", "−")
 
 
 def show(fig: Figure, key: str, alt: str, witness_text: str | None = None) -> None:

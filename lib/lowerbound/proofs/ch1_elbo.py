@@ -15,7 +15,7 @@ def _mean(f):
     return E(q(z | x), f)
 
 
-@derivation(chapter=1, lecture="00:00–00:29")
+@derivation(chapter=1)
 def evidence() -> Derivation:
     """The evidence of x is an integral over all causes z."""
     d = Derivation("evidence", start=log(p(x)))
@@ -111,6 +111,19 @@ def sampled_evidence() -> Derivation:
     return d
 
 
+@derivation(chapter=1)
+def jensen() -> Derivation:
+    """Jensen's inequality for the log: the mean log of the ratio is at most the log of its mean."""
+    ratio = p(x, z) / q(z | x)
+    d = Derivation("jensen", start=_mean(log(ratio)))
+    d.step(log(p(x)) + _mean(log(ratio / p(x))), "divide and multiply by $p(x)$, the mean of the ratio")
+    mean_one = ratio / p(x)
+    d.at_most(
+        log(p(x)) + _mean(mean_one - 1), "$\\log t \\le t - 1$", because=t - 1 - log(t), at={t: mean_one}
+    )
+    return d.step(log(p(x)), "the mean of the ratio is $p(x)$")
+
+
 # Worked in full: two states, and the linear Gaussian
 
 half = Rational(1, 2)
@@ -149,6 +162,22 @@ def linear_gaussian_evidence() -> Derivation:
     d.step(Integral(Normal(x, w * z, s**2) * Normal(z, 0, 1), (z, -oo, oo)), "the model's densities")
     d.step(Normal(x, 0, w**2 + s**2), "Gaussian integral")
     return d
+
+
+@derivation(chapter=1)
+def linear_gaussian_posterior() -> Derivation:
+    """The posterior of the linear-Gaussian model, by completing the square in z."""
+    spread = log(2 * pi * s**2 / (w**2 + s**2))
+    d = Derivation(
+        "linear_gaussian_posterior",
+        start=log(Normal(x, w * z, s**2) * Normal(z, 0, 1) / Normal(x, 0, w**2 + s**2)),
+        symbol=log(p(z | x)),
+    )
+    squares = (x - w * z) ** 2 / s**2 + z**2 - x**2 / (w**2 + s**2)
+    d.step(-half * (squares + spread), "log of a Gaussian, three times")
+    square = (w**2 + s**2) / s**2 * (z - w * x / (w**2 + s**2)) ** 2
+    d.step(-half * (square + spread), "complete the square in $z$")
+    return d.step(log(Normal(z, w * x / (w**2 + s**2), s**2 / (w**2 + s**2))), "log of a Gaussian")
 
 
 @derivation(chapter=1, code="vae.VAE.bound")

@@ -9,8 +9,8 @@ half = Rational(1, 2)
 x, z = RandomVariable("x"), RandomVariable("z")
 p = Family("p", "theta", fixed=[z])
 q = Family("q", "phi", fixed=[x])
-distortion, rate = Symbol("D", real=True), Symbol("R", real=True)
-sigma, lam = symbols("sigma lambda", positive=True)
+distortion, rate = (Symbol(rf"\mathcal{{{letter}}}", real=True) for letter in "DR")
+sigma, lam = symbols("sigma_x lambda", positive=True)
 
 
 @derivation(chapter=2, lecture="07:13–08:07")
@@ -77,24 +77,24 @@ def linear_vae_direction() -> Derivation:
 
 @derivation(chapter=2)
 def linear_vae_off() -> Derivation:
-    """Below the noise, λ = aσ² with a < 1, each weight w² = rσ² costs more than none: what it adds."""
-    a, r = Unit("a"), Symbol("r", positive=True)
-    cost = half * (log((1 + r) * sigma**2) + lam / ((1 + r) * sigma**2))
+    """Below the noise, λ = κσ² with κ < 1, each weight w² = ρσ² costs more than none: what it adds."""
+    kappa, rho = Unit("kappa"), Symbol("rho", positive=True)
+    cost = half * (log((1 + rho) * sigma**2) + lam / ((1 + rho) * sigma**2))
     none = half * (log(sigma**2) + lam / sigma**2)
-    d = Derivation("linear_vae_off", start=cost - none, given={lam: a * sigma**2})
-    d.step(half * (log(1 + r) - a * r / (1 + r)), "$\\lambda = a\\sigma^2$")
-    d.at_least(half * (log(1 + r) - r / (1 + r)), "$a < 1$")
-    return d.at_least(0, "its slope in $r$ is positive, and it is 0 at $r = 0$")
+    d = Derivation("linear_vae_off", start=cost - none, given={lam: kappa * sigma**2})
+    d.step(half * (log(1 + rho) - kappa * rho / (1 + rho)), "$\\lambda = \\kappa\\sigma_x^2$")
+    d.at_least(half * (log(1 + rho) - rho / (1 + rho)), "$\\kappa < 1$")
+    return d.at_least(0, "its slope in $\\rho$ is positive, and it is 0 at $\\rho = 0$")
 
 
 @derivation(chapter=2)
 def linear_vae_rate() -> Derivation:
     """The average rate of a direction that is kept."""
-    v, mean = Symbol("v", positive=True), RandomVariable("m")
+    v, mean = Symbol("v", positive=True), RandomVariable("mu")
     d = Derivation(
         "linear_vae_rate",
         start=E(Normal(mean, 0, 1 - v), half * (mean**2 + v - 1 - log(v))),
         given={v: sigma**2 / lam},
     )
     d.step(half * ((1 - v) + v - 1 - log(v)), "the posterior mean has variance $1 - v$")
-    return d.step(half * log(lam / sigma**2), "$v = \\sigma^2 / \\lambda$")
+    return d.step(half * log(lam / sigma**2), "$v = \\sigma_x^2 / \\lambda$")

@@ -9,6 +9,7 @@ from .registry import derivation
 half = Rational(1, 2)
 mu, m = sp.symbols("mu m", real=True)
 sigma, s = sp.symbols("sigma s", positive=True)
+sigma_x = Symbol("sigma_x", positive=True)  # of the decoder, where the encoder's is σ
 z, eps = Symbol("z", real=True), Symbol("epsilon", real=True)
 
 
@@ -75,11 +76,11 @@ def gaussian_nll_sum() -> Derivation:
     """Over D independent pixels the constant is counted D times."""
     i, size = Symbol("i", integer=True), Symbol("D", integer=True, positive=True)
     x, mean = (Indexed(IndexedBase(name, real=True), i) for name in ("x", "xhat"))
-    d = Derivation("gaussian_nll_sum", start=-Sum(log(Normal(x, mean, sigma**2)), (i, 1, size)))
-    each = (x - mean) ** 2 / (2 * sigma**2) + half * log(2 * pi * sigma**2)
+    d = Derivation("gaussian_nll_sum", start=-Sum(log(Normal(x, mean, sigma_x**2)), (i, 1, size)))
+    each = (x - mean) ** 2 / (2 * sigma_x**2) + half * log(2 * pi * sigma_x**2)
     d.step(Sum(each, (i, 1, size)), "log of a Gaussian")
-    total = Sum((x - mean) ** 2, (i, 1, size)) / (2 * sigma**2)
-    d.step(total + size / 2 * log(2 * pi * sigma**2), "the constant $D$ times")
+    total = Sum((x - mean) ** 2, (i, 1, size)) / (2 * sigma_x**2)
+    d.step(total + size / 2 * log(2 * pi * sigma_x**2), "the constant $D$ times")
     return d
 
 
@@ -89,24 +90,22 @@ def sharpest_likelihood() -> Derivation:
     r, u = sp.symbols("r u", positive=True)
     d = Derivation(
         "sharpest_likelihood",
-        start=r**2 / (2 * sigma**2) + half * log(2 * pi * sigma**2),
-        given={sigma: r / sp.sqrt(u)},
+        start=r**2 / (2 * sigma_x**2) + half * log(2 * pi * sigma_x**2),
+        given={sigma_x: r / sp.sqrt(u)},
     )
-    d.step(half * (u - log(u)) + half * log(2 * pi * r**2), "$u = r^2 / \\sigma^2$")
-    reason = "$\\log u \\le u - 1$, equal at $\\sigma = r$"
+    d.step(half * (u - log(u)) + half * log(2 * pi * r**2), "$u = r^2 / \\sigma_x^2$")
+    reason = "$\\log u \\le u - 1$, equal at $\\sigma_x = r$"
     d.at_least(half + half * log(2 * pi * r**2), reason, because=half * (u - 1 - log(u)))
     return d
 
 
 @derivation(chapter=2)
 def unit_noise_bits() -> Derivation:
-    """The cost in bits per dimension of a perfect reconstruction: σ = 1, pixels in [0, 1] in 256 levels."""
+    """The cost in bits per dimension of a perfect reconstruction: σ = 1, pixels in [−1, 1] in 256 levels."""
     x = Symbol("x", real=True)
-    d = Derivation("unit_noise_bits", start=-log(Normal(x, x, 1) / 256) / log(2))
-    d.step((half * log(2 * pi) + log(256)) / log(2), "squared error 0; bins of width 1/256")
-    d.step(log(2 * pi) / (2 * log(2)) + 8, "$256 = 2^8$")
-    d.at_least(Integer(9), "more than the 8 of a uniform guess")
-    return d
+    d = Derivation("unit_noise_bits", start=-log(Normal(x, x, 1) * Rational(2, 255)) / log(2))
+    d.step((half * log(2 * pi) + log(Rational(255, 2))) / log(2), "squared error 0; bins of width 2/255")
+    return d.at_least(Integer(8), "more than the 8 of a uniform guess")
 
 
 @derivation(chapter=2, code="bound.Bound.bits_per_dim")

@@ -1,6 +1,6 @@
 """Chapter 3: what a chain of any length costs, by induction.
 
-The step from s = t − 1 to t lumps all layers before x_s into one variable, h.
+The step from t − 1 to t lumps all layers before x_{t−1} into one variable.
 """
 
 from sympy import IndexedBase, Sum, Symbol, log
@@ -12,7 +12,7 @@ t, T = Symbol("t", integer=True), Symbol("T", integer=True, positive=True)
 C, G, D = (IndexedBase(name, real=True) for name in "CGD")
 p, q, prior = Family("p", "theta"), Family("q"), Family("p")
 x0, x1 = RandomVariable("x_0"), RandomVariable("x_1")
-y, now, inner = RandomVariable("x_s"), RandomVariable("x_t"), RandomVariable("h")
+y, now, inner = RandomVariable("x_{t-1}"), RandomVariable("x_t"), RandomVariable("x_{<t-1}")
 turned = Symbol("W", positive=True)
 
 
@@ -24,6 +24,25 @@ def chain_price_whole() -> Derivation:
     d = Derivation("chain_price_whole", start=start, given={entropy: -E(q(x0), log(q(x0)))})
     d.step(E(q(x0), E(q(z | x0), log(q(x0) * q(z | x0) / p(x0, z)))), "one expectation")
     return d.step(KL(q(x0, z), p(x0, z)), "product rule; definition of KL")
+
+
+@derivation(chapter=3)
+def chain_price_two() -> Derivation:
+    """The price of a chain of two steps: read backwards, both chains factorise, and the KL splits."""
+    x2 = RandomVariable("x_2")
+    model, path = Family("p", "theta", fixed=[x2]), q(x0, x1, x2)
+    given = {
+        path: q(x0, x1) * q(x2 | x1),
+        model(x0, x1, x2): model(x2) * model(x1 | x2) * model(x0 | x1),
+        G[2]: KL(q(x2), model(x2)),
+        D[2]: E(q(x2), KL(q(x1 | x2), model(x1 | x2))),
+        D[1]: E(q(x1), KL(q(x0 | x1), model(x0 | x1))),
+    }
+    d = Derivation("chain_price_two", start=KL(path, model(x0, x1, x2)), symbol=C[2], given=given)
+    end, second, first = q(x2) / model(x2), q(x1 | x2) / model(x1 | x2), q(x0 | x1) / model(x0 | x1)
+    d.step(E(path, log(end * second * first)), "both chains, read backwards")
+    d.step(E(path, log(end) + log(second) + log(first)), "log of a product")
+    return d.step(G[2] + D[2] + D[1], "name the terms")
 
 
 @derivation(chapter=3)
@@ -39,7 +58,7 @@ def chain_price_first() -> Derivation:
 
 @derivation(chapter=3)
 def chain_price_step() -> Derivation:
-    """What one more step changes in the KL of the chain; h is all that comes before x_s, x_0 included."""
+    """What one more step changes in the KL of the chain."""
     path, longer = q(inner, y), q(inner, y, now)
     given = {
         longer: path * q(now | y),
@@ -53,7 +72,7 @@ def chain_price_step() -> Derivation:
     d = Derivation("chain_price_step", start=start, symbol=C[t], given=given)
     d.step(E(longer, log(path / (p(inner | y) * q(y))) + log(turned)), "Bayes")
     rest = E(q(y), log(q(y) / prior(y)))
-    d.step(C[t - 1] - rest + E(longer, log(turned)), "put a prior there, and off")
+    d.step(C[t - 1] - rest + E(longer, log(turned)), "add and subtract $\\log p(x_{t-1})$")
     return d.step(C[t - 1] + (D[t] + G[t] - G[t - 1]), "name the terms")
 
 

@@ -3,7 +3,21 @@
 All in one dimension.
 """
 
-from sympy import Function, IndexedBase, Integer, Integral, Rational, Sum, Symbol, log, oo, pi, sqrt, symbols
+from sympy import (
+    Function,
+    IndexedBase,
+    Integer,
+    Integral,
+    Product,
+    Rational,
+    Sum,
+    Symbol,
+    log,
+    oo,
+    pi,
+    sqrt,
+    symbols,
+)
 
 from ..symbolic import KL, Derivation, E, Family, Normal, RandomVariable, Unit, as_written
 from .registry import derivation
@@ -21,6 +35,23 @@ with as_written():
     }
 
 
+@derivation(chapter=3, lecture="11:42–12:03")
+def forward_chain() -> Derivation:
+    """The encoder of a diffusion model: a Markov chain of T small steps."""
+    chain, steps = RandomVariable("x_{1:T}"), (Symbol("t", integer=True), 1, Symbol("T", integer=True))
+    d = Derivation("forward_chain", start=q(chain | x0))
+    return d.define(Product(q(xt | xs), steps))
+
+
+@derivation(chapter=3, lecture="13:41–14:08")
+def reverse_chain() -> Derivation:
+    """The model: a prior for x_T, and T steps back, of which the last makes the image."""
+    xT, whole = RandomVariable("x_T"), RandomVariable("x_{0:T}")
+    p, steps = Family("p", "theta", fixed=[xT]), (Symbol("t", integer=True), 1, Symbol("T", integer=True))
+    d = Derivation("reverse_chain", start=p(whole))
+    return d.define(p(xT) * Product(p(xs | xt), steps))
+
+
 @derivation(chapter=3, lecture="12:56–13:41", code="diffusion.Diffusion.q_sample")
 def forward_two_steps() -> Derivation:
     """Two forward steps are one longer step: their densities, composed."""
@@ -35,7 +66,7 @@ def forward_two_steps() -> Derivation:
     )
     first, second = given[q(x1 | x0)], given[q(x2 | x1)]
     d.step(Integral(second * first, (x1, -oo, oo)), "the chain's densities")
-    d.step(Normal(x2, sqrt(a2) * (sqrt(a1) * x0), a2 * (1 - a1) + (1 - a2)), "Gaussian integral")
+    d.step(Normal(x2, sqrt(a2) * (sqrt(a1) * x0), a2 * (1 - a1) + (1 - a2)), "means and variances, as above")
     d.step(Normal(x2, sqrt(a1 * a2) * x0, 1 - a1 * a2), "$\\alpha_2 - \\alpha_1\\alpha_2 + 1 - \\alpha_2$")
     return d
 
@@ -95,7 +126,7 @@ def forward_fixed_point() -> Derivation:
     """N(0, 1) is kept by every forward step."""
     step, noise = Normal(xt, sqrt(alpha) * xs, 1 - alpha), Normal(xs, 0, 1)
     d = Derivation("forward_fixed_point", start=Integral(step * noise, (xs, -oo, oo)))
-    d.step(Normal(xt, sqrt(alpha) * 0, alpha * 1 + (1 - alpha)), "Gaussian integral")
+    d.step(Normal(xt, 0, alpha + (1 - alpha)), "the variances add")
     d.step(Normal(xt, 0, 1), "add")
     return d
 
@@ -222,7 +253,7 @@ def tilted_skewness() -> Derivation:
     w = Symbol("w", positive=True)  # e^f to third order in s
     a, b, c = (Symbol(name, real=True) for name in "abc")
     noise = Normal(u, 0, 1)
-    given = {moment(k): E(noise, u**k * w if k else w) for k in range(4)}
+    given = {moment(k): E(noise, power * w) for k, power in enumerate((1, u, u**2, u**3))}
     given |= {w: 1 + a * u + b * u**2 + c * u**3, a: s * f1, b: s**2 * (f2 + f1**2) / 2}
     given |= {c: s**3 * (f3 / 6 + f1 * f2 / 2 + f1**3 / 6)}
     one, two, three = (moment(k) / moment(0) for k in (1, 2, 3))

@@ -41,7 +41,7 @@ def _longer(name: str, index, layers: list, last, new) -> Derivation:
     d = Derivation(name, start=start, symbol=B[index], given={**forward, **terms})
     d.step(E(longer, -log(decoder / path * turned * q(last | x0))), "Bayes, given $x_0$")
     rest = E(q(last | x0), log(q(last | x0) / prior(last)))
-    d.step(B[before] - rest + E(longer, -log(turned)), "put a prior there, and off")
+    d.step(B[before] - rest + E(longer, -log(turned)), "add and subtract the prior")
     return d.step(B[before] + (M[index] + R[index] - R[before]), "name the terms")
 
 

@@ -1,7 +1,7 @@
 """Chapter 4: the reverse step, the telescoped bound, its terms, DDIM, and what a network may predict."""
 
 import sympy as sp
-from sympy import Function, Integer, Rational, Sum, Symbol, log, oo, sqrt
+from sympy import Derivative, EulerGamma, Function, Integer, Integral, Rational, Sum, Symbol, log, oo, sqrt
 
 from ..symbolic import KL, Derivation, E, Family, Normal, RandomVariable, as_written
 from .ch3_forward import CHAIN, SCHEDULE, alpha, alphabar, alphabar_s, beta, q, x0, xs, xt
@@ -10,7 +10,7 @@ from .registry import derivation
 half = Rational(1, 2)
 eps = Symbol("epsilon", real=True)
 eta, sigma = Symbol("eta", nonnegative=True), Symbol("sigma_t", positive=True)
-eps_net, x0_net = Symbol("epsilon_theta", real=True), Symbol("xhat_0", real=True)
+eps_net, x0_net = Symbol("varepsilonhat", real=True), Symbol("xhat_0", real=True)
 beta_post = Symbol("betatilde_t", positive=True)
 mean_post, mean_net = Symbol("mutilde_t", real=True), Symbol("mu_theta", real=True)
 
@@ -72,9 +72,33 @@ def posterior() -> Derivation:
         squares + end - scale,
         "three Gaussians; $\\tilde\\beta_t = \\beta_t(1-\\bar\\alpha_{t-1})/(1-\\bar\\alpha_t)$",
     )
-    d.step(-((xs - mean_post) ** 2) / (2 * beta_post) - scale, "complete the square in $x_{t-1}$")
+    square = (alpha / beta + 1 / (1 - alphabar_s)) * xs**2 / 2
+    linear = (sqrt(alpha) * xt / beta + sqrt(alphabar_s) * x0 / (1 - alphabar_s)) * xs
+    rest = mean_post**2 / (2 * beta_post) + scale
+    d.step(linear - square - rest, "collect $x_{t-1}$ and $x_{t-1}^2$")
+    d.step(-((xs - mean_post) ** 2) / (2 * beta_post) - scale, "complete the square")
     d.step(log(Normal(xs, mean_post, beta_post)), "log of a Gaussian")
     return d
+
+
+@derivation(chapter=4)
+def averaged_posterior() -> Derivation:
+    """The posteriors of all images that may have led to x_t, averaged, are the true step back."""
+    d = Derivation("averaged_posterior", start=E(q(x0 | xt), q(xs | xt, x0)))
+    d.step(Integral(q(xs, x0 | xt), x0), "product rule")
+    return d.step(q(xs | xt), "$x_0$ is integrated out")
+
+
+@derivation(chapter=4)
+def imitation() -> Derivation:
+    """To imitate the posteriors, on average, is to imitate the true step back: the rest is a constant."""
+    p = Family("p", "theta")
+    known, unknown, ours = q(xs | xt, x0), q(xs | xt), p(xs | xt)
+    d = Derivation("imitation", start=E(q(x0 | xt), KL(known, ours)))
+    d.step(
+        E(q(x0 | xt), E(known, log(known / unknown) + log(unknown / ours))), "put the true step in between"
+    )
+    return d.step(E(q(x0 | xt), KL(known, unknown)) + KL(unknown, ours), "the posteriors, averaged")
 
 
 @derivation(chapter=4)
@@ -92,8 +116,8 @@ def posterior_mean_eps() -> Derivation:
     image = (xt - sqrt(1 - alphabar) * eps) / sqrt(alphabar)
     given = {**SCHEDULE, x0: image}
     d = Derivation("posterior_mean_eps", start=_mean(x0), symbol=mean_post, given=given)
-    d.step(_mean(image), "$x_0$ from $x_t$ and $\\epsilon$")
-    d.step((xt - beta / sqrt(1 - alphabar) * eps) / sqrt(alpha), "collect $x_t$ and $\\epsilon$")
+    d.step(_mean(image), "$x_0$ from $x_t$ and $\\varepsilon$")
+    d.step((xt - beta / sqrt(1 - alphabar) * eps) / sqrt(alpha), "collect $x_t$ and $\\varepsilon$")
     return d
 
 
@@ -216,10 +240,21 @@ def ddim_deterministic() -> Derivation:
     return d.step(xt / sqrt(alpha) + shift * eps_net, "collect $x_t$")
 
 
+@derivation(chapter=4)
+def score_of_step() -> Derivation:
+    """The score of one image's noise: the noise, turned around and scaled."""
+    now = Symbol("x_t", real=True)
+    given = {eps: (now - sqrt(alphabar) * x0) / sqrt(1 - alphabar)}
+    start = Derivative(log(Normal(now, sqrt(alphabar) * x0, 1 - alphabar)), now)
+    d = Derivation("score_of_step", start=start, given=given)
+    d.step(-(now - sqrt(alphabar) * x0) / (1 - alphabar), "log of a Gaussian")
+    return d.step(-eps / sqrt(1 - alphabar), "the noise in $x_t$")
+
+
 # What is defined rather than derived, how wide a step is, and what a network may predict
 
 p = Family("p", "theta")
-v, v_net, v_step = Symbol("v", real=True), Symbol("vhat", real=True), Symbol("v_{t-1}", positive=True)
+v, v_net, v_step = Symbol("v", real=True), Symbol("vhat", real=True), Symbol("V_{t-1}", positive=True)
 spread = Symbol("s", nonnegative=True)
 
 
@@ -234,7 +269,7 @@ def reverse_step() -> Derivation:
 def step_around() -> Derivation:
     """A forward step, turned around by Bayes' rule with x_0 always given."""
     d = Derivation("step_around", start=q(xt | xs), given={q(xt | xs): q(xt | xs, x0)})
-    d.step(q(xt | xs, x0), "the chain forgets")
+    d.step(q(xt | xs, x0), "Markov property")
     return d.step(q(xs | xt, x0) * q(xt | x0) / q(xs | x0), "Bayes, given $x_0$")
 
 
@@ -251,7 +286,8 @@ def _width(of, name: str, reason: str, result) -> Derivation:
     """The variance of x_{t−1} given x_t, for data of standard deviation `of`."""
     given = {**SCHEDULE, **VARIANCE, v_step: alphabar_s * spread**2 + (1 - alphabar_s), spread: of}
     d = Derivation(name, start=1 / (1 / v_step + alpha / beta), given=given)
-    d.step(1 / (1 / (alphabar_s * of**2 + (1 - alphabar_s)) + alpha / beta), reason)
+    before = alphabar_s + (1 - alphabar_s) if of else 1 - alphabar_s  # the variance of x_{t-1}
+    d.step(1 / (1 / before + alpha / beta), reason)
     return d.step(result, "$\\alpha_t + \\beta_t = 1$")
 
 
@@ -265,6 +301,22 @@ def width_for_a_point() -> Derivation:
 def width_for_noise() -> Derivation:
     """The variance of a step back when the data are N(0, 1) (s = 1)."""
     return _width(Integer(1), "width_for_noise", "$s = 1$", beta)
+
+
+@derivation(chapter=4)
+def step_ratio() -> Derivation:
+    """β_t/β̃_t = (1 − ᾱ_t)/(1 − ᾱ_{t−1}) of a chain whose first steps are all alike, as they shrink."""
+    size, t = Symbol("beta", positive=True), Symbol("t", integer=True, positive=True)
+    d = Derivation("step_ratio", start=(1 - (1 - size) ** t) / (1 - (1 - size) ** (t - 1)))
+    return d.tends_to(t / (t - 1), size, Integer(0), "short steps")
+
+
+@derivation(chapter=4)
+def variance_price() -> Derivation:
+    """What β̃_t in the place of β_t costs a whole chain of short steps, per dimension, on N(0, I) data."""
+    t, T = Symbol("t", integer=True), Symbol("T", integer=True, positive=True)
+    d = Derivation("variance_price", start=(Sum(1 / t, (t, 1, T - 1)) - log(T)) / 2)
+    return d.tends_to(EulerGamma / 2, T, oo, "Euler's constant, 0.5772")
 
 
 with as_written():
@@ -333,10 +385,26 @@ def v_without_signal_error() -> Derivation:
     return _fading("v_without_signal_error", 1 - alphabar, Integer(1), "nothing is divided")
 
 
+@derivation(chapter=4)
+def ddim_weight() -> Derivation:
+    """A term of the bound of a DDIM chain: again a weight times the error of the noise."""
+
+    def mean(noise):
+        image = (xt - sqrt(1 - alphabar) * noise) / sqrt(alphabar)
+        return sqrt(alphabar_s) * image + sqrt(1 - alphabar_s - sigma**2) * noise
+
+    given = {mean_post: mean(eps), mean_net: mean(eps_net)}
+    kl = KL(Normal(xs, mean_post, sigma**2), Normal(xs, mean_net, sigma**2))
+    d = Derivation("ddim_weight", start=kl, given=given)
+    d.step((mean_post - mean_net) ** 2 / (2 * sigma**2), "squared distance of means")
+    gain = sqrt(alphabar_s * (1 - alphabar) / alphabar) - sqrt(1 - alphabar_s - sigma**2)
+    return d.step(gain**2 / (2 * sigma**2) * (eps - eps_net) ** 2, "$x_t$ cancels")
+
+
 @derivation(chapter=4, code="samplers.ddim")
 def ddim_step() -> Derivation:
     """One step of DDIM: a part of the noise is kept, the rest replaced."""
     fresh = Symbol("xi", real=True)
-    kept = sqrt(1 - alphabar_s - sigma**2) * Symbol("epsilonhat", real=True)
+    kept = sqrt(1 - alphabar_s - sigma**2) * eps_net
     d = Derivation("ddim_step", start=xs)
     return d.define(sqrt(alphabar_s) * x0_net + kept + sigma * fresh)

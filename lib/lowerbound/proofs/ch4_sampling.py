@@ -1,18 +1,18 @@
-"""Chapter 4: the probability-flow ODE and its solvers, and classifier-free guidance. All in one dimension.
+"""Chapter 4: the score, the probability-flow ODE and its solvers, guidance. All in one dimension.
 
 Here x̃_t = x_t/√ᾱ_t and ς_t = √((1 − ᾱ_t)/ᾱ_t), in which the forward chain adds noise and shrinks nothing.
 """
 
-from sympy import Derivative, Integer, Integral, Symbol, exp, log, sqrt
+from sympy import Derivative, Function, IndexedBase, Integer, Integral, Sum, Symbol, exp, log, sqrt
 
-from ..symbolic import Derivation, Family, RandomVariable, as_written
+from ..symbolic import Derivation, Family, Normal, RandomVariable, as_written
 from .ch3_forward import alphabar, alphabar_s, xs, xt
 from .ch4_reverse import eps_net, x0_net
 from .registry import derivation
 
 p, y = Family("p"), RandomVariable("y")
 h, r, u = Symbol("h", positive=True), Symbol("r", positive=True), Symbol("u", real=True)
-k, before = Symbol("k", real=True), Symbol("xhat_{0,t+1}", real=True)
+k, before = Symbol("k", real=True), Symbol("\\hat{x}'_0", real=True)
 noise_s, noise = Symbol("varsigma_{t-1}", positive=True), Symbol("varsigma_t", positive=True)
 state_s, state = Symbol("xtilde_{t-1}", real=True), Symbol("xtilde_t", real=True)
 here, there = Symbol("d_t", real=True), Symbol("d_{t-1}", real=True)
@@ -27,6 +27,50 @@ with as_written():
         state: xt / sqrt(alphabar),
     }
     GUESS = {x0_net: (xt - sqrt(1 - alphabar) * eps_net) / sqrt(alphabar)}
+
+
+i, N = Symbol("i", integer=True), Symbol("N", integer=True, positive=True)
+one, density = IndexedBase("x", real=True), Function("q_{\\varsigma}", positive=True)(path)
+
+
+def _bell():
+    """The noise around image i of a data set of N."""
+    return Normal(path, one[i], level**2)
+
+
+def _data_set():
+    """The density of x̃ at the level ς for N images, all equally likely, and the best guess of the image."""
+    images = (i, 1, N)
+    return {density: Sum(_bell(), images) / N, image: Sum(one[i] * _bell(), images) / (N * density)}
+
+
+@derivation(chapter=4)
+def slope_of_density() -> Derivation:
+    """The density of the noised data rises towards the best guess of the image."""
+    start = Sum(Derivative(_bell(), path), (i, 1, N)) / N
+    d = Derivation("slope_of_density", start=start, symbol=Derivative(density, path), given=_data_set())
+    d.step(Sum((one[i] - path) / level**2 * _bell(), (i, 1, N)) / N, "each bell's slope")
+    return d.step((image - path) / level**2 * density, "the best guess is the weighted mean")
+
+
+@derivation(chapter=4)
+def tweedie() -> Derivation:
+    """The score of the noised data points from x̃ to the best guess of the image: Tweedie's formula."""
+    slope = Derivative(density, path)
+    score = Derivative(log(density), path)
+    d = Derivation("tweedie", start=slope / density, symbol=score, using=[slope_of_density()])
+    return d.step((image - path) / level**2, "its slope")
+
+
+@derivation(chapter=4)
+def flow_carries_density() -> Derivation:
+    """The density of the noised data changes with ς as a flow with the slope (x̃ − x̂_0)/ς changes it."""
+    start, symbol = Sum(Derivative(_bell(), level), (i, 1, N)) / N, Derivative(density, level)
+    d = Derivation("flow_carries_density", start=start, symbol=symbol, given=_data_set())
+    widened = ((path - one[i]) ** 2 / level**3 - 1 / level) * _bell()
+    d.step(Sum(widened, (i, 1, N)) / N, "differentiate each bell")
+    d.step(-Sum(Derivative((path - one[i]) / level * _bell(), path), (i, 1, N)) / N, "the same, as a slope")
+    return d.step(-Derivative((path - image) / level * density, path), "the best guess is the weighted mean")
 
 
 @derivation(chapter=4)
@@ -61,7 +105,7 @@ def flow_euler() -> Derivation:
     )
     d.step(
         sqrt(alphabar_s) * (x0_net + noise_s * eps_net),
-        "$\\tilde x_t - \\varsigma_t \\varepsilon_\\theta = \\hat x_0$",
+        "$\\tilde x_t - \\varsigma_t \\hat\\varepsilon = \\hat x_0$",
     )
     return d.step(sqrt(alphabar_s) * x0_net + sqrt(1 - alphabar_s) * eps_net, "multiply out")
 
