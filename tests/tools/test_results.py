@@ -112,6 +112,13 @@ def test_the_sweep_knows_its_own_best():
 # The comparison
 
 
+def test_what_is_measured_so_far_is_read_by_job_and_says_how_it_was_made():
+    found = report.comparison()
+    assert {f"floor-{seed}" for seed in range(8)} <= set(found)
+    for name, result in found.items():
+        assert len(result["how"]["commit"]) == 40, f"{name}: made from a changed working tree"
+
+
 def _kinds(rnd, spreads, seeds=3, images=30):
     """Two kinds of model without a difference: seeds of each, on the same images."""
     shared = [rnd.gauss(3, 0.3) for _ in range(images)]
@@ -156,7 +163,7 @@ def test_a_difference_that_is_there_is_found_and_more_comparisons_ask_for_more()
     higher = [[v + 0.2 for v in seed] for seed in first]
     alone, among = (report.difference(higher, second, comparisons=m) for m in (1, 20))
     assert alone.decided
-    assert alone.low < 0.2 + alone.mean - alone.mean < alone.high + 0.1
+    assert 0.1 < alone.low < alone.mean < alone.high < 0.3
     assert among.high - among.low > 2 * (alone.high - alone.low)
     assert f"{report.Interval(0.25, -0.125, 0.625, 0.95, 1):.2f}" == "0.25 [−0.12, 0.62]"
 
