@@ -7,7 +7,7 @@
 
 VENV ?= .venv
 JOBS ?= 2
-PRESET ?= $(if $(filter experiments,$(MAKECMDGOALS)),cpu,ddpm-cpu)
+PRESET ?= $(if $(filter experiments,$(MAKECMDGOALS)),full,ddpm-cpu)
 BENCH ?= .venv-bench
 BIN := $(VENV)/bin
 LIGHT := $(VENV)/.book
@@ -118,7 +118,7 @@ replica: $(READY)
 train: $(READY) ## train a model: make train PRESET=ddpm-cpu
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.train $(PRESET) $(ARGS)
 
-experiments: $(READY) ## what chapters 3 to 5 measure (hours); one part: make experiments NAME=equal_budget; PRESET=gpu
+experiments: $(READY) ## what chapters 3 to 5 measure (days); what is left: make experiments ARGS=--list
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m tools.experiments $(NAME) --preset $(PRESET) \
 		--jobs $(JOBS) $(if $(filter smoke,$(PRESET)),--out results-smoke) $(ARGS)
 

@@ -17,7 +17,7 @@ from tqdm.auto import trange
 from lowerbound.bound import Bound
 from lowerbound.gaussian import Gaussian
 from lowerbound.guidance import Guided
-from lowerbound.likelihood import DiscretisedLogistic, Likelihood
+from lowerbound.likelihood import DiscretisedLogistic, Likelihood, readable
 from lowerbound.samplers import ancestral
 from lowerbound.schedule import Schedule, extract
 
@@ -70,22 +70,22 @@ def l_bound(model: Diffusion, noised: Noised) -> Float[Tensor, " B"]:
     kl = extract(weight, noised.t, noised.x0).flatten() * noised.squared_error()
     kl = kl + extract(constant, noised.t, noised.x0).flatten()
     first = noised.t == 1
-    if bool(first.any()):
-        x0_hat = model.x0_from_eps(noised.xt[first], noised.t[first], noised.eps_hat[first])
-        kl = kl.index_put((first.nonzero()[:, 0],), -model.last_step(x0_hat).log_prob(noised.x0[first]))
-    return s.T * kl
+    # Every example's x̂_0, so that the graph is one whatever t is; where t ≥ 2 the likelihood sees x_0 itself.
+    x0_hat = model.x0_from_eps(noised.xt, noised.t, noised.eps_hat)
+    x0_hat = torch.where(first.view(-1, *[1] * (x0_hat.ndim - 1)), x0_hat, noised.x0)
+    return s.T * torch.where(first, -model.last_step(x0_hat).log_prob(noised.x0), kl)
 
 
 def _check_x(x: Tensor, bounded: bool = False) -> None:
     if not x.is_floating_point():
         raise ValueError(f"x must be float in [-1, 1], got {x.dtype}; scale it with data.to_unit(x)")
-    if bounded and float(x.detach().abs().max()) > 1 + 1e-4:
+    if bounded and readable(x) and float(x.detach().abs().max()) > 1 + 1e-4:
         raise ValueError("x must be in [-1, 1], as data.to_unit(x) makes it; other data need clip=False")
 
 
 def _check(x: Tensor, t: Tensor, low: int, high: int) -> None:
     _check_x(x)
-    if int(t.min()) < low or int(t.max()) > high:
+    if readable(t) and (int(t.min()) < low or int(t.max()) > high):
         raise ValueError(f"t must be in {low}..{high}, got {int(t.min())}..{int(t.max())}")
 
 
@@ -125,6 +125,11 @@ class Diffusion(nn.Module):
         self.drop_class = drop_class
         self.log_width = nn.Parameter(torch.zeros(()))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Diffusion:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # the schedule goes along with `to(device)`
+        self.schedule = self.schedule.to(self.log_width.device)
+        return self
+
     def respaced(self, steps: int) -> Diffusion:
         """The same network over `steps` of the T noise levels; its log_width is a copy."""
         return self._of(self.net, self.schedule.respace(steps))
@@ -143,6 +148,7 @@ class Diffusion(nn.Module):
 
     def _of(self, net: nn.Module, schedule: Schedule) -> Diffusion:
         parts = (self.shape, self.likelihood, self.objective, self.variance)
+        schedule = schedule.to(self.log_width.device)
         model = Diffusion(net, schedule, *parts, clip=self.clip, drop_class=self.drop_class)
         model.log_width = nn.Parameter(self.log_width.detach().clone())
         return model.train(self.training)
@@ -215,7 +221,7 @@ class Diffusion(nn.Module):
 
     def last_step(self, x0_hat: Float[Tensor, "B *dims"]) -> Likelihood:
         """p(x_0 | x_1), given x̂_0(x_1) (B, ...): a likelihood, never a KL. Eq. (13)."""
-        log_noise = -0.5 * float(self.schedule.log_snr[1])
+        log_noise = -0.5 * self.schedule.log_snr[1].to(self.log_width)
         return self.likelihood(x0_hat, (self.log_width + log_noise).to(x0_hat.dtype))
 
     def loss(

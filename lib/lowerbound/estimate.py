@@ -47,7 +47,8 @@ def _runs(schedule: Schedule, calls: int) -> list[int]:
     T = schedule.T
     if calls >= T - 1:
         return list(range(2, T + 2))
-    fallen = (schedule.log_snr[1] - schedule.log_snr[1:]).numpy()  # before steps 2..T, and after the last
+    log_snr = schedule.log_snr.cpu()
+    fallen = (log_snr[1] - log_snr[1:]).numpy()  # before steps 2..T, and after the last
     wanted = np.linspace(0, fallen[-1], calls + 1)
     edges = 2 + np.interp(wanted, fallen, np.arange(T)).round()
     return [int(t) for t in np.unique(edges)]
@@ -77,6 +78,19 @@ class Levels:
         drop = (snr[:, None] - snr[None, :]) * self.error[None, :]
         cost = torch.log1p(drop.clamp(min=0)) / 2 if best_variance else drop / 2
         return torch.where(torch.ones_like(cost).triu(1).bool(), cost, torch.inf)
+
+    def variance(self, schedule: Schedule) -> Float64[Tensor, " times"]:
+        """The best reverse variance for such a network: β̃_t + c_t² f_t, c_t the posterior's weight on x_0.
+
+        (T + 1,), for `Diffusion.variance`. Between the levels that were measured the error f is interpolated.
+        Bao et al. 2022, Thm. 1, for one variance a step.
+        """
+        log_snr, known = schedule.log_snr[1:].cpu().numpy(), self.log_snr.flip(0).numpy()
+        error = np.exp(np.interp(log_snr, known, self.error.log().flip(0).numpy()))
+        beta, alpha_bar = schedule.beta[1:], schedule.alpha_bar
+        weight = alpha_bar[:-1].sqrt() * beta / (1 - alpha_bar[1:])
+        added = weight**2 * torch.from_numpy(error).to(beta)
+        return schedule.posterior_variance + torch.cat([torch.zeros_like(added[:1]), added])
 
     def best_schedules(
         self, steps: int, best_variance: bool

@@ -43,7 +43,8 @@ class Recipe:
     """How to train: everything but the model and the data.
 
     batch: images a step, of all processes together
-    lr: peak learning rate of Adam, after `warmup` steps, decaying to 0 by a cosine
+    lr: peak learning rate of Adam, after `warmup` steps, decaying by a cosine to `final` times itself
+    final: 0 lets the rate fall to nothing; with 1 it stays, and averaged weights are good at any step
     ema: decay of the averaged weights that are kept; clip: largest gradient norm; seed: of order and noise
     precision: "float32", "bfloat16", "float16" or "auto", what the device is fast at (`resolve`)
 
@@ -58,6 +59,7 @@ class Recipe:
     clip: float = 1.0
     seed: int = 0
     precision: str = "float32"
+    final: float = 0.0
 
     def __post_init__(self) -> None:
         rules = {
@@ -67,6 +69,7 @@ class Recipe:
             "warmup": (self.warmup >= 0, "0 or more"),
             "ema": (0 <= self.ema < 1, "in [0, 1), such as 0.999"),
             "clip": (self.clip > 0, "above 0, such as 1.0"),
+            "final": (0 <= self.final <= 1, "in [0, 1]"),
             "seed": (0 <= self.seed < 2**32, "in 0..4294967295"),
             "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
         }
@@ -75,10 +78,10 @@ class Recipe:
                 raise ValueError(f"{name} must be {rule}; got {getattr(self, name)!r}")
 
     def lr_factor(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to zero: the share of lr at a step."""
+        """Linear warm-up, then half a cosine down to `final`: the share of lr at a step."""
         warm = min(1.0, (step + 1) / max(self.warmup, 1))
         cosine = 0.5 * (1 + torch.cos(torch.tensor(min(step / self.steps, 1.0)) * torch.pi).item())
-        return warm * cosine
+        return warm * (self.final + (1 - self.final) * cosine)
 
 
 def resolve(precision: str, device: torch.device) -> str:
@@ -111,7 +114,10 @@ def default_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) 
 
 
 class Step(NamedTuple):
-    """A step that is done. lr: as it was used; gradient_norm: before clipping; seconds: of the run so far."""
+    """A step that is done. lr: as it was used; gradient_norm: before clipping; seconds: of the run so far.
+
+    On a GPU, loss and gradient_norm are tensors until `Training.read` has read them.
+    """
 
     step: int
     loss: float
@@ -136,12 +142,15 @@ class Training:
                 f"a batch of {recipe.batch} cannot be shared by {self.processes} processes; "
                 f"choose a multiple of {self.processes} (--batch)"
             )
-        self.x, self.y, self.model, self.done = x, y, model, 0
+        # On a GPU the data lie there whole, since a batch that is copied to it is waited for.
+        near = self.device if self.device.type == "cuda" else x.device
+        self.x, self.y, self.model, self.done = x.to(near), None if y is None else y.to(near), model, 0
         self.loss: nn.Module = _Loss(model, loss)
         if distributed():
             # log_width is without a gradient unless the objective is the bound
             unused = hasattr(model, "log_width")
             self.loss = DistributedDataParallel(self.loss, find_unused_parameters=unused)
+        self.read_every = 100 if self.device.type == "cuda" else 1  # steps; a look at a value stops a GPU
         low = self.recipe.precision != "float32"
         # Fused steps are faster, but not the same bits as the plain ones of stored float32 results.
         fused = True if low and self.device.type in ("cpu", "cuda") else None
@@ -157,7 +166,8 @@ class Training:
     def steps(self) -> Iterator[Step]:
         """The training loop, from the step that is next to the recipe's last. Yields each once it is done.
 
-        Raises FloatingPointError, before the weights are touched, when loss or gradient is not finite.
+        Raises FloatingPointError, before the weights are touched, when loss or gradient is not finite; on a
+        GPU it is `read` that does, since a look at each step would stop it.
         """
         while self.done < self.recipe.steps:
             x, y = self.batch(self.done)
@@ -168,10 +178,10 @@ class Training:
             loss.backward()
             self.scaler.unscale_(self.optimizer)
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-            step = Step(self.done + 1, *self._read(value, norm))
+            step = self._step(value, norm)
             self.scaler.step(self.optimizer)  # which passes over a step whose float16 gradient has overflowed
             self.scaler.update()
-            if math.isfinite(step.gradient_norm):
+            if not self.scaler.is_enabled() or math.isfinite(step.gradient_norm):
                 self.scheduler.step()
             self.done += 1
             yield step
@@ -179,22 +189,34 @@ class Training:
     def batch(self, step: int) -> tuple[Tensor, Tensor | None]:
         """This process's part of the batch of a step: x scaled to [−1, 1], and y or None, on the device."""
         recipe = self.recipe
-        rows = _rows(len(self.x), step, recipe.batch // self.processes, recipe.seed + self.rank)
+        size, seed = recipe.batch // self.processes, recipe.seed + self.rank
+        rows = _rows(len(self.x), step, size, seed, self.x.device)
         x = self.x[rows]
         x = (data.to_unit(x) if x.dtype == torch.uint8 else x).to(self.device)
         return x, None if self.y is None else self.y[rows].to(self.device)
 
-    def _read(self, value: Tensor, norm: Tensor) -> tuple[float, float, float]:
-        """The loss, as a mean over the processes, the learning rate and the gradient's norm, if finite."""
-        loss, size = torch.stack([self._sum(value.detach()) / self.processes, norm]).tolist()
-        remedy = (
-            f"at step {self.done}; start afresh (--name) with a lower lr (now {self.recipe.lr}) or in float32"
-        )
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss} {remedy}")
-        if not math.isfinite(size) and not (self.scaler.is_enabled() and self.scaler.get_scale() > 1):
-            raise FloatingPointError(f"the gradient's norm is {size} {remedy}")
-        return loss, float(self.scheduler.get_last_lr()[0]), size
+    def _step(self, value: Tensor, norm: Tensor) -> Step:
+        """The step whose loss and gradient are known, its loss a mean over the processes."""
+        mean = self._sum(value.detach()) / self.processes if self.processes > 1 else value.detach()
+        lr = self.recipe.lr * self.recipe.lr_factor(self.scheduler.last_epoch)
+        step = Step(self.done + 1, mean, lr, norm)  # type: ignore[arg-type]
+        return step if self.device.type == "cuda" and not self.scaler.is_enabled() else self.read([step])[0]
+
+    def read(self, steps: list[Step]) -> list[Step]:
+        """The steps with loss and gradient norm as floats, read in one go.
+
+        Raises FloatingPointError, with the remedy, at the first that is not finite.
+        """
+        values = [torch.as_tensor(v, device=self.device) for s in steps for v in (s.loss, s.gradient_norm)]
+        pairs = torch.stack([v.float() for v in values]).view(-1, 2).tolist()
+        for step, (loss, norm) in zip(steps, pairs, strict=True):
+            rate = f"a lower lr (now {self.recipe.lr})"
+            remedy = f"at step {step.step - 1}; start afresh (--name) with {rate} or in float32"
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"the loss is {loss} {remedy}")
+            if not math.isfinite(norm) and not (self.scaler.is_enabled() and self.scaler.get_scale() > 1):
+                raise FloatingPointError(f"the gradient's norm is {norm} {remedy}")
+        return [s._replace(loss=a, gradient_norm=b) for s, (a, b) in zip(steps, pairs, strict=True)]
 
     def any_process(self, asked: bool) -> bool:
         """Whether any of the processes was asked to stop: all of them stop at the same step."""
@@ -224,17 +246,16 @@ def distributed() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-@lru_cache(maxsize=2)
-def _order(n: int, seed: int, epoch: int) -> Tensor:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+@lru_cache(maxsize=4)
+def _order(n: int, seed: int, epoch: int, device: torch.device) -> Tensor:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)).to(device)
 
 
-def _rows(n: int, step: int, batch: int, seed: int) -> Tensor:
+def _rows(n: int, step: int, batch: int, seed: int, device: torch.device) -> Tensor:
     """Which examples a step sees: epochs of shuffled data, a function of seed and step alone."""
-    rows = torch.arange(step * batch, (step + 1) * batch)
-    epochs = rows // n
-    seen = range(int(epochs[0]), int(epochs[-1]) + 1)
-    return torch.cat([_order(n, seed, e)[rows[epochs == e] % n] for e in seen])
+    first, end = step * batch, (step + 1) * batch
+    epochs = range(first // n, (end - 1) // n + 1)
+    return torch.cat([_order(n, seed, e, device)[max(first - e * n, 0) : end - e * n] for e in epochs])
 
 
 class Losses(list[float]):
@@ -273,7 +294,8 @@ def fit(
     checkpoint: a file written every `every` steps, at the end, on Ctrl-C and on SIGTERM, and beside it a
         CSV with a row a step; if it exists the run goes on from it. Of several processes the first writes.
     settings: what else names the run, such as the architecture: a checkpoint of other settings is refused
-    on_step: called with every step and the averaged model, in the first process
+    on_step: called with every step and the averaged model, in the first process; on a GPU the steps are read,
+        and told, a hundred at a time
 
     Raises ValueError for data that do not fit and for the checkpoint of another run, FloatingPointError
     when loss or gradient is not finite, OSError when a file cannot be written, KeyboardInterrupt on Ctrl-C.
@@ -287,21 +309,28 @@ def fit(
     began = time.monotonic() - losses.seconds, time.process_time() - losses.cpu_seconds
     hidden = not (progress and chief)
     bar = tqdm(training.steps(), initial=training.done, total=recipe.steps, disable=hidden)
+    unread: list[Step] = []
     with _signals_held() as signals:
         for step in bar:
             update_average(average, model, min(recipe.ema, step.step / (9 + step.step)))
-            seconds = time.monotonic() - began[0]
-            speed = recipe.batch / max(seconds - losses.seconds, 1e-9)
-            losses.steps.append(step._replace(images_per_second=round(speed, 1), seconds=round(seconds, 3)))
-            losses.append(step.loss)
-            losses.cpu_seconds = time.process_time() - began[1]
-            if step.step % 20 == 1:
-                recent = sum(losses[-200:]) / len(losses[-200:])
-                bar.set_postfix({"loss": f"{recent:.4f}", "images/s": f"{speed:.0f}"}, refresh=False)
-            if on_step is not None and chief:
-                on_step(step, average)
+            unread.append(step)
             stop = training.any_process(bool(signals))
             due = stop or step.step % every == 0 or step.step == recipe.steps
+            if not due and step.step % training.read_every:
+                continue
+            read, unread = training.read(unread), []
+            seconds = time.monotonic() - began[0]
+            speed = len(read) * recipe.batch / max(seconds - losses.seconds, 1e-9)
+            losses.cpu_seconds = time.process_time() - began[1]
+            for each in read:
+                done = each._replace(images_per_second=round(speed, 1), seconds=round(seconds, 3))
+                losses.steps.append(done)
+                losses.append(done.loss)
+                if on_step is not None and chief:
+                    on_step(done, average)
+            if step.step % 20 == 1 or training.read_every > 1:
+                recent = sum(losses[-200:]) / len(losses[-200:])
+                bar.set_postfix({"loss": f"{recent:.4f}", "images/s": f"{speed:.0f}"}, refresh=False)
             if checkpoint is not None and chief and due:
                 run.save(checkpoint, losses)
             if stop:

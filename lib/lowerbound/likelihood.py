@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
@@ -48,8 +48,16 @@ def _to_levels(x: Tensor) -> Tensor:
     return ((x.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 
 
+def readable(x: Shaped[Tensor, "*dims"]) -> bool:
+    """Whether values of x may be looked at: on a GPU, and in a compiled graph, each look would stop the work.
+
+    There the range of the data is checked once, by `fit` and by `data.to_unit`.
+    """
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _check_levels(x: Tensor) -> None:
-    if x.dtype == torch.uint8 or float(x.detach().abs().max()) > 1 + 1e-4:
+    if x.dtype == torch.uint8 or (readable(x) and float(x.detach().abs().max()) > 1 + 1e-4):
         raise ValueError("x must be float in [-1, 1], got 0..255; scale it with data.to_unit(x)")
 
 

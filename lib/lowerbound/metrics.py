@@ -6,11 +6,13 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float64, UInt8
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from lowerbound import data
-from lowerbound.classifier import accuracy, features
+from lowerbound.classifier import Classifier, accuracy, features
+from lowerbound.diffusion import Diffusion
 from lowerbound.vae import VAE
 
 
@@ -35,20 +37,14 @@ def bits_per_dim(
 
 @torch.no_grad()
 def log_prob_importance(
-    vae: VAE, x: Float[Tensor, "B *dims"], k: int, rng: torch.Generator | None = None
+    vae: Any, x: Float[Tensor, "B *dims"], k: int, rng: torch.Generator | None = None
 ) -> Float[Tensor, " B"]:
     """Log p(x) bounded by k importance samples: log 1/k Σ p(x, z_i)/q(z_i | x). Returns (B,) nats.
 
-    x: (B, ...) in [−1, 1]. Equal to the ELBO in the mean at k = 1, and not falling in k.
-    Burda et al. 2016, Eq. (8).
+    vae: a VAE or HierarchicalVAE; x: (B, ...) in [−1, 1]. Equal to the ELBO in the mean at k = 1, and not
+    falling in k. Burda et al. 2016, Eq. (8).
     """
-    q = vae.posterior(x)
-    log_weights = []
-    for _ in range(k):
-        z = q.sample(rng)
-        prior = -0.5 * (z**2 + math.log(2 * math.pi)).flatten(1).sum(1)
-        log_weights.append(vae.decode(z).log_prob(x) + prior - q.log_prob(z))
-    return torch.logsumexp(torch.stack(log_weights), 0) - math.log(k)
+    return torch.logsumexp(vae.log_weights(x, k, rng), 0) - math.log(k)
 
 
 @torch.no_grad()
@@ -118,6 +114,98 @@ def precision_recall(
     return share_within(fake, real), share_within(real, fake)
 
 
+def pyramid_features(x: UInt8[Tensor, "N 1 H W"]) -> Float64[Tensor, "N F"]:
+    """What uint8 images x (N, 1, H, W) look like at three scales, without a network. (N, 3·H·W/16).
+
+    A Laplacian pyramid (Burt & Adelson 1983): the image averaged over 4×4 pixels, and how much is left at the
+    scales of one and of two pixels, each in absolute value over the same 4×4 pixels. H, W multiples of 4.
+    """
+    rows = []
+    for part in torch.split(x, 2000):
+        fine = data.to_unit(part)
+        middle = F.avg_pool2d(fine, 2)
+        coarse = F.avg_pool2d(middle, 2)
+        left = [
+            below - F.interpolate(above, scale_factor=2.0)
+            for below, above in ((fine, middle), (middle, coarse))
+        ]
+        bands = [coarse, F.avg_pool2d(left[0].abs(), 4), F.avg_pool2d(left[1].abs(), 2)]
+        rows.append(torch.cat([band.flatten(1) for band in bands], 1))
+    return torch.cat(rows).double()
+
+
+def sharpness(x: UInt8[Tensor, "N 1 H W"]) -> Float64[Tensor, " N"]:
+    """Mean square of the discrete Laplacian of uint8 images x (N, 1, H, W), in units of [−1, 1]. (N,)."""
+    kernel = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
+    parts = [
+        F.conv2d(data.to_unit(part), kernel).square().flatten(1).mean(1) for part in torch.split(x, 2000)
+    ]
+    return torch.cat(parts).double()
+
+
+def nearer_to(
+    fake: UInt8[Tensor, "N 1 H W"], first: UInt8[Tensor, "M 1 H W"], second: UInt8[Tensor, "K 1 H W"]
+) -> float:
+    """The share of images whose nearest neighbour in pixels is in `first` rather than in `second`.
+
+    With training images first and as many test images second, ½ says that nothing was learned by heart, and
+    1 that samples are copies. fake (N, 1, H, W), first, second (M, 1, H, W); uint8. ValueError if M differs.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"both sets must be as large, got {len(first)} and {len(second)} images")
+    sets = [data.to_unit(images).flatten(1) for images in (first, second)]
+    nearer = 0.0
+    for part in torch.split(data.to_unit(fake).flatten(1), 1000):
+        a, b = (torch.cdist(part, images).min(1).values for images in sets)
+        nearer += float((a < b).sum()) + 0.5 * float((a == b).sum())
+    return nearer / len(fake)
+
+
+def two_sample(
+    real: UInt8[Tensor, "N 1 H W"], fake: UInt8[Tensor, "M 1 H W"], seed: int = 0, epochs: int = 4
+) -> dict[str, float]:
+    """How well a network that was trained to can tell real images from fake ones that it has not seen.
+
+    real, fake: (N, 1, H, W) uint8, as many of each. Half of each trains a small network, a quarter chooses
+    the epoch, a quarter judges. Returns accuracy (½: it cannot tell) and bits: 1 less its log-loss in bits.
+    In the mean that is at most the Jensen–Shannon divergence of the two: 0 for equals, 1 for what is told at
+    a glance, below 0 where the network was sure and wrong. Lopez-Paz & Oquab 2017.
+    Raises ValueError for fewer than 8 images or other numbers of them.
+    """
+    if len(real) != len(fake) or len(real) < 8:
+        raise ValueError(f"need as many real as fake images, 8 or more; got {len(real)} and {len(fake)}")
+    rng, quarter = torch.Generator().manual_seed(seed), len(real) // 4
+    order = [torch.randperm(len(real), generator=rng) for _ in range(2)]
+    parts = []
+    for rows in (slice(2 * quarter, None), slice(0, quarter), slice(quarter, 2 * quarter)):
+        x = torch.cat([images[o[rows]] for images, o in zip((real, fake), order, strict=True)])
+        parts.append((data.to_unit(x), torch.tensor([1.0, 0.0]).repeat_interleave(len(x) // 2)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = nn.Sequential(Classifier(width=16, num_features=32).body, nn.SiLU(), nn.Linear(32, 1))
+    (x, y), valid, judged = parts
+    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+    best, bits, accuracy_of_best = math.inf, 0.0, 0.5
+    for _ in range(epochs):
+        for batch in torch.split(torch.randperm(len(x), generator=rng), 64):
+            optimizer.zero_grad()
+            loss: Any = F.binary_cross_entropy_with_logits(net(x[batch])[:, 0], y[batch])
+            loss.backward()
+            optimizer.step()
+        if (validation := _told(net, *valid)[0]) < best:
+            best, (judged_loss, accuracy_of_best) = validation, _told(net, *judged)
+            bits = 1 - judged_loss / math.log(2)
+    return {"bits": bits, "accuracy": accuracy_of_best}
+
+
+@torch.no_grad()
+def _told(net: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Log-loss in nats, and accuracy, of a network that tells two kinds of image."""
+    logits = torch.cat([net(part)[:, 0] for part in torch.split(x, 500)])
+    loss = F.binary_cross_entropy_with_logits(logits, y)
+    return float(loss), float(((logits > 0) == (y > 0.5)).double().mean())
+
+
 def distances(
     classifier: Any, real: UInt8[Tensor, "N 1 H W"], fake: UInt8[Tensor, "M 1 H W"], seed: int = 0
 ) -> dict[str, float]:
@@ -135,6 +223,6 @@ def summary(model: Any, test: data.Images, rng: torch.Generator | None = None) -
     """
     if hasattr(model, "features"):
         return {"accuracy": round(accuracy(model, test), 4)}
-    x = test.x if isinstance(model, VAE) else test.x[:100]
+    x = test.x[:100] if isinstance(model, Diffusion) else test.x
     mean, error = bits_per_dim(model, x, rng)
     return {"bits_per_dim": round(mean, 4), "standard_error": round(error, 4), "test_images": len(x)}

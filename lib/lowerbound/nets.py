@@ -1,4 +1,4 @@
-"""The networks for 28×28 images: encoder, decoder and U-Net.
+"""The networks for 28×28 images: encoder, decoder, ladder and U-Net.
 
 Images are first folded 2×2 into channels (a patch stem), so that no convolution runs at 28×28:
 that is worth most of the speed on a CPU. Every denoiser is called as `net(xt, log_snr)`, or with classes
@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+
+from lowerbound.likelihood import readable
 
 MIN_LOG_SCALE = -7.0
 LOG_SNR_RANGE = 20.0
@@ -145,7 +147,8 @@ class UNet(nn.Module):
 
     def _class(self, log_snr: Tensor, y: Tensor | None) -> Tensor | float:
         classes = self.label.num_embeddings - 1 if self.label is not None else 0
-        if y is not None and (int(y.min()) < -1 or int(y.max()) >= classes):
+        seen = y is not None and (not classes or readable(y))
+        if y is not None and seen and (int(y.min()) < -1 or int(y.max()) >= classes):
             raise ValueError(
                 f"classes must be in -1..{classes - 1} (this network has {classes}; -1 is none), "
                 f"got {int(y.min())}..{int(y.max())}"
@@ -205,7 +208,104 @@ class Decoder(nn.Module):
 
     def forward(self, z: Float[Tensor, "B K"]) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "B C H W"]]:
         """Decode; log_scale stays above −7, a fifth of a grey level."""
-        h = self.layers(z)
-        with torch.autocast(z.device.type, enabled=False):  # bfloat16 is coarser than a grey level near ±1
-            mean, log_scale = F.pixel_shuffle(self.head(h.to(z.dtype)), 2).chunk(2, 1)
-        return mean, MIN_LOG_SCALE + F.softplus(log_scale - MIN_LOG_SCALE)
+        return _pixels(self.head, self.layers(z).to(z.dtype))
+
+
+def _pixels(last: nn.Module, h: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and log_scale of each pixel from the last layer, in full precision."""
+    with torch.autocast(h.device.type, enabled=False):  # bfloat16 is coarser than a grey level near ±1
+        mean, log_scale = F.pixel_shuffle(last(h), 2).chunk(2, 1)
+    return mean, MIN_LOG_SCALE + F.softplus(log_scale - MIN_LOG_SCALE)
+
+
+class LadderLayer(nn.Module):
+    """One latent of a hierarchical VAE: `latents` channels on the grid of the state.
+
+    state, feature (B, width, h, w), z (B, latents, h, w)
+    top: the prior is N(0, I); grow: the state leaves at twice the size, with `grow` channels
+
+    The posterior is told as a change of the prior, which is where it starts: Vahdat & Kautz 2020, §3.2.
+    """
+
+    def __init__(self, width: int, latents: int, *, top: bool = False, grow: int = 0) -> None:
+        super().__init__()
+        self.latents = latents
+        self.to_prior = None if top else self._gaussian(width)
+        self.to_change = self._gaussian(2 * width)
+        self.from_z, self.block = nn.Conv2d(latents, width, 1), ResBlock(width, width)
+        self.leave: nn.Module = nn.Identity()
+        if grow:
+            self.leave = nn.Sequential(nn.Upsample(scale_factor=2.0), nn.Conv2d(width, grow, 3, padding=1))
+
+    def _gaussian(self, width: int) -> nn.Module:
+        last = nn.Conv2d(width, 2 * self.latents, 3, padding=1)
+        nn.init.normal_(last.weight, std=1e-2)
+        return nn.Sequential(group_norm(width), nn.SiLU(), last)
+
+    def prior(
+        self, state: Float[Tensor, "B W h w"]
+    ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B K h w"]]:
+        """Mean and logvar of p(z_l | what lies above), each (B, latents, h, w); logvar within ±10."""
+        if self.to_prior is None:
+            zeros = state.new_zeros(len(state), self.latents, *state.shape[2:])
+            return zeros, zeros
+        mean, logvar = self.to_prior(state).to(state.dtype).chunk(2, 1)
+        return mean, logvar.clamp(-10, 10)
+
+    def posterior(
+        self, state: Float[Tensor, "B W h w"], feature: Float[Tensor, "B W h w"]
+    ) -> tuple[Float[Tensor, "B K h w"], Float[Tensor, "B K h w"]]:
+        """Mean and logvar of q(z_l | x, what lies above), each (B, latents, h, w); logvar within ±10."""
+        mean, logvar = self.prior(state)
+        change = self.to_change(torch.cat([state, feature.to(state.dtype)], 1))
+        shift, stretch = change.to(state.dtype).chunk(2, 1)
+        return mean + shift, (logvar + stretch).clamp(-10, 10)
+
+    def absorb(
+        self, state: Float[Tensor, "B W h w"], z: Float[Tensor, "B K h w"]
+    ) -> Float[Tensor, "B V H2 W2"]:
+        """What the layers below are told: the state with z in it, (B, width, h, w) or what it grows to."""
+        out: Tensor = self.leave(self.block(state + self.from_z(z))).to(state.dtype)
+        return out
+
+
+class Ladder(nn.Module):
+    """The networks of a hierarchical VAE of `depth` layers, from the blocks of `Encoder` and `Decoder`.
+
+    The upper half of the layers lives on 7×7 with 2·width channels, the lower on 14×14 with width. What
+    `features` reads from x (B, 1, 28, 28) every layer of a grid shares. Raises ValueError if depth < 1.
+    """
+
+    def __init__(self, depth: int = 4, latents: int = 4, width: int = 64) -> None:
+        super().__init__()
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1 layer, got {depth}")
+        wide = 2 * width
+        self.fine, coarse = depth // 2, depth - depth // 2
+        self.stem = nn.Sequential(
+            nn.PixelUnshuffle(2), nn.Conv2d(4, width, 3, padding=1), ResBlock(width, width)
+        )
+        self.shrink = nn.Sequential(nn.Conv2d(width, wide, 3, stride=2, padding=1), ResBlock(wide, wide))
+        self.first = nn.Parameter(torch.zeros(1, wide, 7, 7))
+        upper = [
+            LadderLayer(wide, latents, top=i == 0, grow=width if i == coarse - 1 else 0)
+            for i in range(coarse)
+        ]
+        self.layers = nn.ModuleList([*upper, *(LadderLayer(width, latents) for _ in range(self.fine))])
+        self.last = nn.Sequential(ResBlock(width, width), group_norm(width), nn.SiLU())
+        self.out = nn.Conv2d(width, 8, 3, padding=1)
+
+    def features(self, x: Float[Tensor, "B C H W"]) -> list[Float[Tensor, "B _ _ _"]]:
+        """What every layer's posterior sees of x, the top layer's first."""
+        fine = self.stem(x)
+        return [self.shrink(fine)] * (len(self.layers) - self.fine) + [fine] * self.fine
+
+    def start(self, n: int) -> Float[Tensor, "{n} W h w"]:
+        """The state above all latents: the same for every image."""
+        return self.first.expand(n, -1, -1, -1)
+
+    def head(
+        self, state: Float[Tensor, "B W h w"]
+    ) -> tuple[Float[Tensor, "B C H2 W2"], Float[Tensor, "B C H2 W2"]]:
+        """Mean and log_scale of each pixel, each (B, 1, 28, 28), as `Decoder` gives them."""
+        return _pixels(self.out, self.last(state).to(state.dtype))

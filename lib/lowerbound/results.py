@@ -26,6 +26,12 @@ def stored() -> dict[str, Run]:
         raise FileNotFoundError(f"no {Path(error.filename).name} in {FOLDER}: {remedy}") from None
 
 
+def comparison() -> dict[str, Run]:
+    """The results of the comparison that are there so far, by job (`python -m tools.experiments --list`)."""
+    files = sorted((FOLDER / "comparison").glob("*.json"))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8"))["result"] for path in files}
+
+
 @dataclass(frozen=True)
 class Spread:
     """The values of several seeds. Raises ValueError if there is none."""
@@ -104,3 +110,81 @@ def calls_of(run: Run, sampler: str) -> list[int]:
 def first_below(calls: Sequence[int], distances: Sequence[float], target: float) -> int | None:
     """The least number of calls whose distance is below the target; None if there is none."""
     return next((n for n, d in zip(calls, distances, strict=True) if d < target), None)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A difference between two kinds of model: its estimate, and where it lies at a level of confidence.
+
+    comparisons: how many were made together; each interval is widened so that all hold at `level`
+    """
+
+    mean: float
+    low: float
+    high: float
+    level: float
+    comparisons: int
+
+    @property
+    def decided(self) -> bool:
+        """Whether it excludes zero: only then is there a difference to speak of."""
+        return self.low > 0 or self.high < 0
+
+    def __format__(self, spec: str) -> str:
+        """Such as "0.030 [−0.010, 0.070]"."""
+        return f"{self.mean:{spec}} [{self.low:{spec}}, {self.high:{spec}}]".replace("-", "−")
+
+
+def difference(
+    first: Sequence[Sequence[float]],
+    second: Sequence[Sequence[float]],
+    comparisons: int = 1,
+    level: float = 0.95,
+) -> Interval:
+    """How much higher `first` is than `second`: two kinds of model, several seeds of each.
+
+    first, second: for each seed its values on the same images (or on one "image", such as a distance)
+
+    The half-width is √(t² V + z² W). V is the variance of the two means over seeds, with Student's t of as
+    many degrees of freedom as the kind of fewer seeds has; W, where there are several images, is that of the
+    paired difference over them, with the normal z. A bootstrap over seeds and images, or Welch's degrees of
+    freedom, would call a difference where there is none more often than they promise: three seeds are few,
+    and one kind may vary more than the other (tests/tools/test_results.py). Bonferroni over `comparisons`.
+    Raises ValueError for a single seed, which is no verdict, and for values of other images.
+    """
+    if min(len(first), len(second)) < 2:
+        raise ValueError("one seed of a kind is no verdict; train two or more of each")
+    if len({len(values) for values in (*first, *second)}) != 1:
+        raise ValueError("every seed needs its values on the same images")
+    seeds = [[statistics.fmean(values) for values in kind] for kind in (first, second)]
+    images = [[statistics.fmean(v) for v in zip(*kind, strict=True)] for kind in (first, second)]
+    gaps = [a - b for a, b in zip(*images, strict=True)]
+    over_seeds = sum(statistics.variance(means) / len(means) for means in seeds)
+    over_images = statistics.variance(gaps) / len(gaps) if len(gaps) > 1 else 0.0
+    below = 1 - (1 - level) / (2 * comparisons)
+    t = student_quantile(below, min(map(len, seeds)) - 1)
+    z = statistics.NormalDist().inv_cdf(below)
+    mean, reach = statistics.fmean(gaps), math.sqrt(t**2 * over_seeds + z**2 * over_images)
+    return Interval(mean, mean - reach, mean + reach, level, comparisons)
+
+
+def student_quantile(probability: float, freedom: float) -> float:
+    """Where Student's t of so many degrees of freedom has this probability below it.
+
+    Raises ValueError unless ½ ≤ probability < 1 and freedom > 0. With t = √ν tan θ the density is
+    cos^(ν − 1) θ, which Simpson's rule integrates, on [0, θ] and on [θ, π/2].
+    """
+    if not (0.5 <= probability < 1 and freedom > 0):
+        raise ValueError(f"need a probability in [0.5, 1) and freedom > 0, got {probability} and {freedom}")
+
+    def mass(low: float, high: float, pieces: int = 400) -> float:
+        width = (high - low) / pieces
+        values: list[float] = [math.cos(low + i * width) ** (freedom - 1) for i in range(pieces + 1)]
+        return (width / 3) * (values[0] + values[-1] + 4 * sum(values[1:-1:2]) + 2 * sum(values[2:-1:2]))
+
+    low, high, end = 0.0, math.pi / 2 - 1e-12, math.pi / 2 - 1e-12
+    whole = mass(0, end)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if mass(middle, end) / whole < 2 * (1 - probability) else (middle, high)
+    return math.sqrt(freedom) * math.tan((low + high) / 2)

@@ -7,7 +7,7 @@ noisiest. Arrays are float64 of length T + 1; what a step t ≥ 1 defines (α, �
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -66,6 +66,10 @@ class Schedule:
         """
         a = self.alpha_bar
         return torch.cat([torch.zeros_like(a[:1]), self.beta[1:] * (1 - a[:-1]) / (1 - a[1:])])
+
+    def to(self, device: torch.device) -> Schedule:
+        """The same schedule with its array on a device; an Apple GPU knows no float64, so there it stays."""
+        return self if device.type == "mps" else replace(self, alpha_bar=self.alpha_bar.to(device))
 
     def respace(self, steps: int) -> Schedule:
         """The same noise levels in fewer steps: `steps` of the T times, evenly spaced, T among them.

@@ -1,15 +1,17 @@
-"""The variational autoencoder: one encoder step, one latent, one decoder step."""
+"""The variational autoencoder: one encoder step, one latent, one decoder step; and one of several layers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from lowerbound.bound import Bound
-from lowerbound.gaussian import Gaussian
+from lowerbound.gaussian import LOG_2PI, Gaussian
 from lowerbound.likelihood import DiscretisedLogistic, Likelihood
 
 
@@ -52,6 +54,19 @@ class VAE(nn.Module):
         q = self.posterior(x)
         return Bound(distortion=-self.decode(q.sample(rng)).log_prob(x), rates=q.kl()[:, None])
 
+    def log_weights(
+        self, x: Float[Tensor, "B *dims"], k: int, rng: torch.Generator | None = None
+    ) -> Float[Tensor, "{k} B"]:
+        """Log p(x, z)/q(z | x) for k draws of z from q(z | x). Returns (k, B) nats. Burda et al. 2016."""
+        q = self.posterior(x)
+        prior = Gaussian(torch.zeros_like(q.mean), torch.zeros_like(q.mean))
+
+        def one() -> Tensor:
+            z = q.sample(rng)
+            return self.decode(z).log_prob(x) + prior.log_prob(z) - q.log_prob(z)
+
+        return torch.stack([one() for _ in range(k)])
+
     def loss(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Float[Tensor, " B"]:
         """Distortion + beta · rate. Returns (B,) nats."""
         bound = self.bound(x, rng)
@@ -59,17 +74,146 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, n: int, rng: torch.Generator | None = None, *, last_noise: bool = False
+        self,
+        n: int,
+        rng: torch.Generator | None = None,
+        *,
+        last_noise: bool = False,
+        codes: LatentMixture | None = None,
     ) -> Float[Tensor, "{n} *dims"]:
         """Draw n images in one pass: z from the prior, then the decoder's mean.
 
-        With last_noise, a draw from p(x | z) instead of its mean: a sample of the model proper.
-        Returns (n, ...).
+        last_noise: a draw from p(x | z) instead of its mean, a sample of the model proper
+        codes: where z comes from instead of N(0, I). Returns (n, ...).
         """
         weight = next(self.parameters())
         z = torch.randn(n, self.latents, generator=rng, dtype=weight.dtype, device=weight.device)
+        z = z if codes is None else codes.sample(n, rng).to(weight)
         p = self.decode(z)
         return p.sample(rng) if last_noise else p.mean
+
+
+class HierarchicalVAE(nn.Module):
+    """A VAE of L layers: z_L from N(0, I), each z_l from what lies above it, and x from all of them.
+
+    ladder: `features(x)` -> one tensor a layer, the top's first; `start(B)` -> a state; `layers`, the top's
+        first, each with `prior(state)` and `posterior(state, feature)`, which give mean and logvar, and
+        `absorb(state, z)` -> a state; `head(state)` -> the arguments of `likelihood`
+
+    The posterior goes the way of the prior, from the top down, and sees x at each layer: Sønderby et al.
+    2016; Child 2021. A diffusion model is this with a posterior that is fixed and a state that is z itself.
+    """
+
+    def __init__(
+        self, ladder: nn.Module, likelihood: Callable[..., Likelihood] = DiscretisedLogistic
+    ) -> None:
+        super().__init__()
+        self.ladder: Any = ladder
+        self.likelihood = likelihood
+
+    def _descend(
+        self, x: Tensor, rng: torch.Generator | None
+    ) -> tuple[list[tuple[Gaussian, Gaussian, Tensor]], Likelihood]:
+        """p, q and a z drawn from q of every layer, z_L's first; and p(x | z)."""
+        state, layers = self.ladder.start(len(x)), []
+        for layer, feature in zip(self.ladder.layers, self.ladder.features(x), strict=True):
+            p, q = Gaussian(*layer.prior(state)), Gaussian(*layer.posterior(state, feature))
+            layers.append((p, q, q.sample(rng)))
+            state = layer.absorb(state, layers[-1][2])
+        return layers, self.likelihood(*self.ladder.head(state))
+
+    def bound(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Bound:
+        """The negative ELBO of x (B, ...), from one sample of every z. rates (B, L), that of z_L last."""
+        layers, decoded = self._descend(x, rng)
+        rates = [q.kl(p) for p, q, _ in reversed(layers)]
+        return Bound(distortion=-decoded.log_prob(x), rates=torch.stack(rates, 1))
+
+    def loss(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Float[Tensor, " B"]:
+        """The negative ELBO. Returns (B,) nats."""
+        return self.bound(x, rng).nats()
+
+    def log_weights(
+        self, x: Float[Tensor, "B *dims"], k: int, rng: torch.Generator | None = None
+    ) -> Float[Tensor, "{k} B"]:
+        """Log p(x, z)/q(z | x) for k draws of all z from q. Returns (k, B) nats."""
+
+        def one() -> Tensor:
+            layers, decoded = self._descend(x, rng)
+            return decoded.log_prob(x) + sum((p.log_prob(z) - q.log_prob(z) for p, q, z in layers), 0.0)
+
+        return torch.stack([one() for _ in range(k)])
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, rng: torch.Generator | None = None, *, last_noise: bool = False
+    ) -> Float[Tensor, "{n} *dims"]:
+        """Draw n images: every z from its prior, z_L first, then the mean of p(x | z), or a draw from it.
+
+        Returns (n, ...).
+        """
+        state = self.ladder.start(n)
+        for layer in self.ladder.layers:
+            state = layer.absorb(state, Gaussian(*layer.prior(state)).sample(rng))
+        p: Likelihood = self.likelihood(*self.ladder.head(state))
+        return p.sample(rng) if last_noise else p.mean
+
+
+@dataclass(frozen=True)
+class LatentMixture:
+    """K Gaussians in code space, fitted to the codes of training images: a start that the decoder knows.
+
+    weights (K,), means (K, D), scales (K, D, D) lower triangular, all float64. Ghosh et al. 2020, §4.
+    """
+
+    weights: Float64[Tensor, " K"]
+    means: Float64[Tensor, "K D"]
+    scales: Float64[Tensor, "K D D"]
+
+    @staticmethod
+    def fit(
+        z: Float[Tensor, "N D"], components: int, rng: torch.Generator | None = None, steps: int = 40
+    ) -> LatentMixture:
+        """The mixture after `steps` of expectation maximisation, from means that are codes of z (N, D).
+
+        Raises ValueError unless 1 ≤ components ≤ N.
+        """
+        if not 1 <= components <= len(z):
+            raise ValueError(f"components must be in 1..{len(z)}, the number of codes; got {components}")
+        z, eye = z.double(), 1e-4 * torch.eye(z.shape[1], dtype=torch.float64, device=z.device)
+        cholesky = torch.linalg.cholesky
+        start = z[torch.randperm(len(z), generator=rng, device=z.device)[:components]]
+        spread = cholesky(z.T.cov().view(z.shape[1], -1) + eye).expand(components, -1, -1)
+        found = LatentMixture(z.new_full((components,), 1 / components), start, spread)
+        for _ in range(steps if components > 1 else 1):
+            joint = found._joint(z)
+            share = torch.softmax(joint, 1)  # (N, K)
+            total = share.sum(0) + 1e-9
+            means = share.T @ z / total[:, None]
+            spreads = [
+                (z - m).T @ (share[:, k, None] * (z - m)) / total[k] + eye for k, m in enumerate(means)
+            ]
+            found = LatentMixture(total / total.sum(), means, cholesky(torch.stack(spreads)))
+        return found
+
+    def _joint(self, z: Tensor) -> Tensor:
+        """Log weight and density of each component at z (N, D). (N, K)."""
+        parts = []
+        for mean, scale in zip(self.means, self.scales, strict=True):
+            off = torch.linalg.solve_triangular(scale, (z - mean).T, upper=False)
+            parts.append(-0.5 * (off**2).sum(0) - scale.diagonal().log().sum())
+        return torch.stack(parts, 1) + self.weights.log() - 0.5 * z.shape[1] * LOG_2PI
+
+    def log_prob(self, z: Float[Tensor, "N D"]) -> Float64[Tensor, " N"]:
+        """Log density at z (N, D). (N,) nats."""
+        return torch.logsumexp(self._joint(z.double()), 1)
+
+    def sample(self, n: int, rng: torch.Generator | None = None) -> Float64[Tensor, "{n} D"]:
+        """Draw n codes (n, D)."""
+        which = torch.multinomial(self.weights, n, replacement=True, generator=rng)
+        eps = torch.randn(
+            n, self.means.shape[1], generator=rng, dtype=torch.float64, device=self.means.device
+        )
+        return self.means[which] + (self.scales[which] @ eps[:, :, None])[:, :, 0]
 
 
 NO_NOISE = -20.0  # log variance of an autoencoder's code

@@ -22,8 +22,8 @@ from lowerbound.checkpoint import atomically
 from lowerbound.classifier import Classifier
 from lowerbound.diffusion import Diffusion, l_bound, l_simple
 from lowerbound.fit import Recipe
-from lowerbound.nets import Decoder, Encoder, UNet
-from lowerbound.vae import VAE
+from lowerbound.nets import Decoder, Encoder, Ladder, UNet
+from lowerbound.vae import VAE, HierarchicalVAE
 
 SCHEDULES = {
     "linear": schedules.linear,
@@ -38,8 +38,9 @@ REPLACE = "reinstall the package or train it again"
 class Architecture:
     """What is needed to build a model for 28×28 images; strings here, objects in the library.
 
-    model: "vae", "ddpm" or "classifier"; width: channels at 14×14
-    latents, beta: of a VAE; T, schedule, objective, classes: of a DDPM (classes = 0 hides them from it)
+    model: "vae", "hvae", "ddpm" or "classifier"; width: channels at 14×14
+    latents, beta: of a VAE; depth: layers of a hierarchical VAE, with `latents` channels each
+    T, schedule, objective, classes: of a DDPM (classes = 0 hides them from it)
 
     Raises ValueError for a number out of range or a name that is not known.
     """
@@ -52,13 +53,21 @@ class Architecture:
     schedule: str = "cosine"
     objective: str = "simple"
     classes: int = 0
+    depth: int = 1
 
     def __post_init__(self) -> None:
         rules = {
-            "model": (self.model in ("vae", "ddpm", "classifier"), "'vae', 'ddpm' or 'classifier'"),
+            "model": (
+                self.model in ("vae", "hvae", "ddpm", "classifier"),
+                "'vae', 'hvae', 'ddpm' or 'classifier'",
+            ),
             "width": (self.width >= 2 and self.width % 2 == 0, "even and at least 2"),
             "latents": (self.latents >= 1, "at least 1"),
             "beta": (0 <= self.beta < math.inf, "0 or more"),
+            "depth": (
+                self.depth >= 1 and (self.model == "hvae" or self.depth == 1),
+                "at least 1, and 1 unless the model is an hvae",
+            ),
             "T": (self.T >= 1, "at least 1"),
             "schedule": (self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
             "objective": (self.objective in OBJECTIVES, f"one of {', '.join(OBJECTIVES)}"),
@@ -72,6 +81,7 @@ class Architecture:
                 raise ValueError(f"{name} must be {rule}, got {getattr(self, name)!r}")
 
 
+_HVAE = Architecture("hvae", width=48, latents=4, depth=6)
 SMOKE = Recipe(steps=20, warmup=5)
 _VAE, _DDPM, _CLASSIFIER = Architecture("vae"), Architecture("ddpm"), Architecture("classifier", width=48)
 _DDPM_CLASSES = Architecture("ddpm", classes=10)
@@ -81,18 +91,22 @@ LONGER = Recipe(steps=20_000, batch=256, lr=3e-3, warmup=500, ema=0.9995, precis
 
 PRESETS: dict[str, tuple[Architecture, Recipe]] = {
     "vae-smoke": (Architecture("vae", width=16, latents=8), SMOKE),
+    "hvae-smoke": (Architecture("hvae", width=16, latents=2, depth=2), SMOKE),
     "ddpm-smoke": (Architecture("ddpm", width=16), SMOKE),
     "ddpm-classes-smoke": (Architecture("ddpm", width=16, classes=10), SMOKE),
     "classifier-smoke": (Architecture("classifier", width=16), SMOKE),
     "vae-short": (_VAE, SHORT),
+    "hvae-short": (_HVAE, SHORT),
     "ddpm-short": (_DDPM, SHORT),
     "ddpm-classes-short": (_DDPM_CLASSES, SHORT),
     "classifier-short": (_CLASSIFIER, SHORT),
     "vae-cpu": (_VAE, Recipe(steps=7_000, precision="auto")),
+    "hvae-cpu": (_HVAE, Recipe(steps=7_000, precision="auto")),
     "ddpm-cpu": (_DDPM, LONG),
     "ddpm-classes-cpu": (_DDPM_CLASSES, LONG),
     "classifier-cpu": (_CLASSIFIER, Recipe(steps=6_000, batch=128, lr=3e-3, warmup=500, precision="auto")),
     "vae-gpu": (_VAE, Recipe(steps=20_000, batch=256, precision="auto")),
+    "hvae-gpu": (_HVAE, Recipe(steps=20_000, batch=256, precision="auto")),
     "ddpm-gpu": (_DDPM, LONGER),
     "ddpm-classes-gpu": (_DDPM_CLASSES, LONGER),
     "classifier-gpu": (_CLASSIFIER, Recipe(steps=20_000, batch=256, precision="auto")),
@@ -110,6 +124,8 @@ def build(architecture: Architecture) -> nn.Module:
     a = architecture
     if a.model == "vae":
         return VAE(Encoder(a.latents, a.width), Decoder(a.latents, a.width), beta=a.beta)
+    if a.model == "hvae":
+        return HierarchicalVAE(Ladder(a.depth, a.latents, a.width))
     if a.model == "classifier":
         return Classifier(a.width)
     net = UNet(width=a.width, classes=a.classes)
@@ -145,7 +161,7 @@ def card(name: str, folder: Path | None = None) -> dict[str, Any]:
 
 
 def load(name: str, folder: Path | None = None, device: str | torch.device = "cpu") -> Any:
-    """A trained model in eval mode, float32. Returns a VAE, a Diffusion or a Classifier.
+    """A trained model in eval mode, float32. Returns a VAE, HierarchicalVAE, Diffusion or Classifier.
 
     Raises FileNotFoundError for an unknown name, ValueError if the weights are not those of the card.
     """

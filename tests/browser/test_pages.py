@@ -318,8 +318,8 @@ def test_the_lecture_is_two_clicks_from_each_section(browser: Browser, address: 
     visit = Visit(browser, WIDTHS["desk"])
     page = visit.open(f"{address}/book/index.html", typeset=False)
     page.locator("ul.minutes a").filter(has_text="Line by line").click()
-    expect(page).to_have_url(re.compile(r"book/01_elbo\.html#line-by-line$"))
-    page.locator("section#line-by-line .lecture a").first.click()
+    expect(page).to_have_url(re.compile(r"book/01_elbo\.html#the-elbo-line-by-line$"))
+    page.locator("section#the-elbo-line-by-line .lecture a").first.click()
     expect(page).to_have_url(re.compile(r"book/lecture_map\.html#minute-0096$"))
     visit.context.close()
 
@@ -363,7 +363,7 @@ def test_a_chapter_on_paper(browser: Browser, tmp_path: Path) -> None:
     out = tmp_path / "book.pdf"
     assert write(browser, out, ["book/01_elbo", "book/lecture_map"]) > 10
     book = PdfReader(out)
-    assert [item["/Title"] for item in book.outline] == ["1. The bound", "Lecture map"]  # type: ignore[index,call-overload]
+    assert [item["/Title"] for item in book.outline] == ["1. The evidence lower bound (ELBO)", "Lecture map"]  # type: ignore[index,call-overload]
     text = "".join(page.extract_text() for page in book.pages)
     assert "\\frac" not in text, "formulas not typeset"
     assert "The two-headed coin cannot show a tail" in " ".join(text.split()), "folded solutions are printed"

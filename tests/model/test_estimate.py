@@ -11,7 +11,7 @@ from lowerbound.dense import DenseDenoiser
 from lowerbound.diffusion import Diffusion, fixed_large, fixed_small
 from lowerbound.estimate import Levels, _runs, levels, stratified_bound
 from lowerbound.gaussian import Gaussian
-from lowerbound.likelihood import DiscretisedLogistic
+from lowerbound.likelihood import DiscretisedLogistic, GaussianLikelihood
 from lowerbound.nets import Decoder, Encoder, UNet
 from lowerbound.schedule import Schedule
 from lowerbound.vae import VAE
@@ -337,3 +337,19 @@ def test_both_bounds_are_of_probabilities_that_add_up_to_one(model):
         assert isinstance(likelihood, DiscretisedLogistic)
         torch.testing.assert_close(bound.distortion, -likelihood.log_prob(x))
         adds_up(likelihood)
+
+
+def test_the_best_variance_of_a_network_is_the_posteriors_and_its_guess_weighed():
+    s = schedule.log_snr_linear(5, 4.0, -4.0)
+    known = Levels(
+        s.log_snr[1:], torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5]).double(), *torch.zeros(2, 5).double()
+    )
+    found, expected = known.variance(s), s.posterior_variance.clone()
+    for t in range(1, 6):
+        a, before, alpha = s.alpha_bar[t], s.alpha_bar[t - 1], s.alpha[t]
+        expected[t] += (before.sqrt() * (1 - alpha) / (1 - a)) ** 2 * 0.1 * t
+    torch.testing.assert_close(found, expected)
+    model = Diffusion(AnyDenoiser(), s, (2,), GaussianLikelihood, variance=known.variance, clip=False)
+    assert model.p_reverse(torch.zeros(1, 2), torch.tensor([3])).logvar.exp().item() == pytest.approx(
+        float(found[3])
+    )

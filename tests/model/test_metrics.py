@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from lowerbound import data, metrics
@@ -110,3 +111,190 @@ def test_frechet_is_the_formula_of_two_gaussians(images):
     roots = torch.linalg.eigvals(ca @ cb).sqrt().real.sum()
     expected = float(((fa.mean(0) - fb.mean(0)) ** 2).sum() + ca.trace() + cb.trace() - 2 * roots)
     assert metrics.distances(classifier, a, b)["frechet"] == pytest.approx(expected, rel=1e-4)
+
+
+# ---- distances between sets
+
+
+def _cloud(n: int, dims: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
+    return shift + scale * torch.randn(n, dims, generator=generator(seed), dtype=torch.float64)
+
+
+def _frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """‖μ_a − μ_b‖² + Tr(A + B − 2 (A^½ B A^½)^½), by eigenvalues."""
+    A, B = np.cov(a.T), np.cov(b.T)
+    values, vectors = np.linalg.eigh(A)
+    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
+    roots = np.sqrt(np.linalg.eigvalsh(root @ B @ root).clip(0)).sum()
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(A) + np.trace(B) - 2 * roots)
+
+
+def _kernel(a: np.ndarray, b: np.ndarray) -> float:
+    """The unbiased estimate of MMD² with the kernel (x·y/D + 1)³, sets of one size."""
+    n, D = a.shape
+    aa, bb, ab = ((u @ v.T / D + 1) ** 3 for u, v in ((a, a), (b, b), (a, b)))
+    within = (aa.sum() - np.trace(aa) + bb.sum() - np.trace(bb)) / (n * (n - 1))
+    return float(within - 2 * ab.mean())
+
+
+def distances_are_the_formulas(n: int, dims: int) -> None:
+    mix = _cloud(dims, dims, 9)
+    real, fake = _cloud(n, dims, 1) @ mix, _cloud(n, dims, 2, 1.4, 0.3)
+    found = metrics.feature_distances(real, fake)
+    assert found["frechet"] == pytest.approx(_frechet(real.numpy(), fake.numpy()), rel=1e-6)
+    assert found["kernel"] == pytest.approx(_kernel(real.numpy(), fake.numpy()), rel=1e-6)
+    assert found["kernel_std"] == pytest.approx(0, abs=1e-9 * found["kernel"])  # every subset is the set
+
+
+@pytest.mark.parametrize(("n", "dims"), [(60, 3), (200, 12)])
+def test_distances_are_their_formulas(n, dims):
+    distances_are_the_formulas(n, dims)
+
+
+def test_distances_of_two_sizes_and_of_a_set_to_itself():
+    real, fake = _cloud(80, 4, 1), _cloud(50, 4, 2, 0.7)
+    assert metrics.feature_distances(real, fake)["frechet"] == pytest.approx(
+        _frechet(real.numpy(), fake.numpy()), rel=1e-6
+    )
+    itself = metrics.feature_distances(real, real)
+    assert itself["frechet"] == pytest.approx(0, abs=1e-8)
+    assert abs(itself["kernel"]) < 0.1 * metrics.feature_distances(real, real + 1)["kernel"]
+
+
+def test_distances_do_not_depend_on_the_global_generator_and_leave_it_alone():
+    real, fake = _cloud(30, 4, 1), _cloud(1100, 4, 2)
+    before = torch.get_rng_state()
+    first = metrics.feature_distances(real, fake)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    assert metrics.feature_distances(real, fake) == first
+    assert metrics.feature_distances(real, fake, seed=1) != first
+    assert first["kernel_std"] > 0
+
+
+@pytest.mark.parametrize("sizes", [(1, 9), (9, 1)])
+def test_distances_of_less_than_two_are_refused(sizes):
+    with pytest.raises(ValueError, match="2 images of each kind or more, got {} and {}".format(*sizes)):
+        metrics.feature_distances(_cloud(sizes[0], 3, 1), _cloud(sizes[1], 3, 2))
+
+
+def _share_within(points: list, members: list, k: int) -> float:
+    """Kynkäänniemi et al. 2019, Eq. (1), point by point."""
+    inside = 0
+    for point in points:
+        for i, member in enumerate(members):
+            others = sorted(math.dist(member, other) for j, other in enumerate(members) if j != i)
+            if math.dist(point, member) <= others[k - 1]:
+                inside += 1
+                break
+    return inside / len(points)
+
+
+def precision_and_recall_are_a_double_loop(n: int, m: int, dims: int, k: int) -> None:
+    real, fake = _cloud(n, dims, 1), _cloud(m, dims, 2, 1.5, 0.5)
+    precision, recall = metrics.precision_recall(real, fake, k)
+    assert precision == _share_within(fake.tolist(), real.tolist(), k)
+    assert recall == _share_within(real.tolist(), fake.tolist(), k)
+    assert 0 < precision < 1
+    assert 0 < recall < 1
+    assert precision != recall
+
+
+@pytest.mark.parametrize(("n", "m", "dims", "k"), [(40, 30, 3, 1), (20, 24, 3, 2), (50, 35, 2, 3)])
+def test_precision_and_recall_are_a_double_loop(n, m, dims, k):
+    precision_and_recall_are_a_double_loop(n, m, dims, k)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-3])
+def test_collapsed_samples_are_precise_and_cover_nothing(scale):
+    real = _cloud(300, 4, 1)
+    precision, recall = metrics.precision_recall(
+        real, _cloud(300, 4, 2, scale) + real[real.norm(dim=1).argmin()]
+    )
+    assert precision == 1
+    assert recall < 0.02
+
+
+def test_samples_that_are_too_wide_are_imprecise_and_cover_everything():
+    precision, recall = metrics.precision_recall(_cloud(300, 4, 1), _cloud(300, 4, 2, 4.0))
+    assert precision < 0.1
+    assert recall > 0.95
+
+
+def test_a_set_lies_within_itself_and_not_within_one_far_away():
+    real = _cloud(50, 3, 1)
+    assert metrics.precision_recall(real, real) == (1, 1)
+    assert metrics.precision_recall(real, real + 100) == (0, 0)
+
+
+@pytest.mark.parametrize("sizes", [(5, 20), (20, 5)])
+def test_too_few_for_k_neighbours_are_refused(sizes):
+    real, fake = (_cloud(n, 3, n) for n in sizes)
+    with pytest.raises(ValueError, match="more than k = 5 images of each kind, got {} and {}".format(*sizes)):
+        metrics.precision_recall(real, fake)
+    metrics.precision_recall(real, fake, k=4)
+
+
+# ---- rulers without the head of a classifier
+
+
+def _images(n: int) -> torch.Tensor:
+    return data.load("fashion-mnist", "train").x[:n]
+
+
+def test_the_pyramid_is_a_mean_and_what_the_finer_scales_leave():
+    x = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
+    flat = metrics.pyramid_features(x)
+    assert flat.shape == (1, 147)
+    assert torch.equal(flat[:, :49], torch.full((1, 49), -1.0).double())
+    assert torch.equal(flat[:, 49:], torch.zeros(1, 98).double())
+    x[0, 0, 4:6, 8:10] = torch.tensor([[255, 0], [0, 0]], dtype=torch.uint8)  # in the cell (1, 2) of 7×7
+    coarse, fine, middle = metrics.pyramid_features(x).view(3, 7, 7)
+    assert float(coarse[1, 2]) == pytest.approx(-1 + 2 / 16)
+    assert float(fine[1, 2]) == pytest.approx((1.5 + 3 * 0.5) / 16)
+    assert float(middle[1, 2]) == pytest.approx((0.375 + 3 * 0.125) / 4)
+    assert int((fine != 0).sum()) == int((middle != 0).sum()) == 1
+
+
+def test_sharpness_is_the_energy_of_the_laplacian_and_falls_with_blur():
+    x = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
+    x[0, 0, 10, 10] = 255  # a difference of 2: −8 in the middle, 2 at each of its four neighbours
+    assert float(metrics.sharpness(x)) == pytest.approx((8**2 + 4 * 2**2) / 26**2, rel=1e-5)
+    images = _images(50)
+    blurred = nn.functional.avg_pool2d(images.float(), 3, stride=1, padding=1).to(torch.uint8)
+    assert bool((metrics.sharpness(blurred) < metrics.sharpness(images)).all())
+
+
+def test_copies_are_nearer_to_what_they_copy():
+    first, second = _images(200)[:100], _images(200)[100:]
+    assert metrics.nearer_to(first, first, second) == 1
+    assert metrics.nearer_to(second, first, second) == 0
+    assert metrics.nearer_to(first[:5], first, first) == 0.5
+    with pytest.raises(ValueError, match="as large, got 100 and 99"):
+        metrics.nearer_to(first, first, second[1:])
+
+
+def test_two_samples_of_one_set_are_not_told_apart_and_of_two_sets_they_are():
+    images = _images(800)
+    same = metrics.two_sample(images[:400], images[400:], epochs=2)
+    other = metrics.two_sample(images[:400], 255 - images[400:], epochs=2)
+    assert 0.3 < same["accuracy"] < 0.7
+    assert same["bits"] < 0.1
+    assert other["accuracy"] > 0.95
+    assert 0.3 < other["bits"] <= 1
+    before = torch.get_rng_state()
+    assert metrics.two_sample(images[:400], images[400:], epochs=2) == same
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_what_is_told_is_judged_on_images_that_neither_trained_nor_chose():
+    """A network that learns its images by heart tells random labels apart on those alone."""
+    images = _images(64)
+    found = [metrics.two_sample(images[:32], images[32:], seed, epochs=12)["bits"] for seed in range(6)]
+    assert sum(found) / len(found) < 0.25
+
+
+@pytest.mark.parametrize("sizes", [(4, 4), (20, 21)])
+def test_too_few_or_unequal_samples_are_refused(sizes):
+    with pytest.raises(ValueError, match="as many real as fake"):
+        metrics.two_sample(_images(sizes[0]), _images(sizes[1]))

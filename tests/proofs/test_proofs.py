@@ -458,7 +458,7 @@ MUTATIONS |= {
     "the end of the chain for its start": (
         "chain_price_two",
         2,
-        lambda: line("chain_price_two", 2).xreplace({forward.q(steps.x1): forward.q(x0)}),
+        lambda: line("chain_price_two", 2).xreplace({steps.q(RandomVariable("x_2")): steps.q(steps.x1)}),
     ),
     "the step forward for the step back": ("averaged_posterior", 3, lambda: forward.q(xt | xs)),
     "the marginal for the posterior": (

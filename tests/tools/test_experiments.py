@@ -1,40 +1,54 @@
-"""The experiments: units that outlive a kill, trainings that go on, what samples are judged by, the races."""
+"""The experiments: trainings to a budget, models and rulers of the registries, one run from end to end."""
 
-import hashlib
+import json
 import math
-import os
-import signal
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from lowerbound import data, metrics, zoo
-from lowerbound.bound import Bound
+from lowerbound import data, zoo
 from lowerbound.diffusion import Diffusion
-from lowerbound.fit import Recipe, default_loss
+from lowerbound.estimate import levels
 from lowerbound.nets import Decoder, Encoder, UNet
+from lowerbound.results import Spread
 from lowerbound.schedule import cosine
 from lowerbound.vae import VAE
 from oracles import generator
 from torch import nn
 
-from tools import jobs
-from tools.experiments import equal_budget, sample_quality
-from tools.experiments.equal_budget import Size
-from tools.experiments.presets import PRESETS, SMOKE
+from tools.experiments import registry, rulers, training
+from tools.experiments.__main__ import main, planned
+from tools.experiments.comparison import (
+    SETTINGS,
+    SMOKE,
+    Setting,
+    bound_loss,
+    build_steps,
+    stages,
+    timed,
+)
+from tools.experiments.registry import MODELS, Measure, chain_bits, even_chain, latent_bits
+from tools.experiments.rulers import FAULTS, RULERS, Ruler, sees
 from tools.experiments.run_dir import RunDir
-from tools.experiments.sample_quality import SampleQuality, described, timed
-from tools.experiments.training import Training, multiply_adds, steps_for, trained
+from tools.experiments.training import Spending, multiply_adds, steps_for, train
+from tools.jobs import fingerprint, write
 
-HERE = Path(__file__)
-MODELS = "vae", "ddpm"
-
-
-# ---- training
+SHORT = Spending(3e8, batch=8, warmup=2, ema=0.9)
+TINY = replace(
+    SMOKE,
+    spending=SHORT,
+    tuning=0.5,
+    rates=(2e-3,),
+    starts=(0.0,),
+    samples=24,
+    candidates=12,
+    bound_images=8,
+    weighted=4,
+    levels=2,
+    calls=(1,),
+)
 
 
 class Few(RunDir):
@@ -45,147 +59,68 @@ class Few(RunDir):
         return data.Images(images.x[:60], images.y[:60])
 
 
+@pytest.fixture
+def few(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    return Few(tmp_path / "results", tmp_path / "scratch", full=False)
+
+
 def build(kind: str) -> VAE | Diffusion:
     return VAE(Encoder(4, 8), Decoder(4, 8)) if kind == "vae" else Diffusion(UNet(width=8), cosine(10))
 
 
-RECIPE = Recipe(steps=8, batch=8, lr=2e-3, warmup=2, ema=0.9, seed=3)
+# ---- training
 
 
-class Watched:
-    """The default loss, counting its calls; at one of them Ctrl-C is pressed."""
-
-    def __init__(self, stop: int = 0) -> None:
-        self.calls, self.stop = 0, stop
-        self.__qualname__ = default_loss.__qualname__  # the same training, for a fingerprint
-
-    def __call__(self, model, x, y, rng):
-        self.calls += 1
-        if self.calls == self.stop:
-            os.kill(os.getpid(), signal.SIGINT)
-        return default_loss(model, x, y, rng)
-
-
-def _training(kind: str = "vae", recipe: Recipe = RECIPE, loss=default_loss) -> Training:
-    return Training("tiny", partial(build, kind), recipe, loss)
-
-
-def _vector(model: nn.Module) -> torch.Tensor:
-    return nn.utils.parameters_to_vector(model.parameters()).detach()
-
-
-@pytest.fixture(scope="module", params=MODELS)
-def straight(request, tmp_path_factory):
-    """A training that nothing came between: kind, run_dir, model, what is said of it."""
-    run_dir = Few(tmp_path_factory.mktemp(request.param), full=False)
-    return request.param, run_dir, *trained(_training(request.param), run_dir)
-
-
-def test_a_training_is_described_and_leaves_weights_and_card_alone(straight):
-    kind, run_dir, model, about = straight
-    path = _training().weights(run_dir)
-    assert sorted(p.name for p in path.parent.iterdir()) == ["tiny.json", "tiny.safetensors"]
-    assert about["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert about["parameters"] == sum(p.numel() for p in model.parameters())
-    assert about["images"] == 64
-    assert (len(about["curve"]), about["curve_every"]) == (8, 1)
-    assert about["multiply_adds"] == pytest.approx(multiply_adds(model), rel=1e-4)
-    assert about["train_seconds"] > 0
-    torch.manual_seed(RECIPE.seed)
-    start = build(kind)
-    assert not torch.equal(_vector(model), _vector(start))
+@pytest.mark.parametrize("kind", ["vae", "ddpm"])
+def test_a_training_says_what_it_cost_and_how_it_went(few, kind):
+    model, about = train("tiny", partial(build, kind), SHORT, 2e-3, 3, few)
+    steps = about["recipe"]["steps"]
+    assert about["images"] == 8 * steps
+    assert 3 * about["images"] * about["multiply_adds"] == pytest.approx(3e8, rel=0.05)
+    assert about["parameters"] == zoo.parameters(model)
+    assert about["recipe"]["final"] == 1.0
+    shares, losses = zip(*about["curve"], strict=True)
+    assert shares == (1 / 16, 1 / 4, 1.0)  # of six steps
+    assert all(math.isfinite(loss) for loss in losses)
+    assert not model.training
     if kind == "ddpm":
-        x, width = data.to_unit(run_dir.images("train").x), model.log_width.clone()
-        assert width != start.log_width
-        assert model.fit_last_step(x, run_dir.rng(RECIPE.seed)).log_width == width
+        x, width = data.to_unit(few.images("train").x), model.log_width.clone()
+        assert model.fit_last_step(x, few.rng(3)).log_width == width
 
 
-def test_a_second_call_loads_and_trains_nothing(straight):
-    kind, run_dir, model, about = straight
-    watched = Watched()
-    before = torch.get_rng_state()
-    again, same = trained(_training(kind, loss=watched), run_dir)
-    assert watched.calls == 0
-    assert same == about
-    assert torch.equal(_vector(again), _vector(model))
-    assert not again.training
-    assert torch.equal(torch.get_rng_state(), before)
+def test_a_training_that_was_stopped_goes_on_to_the_same_weights_and_curve(few, tmp_path):
+    whole, about = train("tiny", partial(build, "vae"), SHORT, 2e-3, 3, few)
+    again = Few(tmp_path / "r2", tmp_path / "s2", full=False)
+    again.scratch.mkdir()
+    calls = []
 
+    def stops(model, x, y, rng):
+        calls.append(1)
+        if len(calls) == about["recipe"]["steps"] // 2:
+            raise KeyboardInterrupt
+        return training.default_loss(model, x, y, rng)
 
-@pytest.mark.parametrize("stop", [1, 5])
-def test_an_interrupted_training_goes_on_to_the_same_weights(straight, tmp_path, stop):
-    kind, _, model, about = straight
-    run_dir, first, second = Few(tmp_path, full=False), Watched(stop), Watched()
     with pytest.raises(KeyboardInterrupt):
-        trained(_training(kind, loss=first), run_dir)
-    folder = _training().weights(run_dir).parent
-    assert sorted(p.name for p in folder.iterdir()) == ["tiny.checkpoint", "tiny.csv"]
-    found, said = trained(_training(kind, loss=second), run_dir)
-    assert (first.calls, second.calls) == (stop, RECIPE.steps - stop)
-    assert torch.equal(_vector(found), _vector(model))
-    assert (said["sha256"], said["curve"]) == (about["sha256"], about["curve"])
-    assert sorted(p.name for p in folder.iterdir()) == ["tiny.json", "tiny.safetensors"]
+        train("tiny", partial(build, "vae"), SHORT, 2e-3, 3, again, stops)
+    resumed, same = train("tiny", partial(build, "vae"), SHORT, 2e-3, 3, again)
+    assert same["curve"] == about["curve"]
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+    training.forget("tiny", again)
+    assert not list(again.scratch.iterdir())
 
 
-def test_a_kill_between_weights_and_card_trains_nothing_again(monkeypatch, straight, tmp_path):
-    kind, _, _, about = straight
-    run_dir, watched = Few(tmp_path, full=False), Watched()
+def test_validation_images_are_not_trained_on(tmp_path, monkeypatch):
+    images = data.Images(torch.arange(6000).view(-1, 1, 1, 1).expand(-1, 1, 28, 28), torch.zeros(6000))
+    monkeypatch.setattr(RunDir, "images", lambda self, split: images)
 
-    def killed(*_):
-        raise ConnectionAbortedError
+    def fit(model, x, *_, **__):
+        raise ConnectionAbortedError(int(x.amax()))
 
-    with monkeypatch.context() as patch:
-        patch.setattr(jobs, "write", killed)
-        with pytest.raises(ConnectionAbortedError):
-            trained(_training(kind), run_dir)
-    _, said = trained(_training(kind, loss=watched), run_dir)
-    assert watched.calls == 0
-    assert said["sha256"] == about["sha256"]
-
-
-@pytest.mark.parametrize(
-    "other",
-    [{"lr": 1e-3}, {"steps": 9}, {"batch": 4}, {"ema": 0.5}, {"seed": 4}],
-    ids=lambda c: next(iter(c)),
-)
-def test_another_recipe_is_refused_with_the_remedy(straight, other):
-    kind, run_dir, *_ = straight
-    with pytest.raises(ValueError, match=r"tiny\.json was made with other settings; delete it"):
-        trained(_training(kind, replace(RECIPE, **other)), run_dir)
-
-
-def test_another_recipe_is_refused_in_the_middle_too(tmp_path):
-    run_dir = Few(tmp_path, full=False)
-    with pytest.raises(KeyboardInterrupt):
-        trained(_training(loss=Watched(2)), run_dir)
-    with pytest.raises(ValueError, match=r"other settings \(lr: .*tiny\.checkpoint"):
-        trained(_training(recipe=replace(RECIPE, lr=1e-3)), run_dir)
-
-
-@pytest.mark.parametrize("damage", ["flipped", "missing"])
-def test_weights_that_are_damaged_or_missing_are_trained_again_to_the_same(straight, tmp_path, damage):
-    kind, run_dir, model, about = straight
-    files, copy = _training().weights(run_dir), _training().weights(other := Few(tmp_path, full=False))
-    copy.parent.mkdir(parents=True)
-    copy.with_suffix(".json").write_bytes(files.with_suffix(".json").read_bytes())
-    content = files.read_bytes()
-    if damage == "flipped":
-        copy.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    watched = Watched()
-    again, same = trained(_training(kind, loss=watched), other)
-    assert watched.calls == RECIPE.steps
-    assert copy.read_bytes() == content
-    assert torch.equal(_vector(again), _vector(model))
-    assert same["sha256"] == about["sha256"]
-    trained(_training(kind, loss=watched), other)
-    assert watched.calls == RECIPE.steps
-
-
-def test_a_recipe_of_many_digits_is_its_own_again(tmp_path):
-    what = _training(recipe=replace(RECIPE, steps=1, lr=1 / 300, ema=0.999995))
-    run_dir = Few(tmp_path, full=False)
-    _, about = trained(what, run_dir)
-    assert trained(what, run_dir)[1] == about
+    monkeypatch.setattr(training, "fit", fit)
+    with pytest.raises(ConnectionAbortedError, match=r"^999$"):
+        train("tiny", partial(build, "vae"), SHORT, 2e-3, 3, RunDir(tmp_path, tmp_path, full=True))
 
 
 def test_multiply_adds_are_those_of_the_layers():
@@ -212,262 +147,266 @@ def test_multiply_adds_are_those_of_the_layers():
         steps_for(vae, 1000, 32)
 
 
-# ---- equal budget
+# ---- the registry
 
 
-def arithmetic_is_matched(setting: equal_budget.EqualBudget) -> None:
-    for size in setting.sizes:
-        for kind in equal_budget.KINDS:
-            recipe = equal_budget.training(setting, kind, size, setting.seeds[0]).recipe
-            spent = recipe.steps * recipe.batch * 3 * multiply_adds(equal_budget.build(kind, size))
-            assert spent == pytest.approx(setting.budget, rel=0.005), (size.name, kind)
+def arithmetic_is_matched(budget: float) -> None:
+    for entry in MODELS.values():
+        for size in ("0.5M", "1.4M"):
+            model = entry.build(entry.widths[size])
+            recipe = Spending(budget).recipe(model, 1e-3, 0)
+            spent = recipe.steps * recipe.batch * 3 * multiply_adds(model)
+            assert spent == pytest.approx(budget, rel=0.005), (entry.label, size)
 
 
-@pytest.mark.parametrize("preset", ["cpu", "gpu"])
-def test_every_run_of_equal_budget_costs_the_same_arithmetic(preset):
-    arithmetic_is_matched(PRESETS[preset].equal_budget)
+def test_every_run_costs_the_same_arithmetic():
+    arithmetic_is_matched(SETTINGS["full"].spending.budget)
 
 
-def test_the_models_of_a_size_have_the_same_number_of_parameters():
-    for size in {size for preset in ("cpu", "gpu") for size in PRESETS[preset].equal_budget.sizes}:
-        vae, *others = (zoo.parameters(equal_budget.build(kind, size)) for kind in equal_budget.KINDS)
-        for other in others:
-            assert other == pytest.approx(vae, rel=0.02), size.name
-        assert vae == pytest.approx(1e6 * float(size.name.removesuffix("M")), rel=0.07)
+def test_the_models_of_a_size_have_about_the_same_number_of_parameters():
+    for size in ("0.5M", "1.4M"):
+        counts = {name: zoo.parameters(entry.build(entry.widths[size])) for name, entry in MODELS.items()}
+        assert max(counts.values()) <= 1.13 * min(counts.values()), counts
 
 
-def test_every_run_has_a_name_a_training_and_a_measurement_of_its_own(tmp_path):
-    setting = replace(SMOKE, sizes=(Size("a", 8, 8, 8), Size("b", 12, 12, 8)), seeds=(0, 1, 2))
-    trainings, (reference, *measurements) = equal_budget.stages(setting, RunDir(tmp_path))
-    names = [job.path.stem for job in measurements]
-    assert reference.path.stem == "floor-30"
-    assert [job.path.stem for job in trainings] == [f"trained-{name}" for name in names]
-    assert len(set(names)) == 18
-    size = setting.sizes[0]
-    runs = [
-        equal_budget.training(setting, "vae", size, seed, beta) for seed in (0, 1) for beta in (0.5, 1.0, 2.0)
-    ]
-    assert len({run.name for run in runs}) == 6
-    assert [run.build().beta for run in runs] == [0.5, 1.0, 2.0] * 2
-    assert {run.recipe.seed for run in runs} == {0, 1}
+@pytest.fixture(scope="module")
+def measure():
+    train, test = (data.to_unit(data.load("fashion-mnist", split).x[:40]) for split in ("train", "test"))
+    return Measure(train, train[20:], test[:6], generator(5), calls=3, importance=4, weighted=3)
 
 
-def test_a_bound_in_batches_is_that_of_every_image(monkeypatch):
-    x = data.to_unit(data.load("fashion-mnist", "test").x[:7])
-    vae, ddpm = build("vae").eval(), build("ddpm").eval()
-    found = equal_budget.bound_of(vae, x, generator(), batch=3)
-    with torch.no_grad():
-        rates = torch.cat([vae.bound(part).rates for part in torch.split(x, 3)])
-    torch.testing.assert_close(found.rates, rates)
-    assert len(found.distortion) == 7
-    few = equal_budget.bound_of(ddpm, x, generator(), calls=2, batch=3)
-    assert few.rates.shape == (7, 3)
-    torch.testing.assert_close(few.rates[:, -1], ddpm.prior(x).kl())
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_says_bits_of_each_image_and_can_be_sampled(measure, name):
+    torch.manual_seed(0)
+    entry = MODELS[name]
+    model = entry.build(entry.widths["tiny"]).eval()
+    bits = entry.bits(model, measure)
+    assert len(bits["bound"]) == 6
+    assert all(bool(torch.isfinite(values).all()) for values in bits.values())
+    for sampler in entry.samplers(model, measure, (1, 2)):
+        for draw in sampler.draws.values():
+            images = draw(3, generator(1))
+            assert images.shape == (3, 1, 28, 28)
+            assert torch.equal(images, draw(3, generator(1)))
+            assert sampler.calls == 1 or not torch.equal(images, draw(3, generator(2)))
+            assert float(images.abs().max()) <= 1 + 1e-6 or "mean" in sampler.name
 
 
-def test_the_best_chain_begins_where_the_images_say(monkeypatch):
-    monkeypatch.setattr(equal_budget, "GRID", 4)
-    model = build("ddpm").eval()
-    x = data.to_unit(data.load("fashion-mnist", "train").x[:4])
-    chain, found = equal_budget.best_chain(model, x, generator())
-    first, bound = found.even_schedule(1000, best_variance=False)
-    assert found.log_snr.tolist() == [12, 6, 0, -6]
-    log_snr = chain.schedule.log_snr
-    assert chain.schedule.T == 1000
-    assert float(log_snr[1]) == pytest.approx(first)
-    assert float(log_snr[-1]) == pytest.approx(-6)
-    torch.testing.assert_close(log_snr[1:].diff(), torch.full((999,), (-6 - first) / 999).double())
-    assert chain.net is model.net
-    assert bound == pytest.approx(found.along(log_snr[1:], False), rel=1e-3)
+def test_the_bits_of_a_chain_use_the_variances_that_training_images_say(measure):
+    torch.manual_seed(0)
+    model = MODELS["bound"].build(8).eval()
+    nn.init.normal_(model.net.head.weight, std=0.05)
+    same = replace(measure, test=measure.train, rng=generator(5), calls=40)
+    found = float(chain_bits(model, same)["bound"].mean())
+    grid = torch.linspace(registry.HIGHEST, registry.LOWEST, registry.GRID).double()
+    known = levels(model, measure.train, grid, generator(5))
+    _, bound = known.even_schedule(1000, best_variance=True)
+    terminal = float(model.with_schedule(even_chain(1, -6.0)).prior(measure.train).kl().mean()) / 784
+    assert found == pytest.approx((bound + terminal) / math.log(2), rel=0.05)
 
 
-def test_a_run_of_equal_budget_is_measured_whole(monkeypatch, tmp_path):
-    monkeypatch.setattr(equal_budget, "GRID", 3)
-    monkeypatch.setattr(equal_budget, "LEVEL_IMAGES", 4)
-    setting, run_dir = replace(SMOKE, budget=3e8, importance=2), Few(tmp_path, full=False)
-    vae, ddpm = (job.result() for job in equal_budget.stages(setting, run_dir)[1][1:3])
-    assert [row["sampler"] for row in vae["samplers"]] == ["decoder's mean", "draw from the decoder"]
-    assert [(row["sampler"], row["calls"]) for row in ddpm["samplers"]] == [
-        ("DDIM", 1),
-        ("DDIM", 2),
-        ("ancestral", 3),
-    ]
-    for found in (vae, ddpm):
-        bound = found["bound"]
-        assert bound["images"] == 20
-        assert bound["bits_per_dim"] == pytest.approx(bound["distortion"] + bound["rate"], rel=1e-4)
-        assert all(row["samples"] == 30 and row["frechet"] > 0 for row in found["samplers"])
-    assert vae["importance_weighted"] < vae["bound"]["bits_per_dim"] + 0.05
-    assert ddpm["levels"]["log_snr"] == [12, 3, -6]
-    assert ddpm["first_log_snr"] in (12, 3)
+def test_the_weighted_bits_are_not_above_the_bound(measure):
+    torch.manual_seed(0)
+    bits = latent_bits(MODELS["vae"].build(8).eval(), replace(measure, importance=32))
+    assert float(bits["weighted"].mean()) <= float(bits["bound"][:3].mean()) + 0.02
 
 
-# ---- what samples are judged by
-
-
-def _cloud(n: int, dims: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
-    return shift + scale * torch.randn(n, dims, generator=generator(seed), dtype=torch.float64)
-
-
-def _frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """‖μ_a − μ_b‖² + Tr(A + B − 2 (A^½ B A^½)^½), by eigenvalues."""
-    A, B = np.cov(a.T), np.cov(b.T)
-    values, vectors = np.linalg.eigh(A)
-    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
-    roots = np.sqrt(np.linalg.eigvalsh(root @ B @ root).clip(0)).sum()
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(A) + np.trace(B) - 2 * roots)
-
-
-def _kernel(a: np.ndarray, b: np.ndarray) -> float:
-    """The unbiased estimate of MMD² with the kernel (x·y/D + 1)³, sets of one size."""
-    n, D = a.shape
-    aa, bb, ab = ((u @ v.T / D + 1) ** 3 for u, v in ((a, a), (b, b), (a, b)))
-    within = (aa.sum() - np.trace(aa) + bb.sum() - np.trace(bb)) / (n * (n - 1))
-    return float(within - 2 * ab.mean())
-
-
-def distances_are_the_formulas(n: int, dims: int) -> None:
-    mix = _cloud(dims, dims, 9)
-    real, fake = _cloud(n, dims, 1) @ mix, _cloud(n, dims, 2, 1.4, 0.3)
-    found = metrics.feature_distances(real, fake)
-    assert found["frechet"] == pytest.approx(_frechet(real.numpy(), fake.numpy()), rel=1e-6)
-    assert found["kernel"] == pytest.approx(_kernel(real.numpy(), fake.numpy()), rel=1e-6)
-    assert found["kernel_std"] == pytest.approx(0, abs=1e-9 * found["kernel"])  # every subset is the set
-
-
-@pytest.mark.parametrize(("n", "dims"), [(60, 3), (200, 12)])
-def test_distances_are_their_formulas(n, dims):
-    distances_are_the_formulas(n, dims)
-
-
-def test_distances_of_two_sizes_and_of_a_set_to_itself():
-    real, fake = _cloud(80, 4, 1), _cloud(50, 4, 2, 0.7)
-    assert metrics.feature_distances(real, fake)["frechet"] == pytest.approx(
-        _frechet(real.numpy(), fake.numpy()), rel=1e-6
+def test_a_model_is_added_by_an_entry_alone(few, monkeypatch):
+    entry = replace(MODELS["hvae2"], label="of one line", widths={"tiny": 6})
+    monkeypatch.setitem(MODELS, "new", entry)
+    (job,) = (j for j in stages(replace(TINY, models=("new",), more=()), few)[3])
+    result = job.result()
+    assert (result["label"], result["model"], result["size"], result["lr"]) == (
+        "of one line",
+        "new",
+        "tiny",
+        2e-3,
     )
-    itself = metrics.feature_distances(real, real)
-    assert itself["frechet"] == pytest.approx(0, abs=1e-8)
-    assert abs(itself["kernel"]) < 0.1 * metrics.feature_distances(real, real + 1)["kernel"]
+    assert result["bits"]["bound"]["mean"] > 0
+    assert len(result["bits"]["bound"]["each"]) == 8
+    assert {row["sampler"] for row in result["samplers"]} == {"N(0, I), mean", "N(0, I), draw"}
+    assert all(set(RULERS) <= set(row) for row in result["samplers"])
+    assert not list(few.scratch.iterdir())
+    assert json.loads(job.path.read_text())["result"] == result
 
 
-def test_distances_do_not_depend_on_the_global_generator_and_leave_it_alone():
-    real, fake = _cloud(30, 4, 1), _cloud(1100, 4, 2)
-    before = torch.get_rng_state()
-    first = metrics.feature_distances(real, fake)
-    assert torch.equal(torch.get_rng_state(), before)
-    torch.rand(3)
-    assert metrics.feature_distances(real, fake) == first
-    assert metrics.feature_distances(real, fake, seed=1) != first
-    assert first["kernel_std"] > 0
+# ---- the rulers
 
 
-@pytest.mark.parametrize("sizes", [(1, 9), (9, 1)])
-def test_distances_of_less_than_two_are_refused(sizes):
-    with pytest.raises(ValueError, match="2 images of each kind or more, got {} and {}".format(*sizes)):
-        metrics.feature_distances(_cloud(sizes[0], 3, 1), _cloud(sizes[1], 3, 2))
+def test_a_ruler_is_added_by_an_entry_alone(few, monkeypatch):
+    monkeypatch.setattr(rulers, "RULERS", {"new": Ruler("count", "high", lambda images, _: len(images), "")})
+    assert rulers.judge(few.images("test").x, few) == {"new": 60}
 
 
-def _share_within(points: list, members: list, k: int) -> float:
-    """Kynkäänniemi et al. 2019, Eq. (1), point by point."""
-    inside = 0
-    for point in points:
-        for i, member in enumerate(members):
-            others = sorted(math.dist(member, other) for j, other in enumerate(members) if j != i)
-            if math.dist(point, member) <= others[k - 1]:
-                inside += 1
-                break
-    return inside / len(points)
+def test_each_ruler_says_its_best_of_the_test_images_themselves():
+    run_dir = RunDir(None, None, full=False)
+    said = rulers.judge(run_dir.images("test").x[:200], run_dir)
+    whole = rulers.judge(run_dir.images("test").x, run_dir)
+    assert whole["labels"] == pytest.approx(0, abs=1e-6)
+    assert whole["pyramid"] == pytest.approx(0, abs=1e-6)
+    assert whole["sharpness"] == pytest.approx(1)
+    assert (whole["precision"], whole["recall"]) == (1, 1)
+    assert said["nearer"] == 0  # each is its own nearest neighbour among test images
+    assert said["told"] < 0.1
 
 
-def precision_and_recall_are_a_double_loop(n: int, m: int, dims: int, k: int) -> None:
-    real, fake = _cloud(n, dims, 1), _cloud(m, dims, 2, 1.5, 0.5)
-    precision, recall = metrics.precision_recall(real, fake, k)
-    assert precision == _share_within(fake.tolist(), real.tolist(), k)
-    assert recall == _share_within(real.tolist(), fake.tolist(), k)
-    assert 0 < precision < 1
-    assert 0 < recall < 1
-    assert precision != recall
+@pytest.mark.parametrize("kind", FAULTS)
+def test_faults_are_faults(kind):
+    images = data.load("fashion-mnist", "train")
+    for label, spoil in FAULTS[kind]:
+        spoiled = spoil(images.x, images.y, generator(0))
+        assert spoiled.dtype == torch.uint8
+        assert kind == "copy" or not torch.equal(spoiled[:1000], images.x[:1000]), label
+    if kind == "repeated":
+        assert [len(spoil(images.x, images.y, None).unique(dim=0)) for _, spoil in FAULTS[kind]] == [500, 50]
 
 
-@pytest.mark.parametrize(("n", "m", "dims", "k"), [(40, 30, 3, 1), (20, 24, 3, 2), (50, 35, 2, 3)])
-def test_precision_and_recall_are_a_double_loop(n, m, dims, k):
-    precision_and_recall_are_a_double_loop(n, m, dims, k)
+def test_a_ruler_sees_what_lies_beyond_its_floor_and_in_order():
+    floors = [1.0, 1.1, 0.9]
+    assert sees([2.0, 3.0], floors, "low")
+    assert not sees([1.2, 3.0], floors, "low")  # within three deviations
+    assert not sees([3.0, 2.0], floors, "low")  # the worse fault says less
+    assert not sees([0.1, 0.05], floors, "low")  # better than the best
+    assert sees([0.1, 0.05], floors, "high")
+    assert sees([0.1, 0.05], floors, "one")
+    assert sees([2.0, 3.0], floors, "one")
+    assert not sees([2.0, 0.1], floors, "one")
 
 
-@pytest.mark.parametrize("scale", [0.0, 1e-3])
-def test_collapsed_samples_are_precise_and_cover_nothing(scale):
-    real = _cloud(300, 4, 1)
-    precision, recall = metrics.precision_recall(
-        real, _cloud(300, 4, 2, scale) + real[real.norm(dim=1).argmin()]
-    )
-    assert precision == 1
-    assert recall < 0.02
+# ---- the number of steps
 
 
-def test_samples_that_are_too_wide_are_imprecise_and_cover_everything():
-    precision, recall = metrics.precision_recall(_cloud(300, 4, 1), _cloud(300, 4, 2, 4.0))
-    assert precision < 0.1
-    assert recall > 0.95
+@pytest.mark.parametrize("T", [1, 2, 7])
+def test_the_learned_variance_starts_where_it_is_best_for_a_network_that_says_nothing(T):
+    model = build_steps(T, 6.0, 8)
+    s = model.schedule
+    assert float(s.log_snr[T]) == pytest.approx(-6.0)
+    learned = model.variance(s).detach()
+    assert torch.allclose(learned[:2], s.posterior_variance[:2])
+    x = torch.randn(400, 1, 28, 28, generator=generator(0)).sign()
+    model.clip = False
+    for t in range(2, T + 1):
+        times = torch.full((400,), t)
+        xt = model.q_sample(x, times, torch.randn(x.shape, generator=generator(t)))
+        with torch.no_grad():
+            eps = model.predict_eps(xt, times)
+            guess = model.x0_from_eps(xt, times, eps)
+        apart = (model.q_posterior(guess, xt, times).mean - model.q_posterior(x, xt, times).mean) ** 2
+        assert float(learned[t]) == pytest.approx(
+            float(s.posterior_variance[t]) + float(apart.mean()), rel=0.02
+        )
 
 
-def test_a_set_lies_within_itself_and_not_within_one_far_away():
-    real = _cloud(50, 3, 1)
-    assert metrics.precision_recall(real, real) == (1, 1)
-    assert metrics.precision_recall(real, real + 100) == (0, 0)
-
-
-@pytest.mark.parametrize("sizes", [(5, 20), (20, 5)])
-def test_too_few_for_k_neighbours_are_refused(sizes):
-    real, fake = (_cloud(n, 3, n) for n in sizes)
-    with pytest.raises(ValueError, match="more than k = 5 images of each kind, got {} and {}".format(*sizes)):
-        metrics.precision_recall(real, fake)
-    metrics.precision_recall(real, fake, k=4)
-
-
-def test_samples_are_measured_by_the_classifier_that_ships(tmp_path):
-    run_dir = Few(tmp_path, full=False)
-    found = SampleQuality.of(run_dir)
-    assert SampleQuality.of(Few(tmp_path, full=False)) is found
-    test, train = run_dir.images("test").x, run_dir.images("train").x
+@pytest.mark.parametrize("T", [1, 2, 6])
+def test_the_sweeps_loss_is_the_bound_whatever_share_has_t_equal_to_one(T):
+    torch.manual_seed(0)
+    model = build_steps(T, 4.0, 8)
+    model.clip = False
+    torch.nn.init.normal_(model.net.head.weight, std=0.01)
+    x = torch.randn(64, 1, 28, 28, generator=generator(1)).clamp(-1, 1)
     with torch.no_grad():
-        features = zoo.load("classifier-fashion").features(data.to_unit(test)).double()
-    torch.testing.assert_close(found.test, features)
-    same, dark = found.distances(test), found.distances(torch.zeros_like(test))
-    assert same["frechet"] == pytest.approx(0, abs=1e-6 * dark["frechet"])
-    assert (same["precision"], same["recall"], same["samples"]) == (1, 1, 60)
-    assert dark["recall"] == 0
-    floor = sample_quality.reference(40, run_dir)
-    assert floor["samples"] == 40
-    assert same["frechet"] < floor["frechet"] < dark["frechet"]
-    assert sample_quality.reference(60, run_dir) == pytest.approx(
-        found.distances(train), rel=1e-3
-    )  # all of them, in any order
+        shuffled = [x[torch.randperm(64, generator=generator(seed))] for seed in range(100)]
+        ours = [float(bound_loss(model, part, None, generator(i))) for i, part in enumerate(shuffled)]
+    bound = torch.cat([model.bound(x, generator(seed)).nats() for seed in range(10)]).mean()
+    exact = float(bound) / 784 - float(model.prior(x).kl().mean()) / 784
+    error = Spread(tuple(ours)).std / math.sqrt(len(ours))
+    assert Spread(tuple(ours)).mean == pytest.approx(exact, abs=4 * error + 1e-3 * exact)
 
 
-def test_a_bound_is_described_in_bits_and_in_its_parts():
-    nats = torch.tensor([784.0, 784.0 * 3, 784.0 * 5])
-    found = described(Bound(0.75 * nats, 0.125 * nats[:, None].expand(3, 2)))
-    assert found["each"] == pytest.approx([k / math.log(2) for k in (1, 3, 5)], rel=1e-6)
-    assert found["bits_per_dim"] == pytest.approx(3 / math.log(2), rel=1e-6)
-    assert found["standard_error"] == pytest.approx(2 / math.sqrt(3) / math.log(2), rel=1e-6)
-    assert found["distortion"] == pytest.approx(0.75 * 3 / math.log(2), rel=1e-6)
-    assert found["rate"] == pytest.approx(0.25 * 3 / math.log(2), rel=1e-6)
-    assert found["images"] == 3
+def test_an_even_chain_falls_in_equal_steps():
+    steps = even_chain(5, 6.0).log_snr[1:].diff()
+    assert torch.allclose(steps, torch.full((4,), -3.0, dtype=torch.float64))
 
 
-def test_samples_are_drawn_in_batches_and_timed_each():
+# ---- all of it
+
+
+def test_a_small_experiment_is_put_together_from_jobs_that_are_done(tmp_path):
+    out, scratch = tmp_path / "results", tmp_path / "runs"
+    ((job,),) = planned("reverse_step", "smoke", out, scratch / "smoke", "cpu")
+    made_with = {"commit": "c", "torch": "t", "hardware": "h", "threads": "1", "seconds": 2, "cpu_seconds": 1}
+    content = {"theory_slope": 3, "how": made_with}
+    write(job.path, {"key": fingerprint(job.key), "seconds": 2, "result": content})
+    main(["reverse_step", "--preset", "smoke", "--out", str(out), "--runs", str(scratch)])
+    found = json.loads((out / "reverse_step.json").read_text())
+    assert found["runs"] == [{"theory_slope": 3}]
+    assert found["how"]["command"] == "python -m tools.experiments reverse_step --preset smoke"
+    assert found["how"]["setting"]["betas"]
+    assert (found["how"]["seconds"], found["how"]["commit"]) == (2, ["c"])
+
+
+def test_every_job_has_a_name_of_its_own_and_needs_no_weights_of_another(tmp_path):
+    jobs = [job for jobs in stages(Setting(), RunDir(tmp_path, tmp_path)) for job in jobs]
+    names = [job.path.stem for job in jobs]
+    assert len(set(names)) == len(names)
+    assert {
+        "vae-1.4M-2",
+        "hvae8-0.5M-0",
+        "steps-1024-1",
+        "floor-7",
+        "fault-blur-1",
+        "rate-simple-0.5M-0.003",
+    } <= set(names)
+    assert "hvae8-1.4M-0" not in names
+
+
+def test_more_seeds_leave_what_is_done_valid(tmp_path):
+    def keys(setting):
+        jobs = [job for jobs in stages(setting, RunDir(tmp_path, tmp_path)) for job in jobs]
+        return {job.path.stem: job.key for job in jobs}
+
+    before, after = keys(Setting()), keys(replace(Setting(), seeds=(0, 1, 2, 3), floors=16, counts=(1, 2)))
+    shared = set(before) & set(after)
+    assert len(shared) > 60
+    assert all(fingerprint(before[name]) == fingerprint(after[name]) for name in shared)
+
+
+@pytest.mark.parametrize("name", ["steps-1-0", "steps-4-0", "ships"])
+def test_a_job_of_each_kind_is_done_from_end_to_end(few, name):
+    setting = replace(TINY, calls=(1, 2))
+    jobs = {job.path.stem: job for jobs in stages(setting, few) for job in jobs}
+    if name == "ships":
+        (job,) = (jobs[each] for each in ("vae-fashion-long",))
+        result = job.result()
+        assert result["sha256"] == zoo.card("vae-fashion-long")["weights"]["sha256"]
+        assert {row["sampler"] for row in result["samplers"]} == {
+            f"{start}, {end}" for start in ("N(0, I)", "mixture") for end in ("mean", "draw")
+        }
+        return
+    result = jobs[name].result()
+    assert result["first"] == (-6.0 if result["T"] == 1 else 0.0)
+    assert [row["sampler"] for row in result["samplers"]] == ["ancestral" if result["T"] == 1 else "DDIM"]
+
+
+def test_samples_are_drawn_in_batches_and_timed_each(few):
     asked = []
 
-    def draw(n):
+    def draw(n, rng):
         asked.append(n)
         until = time.process_time() + 0.02 * n
         while time.process_time() < until:
             pass
         return torch.full((n, 1, 28, 28), 0.5)
 
-    images, seconds = timed(draw, 7, batch=3)
+    images, seconds = timed(draw, 7, 0, few, batch=3)
     assert asked == [1, 3, 3, 1]
     assert images.shape == (7, 1, 28, 28)
     assert images.dtype == torch.uint8
     assert int(images[0, 0, 0, 0]) == 191
     assert 0.02 <= seconds < 0.05
+
+
+def test_an_unknown_experiment_is_told_in_one_line(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["race"])
+    assert stop.value.code == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "unknown experiment 'race'; there is comparison, reverse_step, reverse_chain" in said
+
+
+def test_the_command_lists_what_is_done_and_does_nothing(tmp_path, capsys):
+    main(["comparison", "--preset", "smoke", "--out", str(tmp_path), "--list", "--only", "fault-"])
+    assert capsys.readouterr().out == "0 of 12 done\n"
+    assert not list(tmp_path.iterdir())
+    assert len(planned("reverse_step", "smoke", tmp_path, tmp_path, "cpu")) == 1

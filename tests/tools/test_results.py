@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import re
 import shutil
 import subprocess
@@ -9,19 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from lowerbound import results as report
 from lowerbound import zoo
 from lowerbound.results import Spread
-from oracles import generator
-
-from tools.experiments import number_of_steps
-from tools.experiments.__main__ import EXPERIMENTS, main
-from tools.experiments.number_of_steps import bound_loss, even_chain
-from tools.experiments.presets import PRESETS
-from tools.experiments.reverse_step import ReverseStep
-from tools.experiments.run_dir import RunDir
-from tools.jobs import fingerprint, write
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
@@ -76,62 +67,14 @@ def test_calls_and_crossings():
     assert report.first_below([1, 2, 5], [9.0, 8.0, 7.0], 4.0) is None
 
 
-# The sweep's network
-
-
-@pytest.mark.parametrize("T", [1, 2, 7])
-def test_the_learned_variance_starts_where_it_is_best_for_a_network_that_says_nothing(T):
-    model = number_of_steps.build(T, 6.0, 8)
-    s = model.schedule
-    assert float(s.log_snr[T]) == pytest.approx(-6.0)
-    learned = model.variance(s).detach()
-    assert torch.allclose(learned[:2], s.posterior_variance[:2])
-    x = torch.randn(400, 1, 28, 28, generator=generator(0)).sign()
-    model.clip = False
-    for t in range(2, T + 1):
-        times = torch.full((400,), t)
-        xt = model.q_sample(x, times, torch.randn(x.shape, generator=generator(t)))
-        with torch.no_grad():
-            eps = model.predict_eps(xt, times)
-            guess = model.x0_from_eps(xt, times, eps)
-        apart = (model.q_posterior(guess, xt, times).mean - model.q_posterior(x, xt, times).mean) ** 2
-        assert float(learned[t]) == pytest.approx(
-            float(s.posterior_variance[t]) + float(apart.mean()), rel=0.02
-        )
-
-
-@pytest.mark.parametrize("T", [1, 2, 6])
-def test_the_sweeps_loss_is_the_bound_whatever_share_has_t_equal_to_one(T):
-    torch.manual_seed(0)
-    model = number_of_steps.build(T, 4.0, 8)
-    model.clip = False
-    torch.nn.init.normal_(model.net.head.weight, std=0.01)
-    x = torch.randn(64, 1, 28, 28, generator=generator(1)).clamp(-1, 1)
-    with torch.no_grad():
-        shuffled = [x[torch.randperm(64, generator=generator(seed))] for seed in range(100)]
-        ours = [float(bound_loss(model, part, None, generator(i))) for i, part in enumerate(shuffled)]
-    bound = torch.cat([model.bound(x, generator(seed)).nats() for seed in range(10)]).mean()
-    exact = float(bound) / 784 - float(model.prior(x).kl().mean()) / 784
-    error = Spread(tuple(ours)).std / math.sqrt(len(ours))
-    assert Spread(tuple(ours)).mean == pytest.approx(exact, abs=4 * error + 1e-3 * exact)
-
-
-def test_an_even_chain_falls_in_equal_steps():
-    steps = even_chain(5, 6.0).log_snr[1:].diff()
-    assert torch.allclose(steps, torch.full((4,), -3.0, dtype=torch.float64))
-
-
 # The files
 
 
 @pytest.mark.parametrize("name", report.STORED)
 def test_a_results_file_says_how_it_was_made(name):
     how = json.loads((RESULTS / f"{name}.json").read_text())["how"]
-    (experiment,) = (key for key, each in EXPERIMENTS.items() if each.file == name)
-    command = rf"python -m (lowerbound\.experiments {name}|tools\.experiments {experiment}) --preset (\w+)"
-    preset = re.fullmatch(command, how["command"])[2]
+    assert re.fullmatch(r"python -m (lowerbound|tools)\.experiments \w+ --preset \w+", how["command"])
     assert how["setting"]
-    assert preset in PRESETS
     for commit in how["commit"]:
         assert len(commit) == 40, "made from a changed working tree; commit, then measure"
     if "classifier" in how:
@@ -166,39 +109,84 @@ def test_the_sweep_knows_its_own_best():
         assert all(best < fixed + 1e-3 for best, fixed in pairs)
 
 
-# The command line
+# The comparison
 
 
-def test_an_unknown_experiment_is_told_in_one_line(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["race"])
-    assert stop.value.code == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "unknown experiment 'race'; there is equal_budget, pretrained" in said
+def test_what_is_measured_so_far_is_read_by_job_and_says_how_it_was_made():
+    found = report.comparison()
+    assert {f"floor-{seed}" for seed in range(8)} <= set(found)
+    for name, result in found.items():
+        assert len(result["how"]["commit"]) == 40, f"{name}: made from a changed working tree"
 
 
-def test_an_experiment_is_put_together_from_jobs_that_are_done(tmp_path, capsys):
-    out, runs = tmp_path / "results", tmp_path / "runs"
-    arguments = ["reverse_step", "--preset", "smoke", "--out", str(out), "--runs", str(runs)]
-    made_with = {"commit": "c", "torch": "t", "hardware": "h", "threads": "1", "seconds": 2, "cpu_seconds": 1}
-    ((job,),) = EXPERIMENTS["reverse_step"].stages(ReverseStep(), RunDir(runs / "smoke"))
-    content = {"theory_slope": 3, "how": made_with}
-    write(job.path, {"key": fingerprint(job.key), "seconds": 2, "result": content})
-    main(arguments)
-    found = json.loads((out / "reverse_step.json").read_text())
-    assert found["runs"] == [{"theory_slope": 3}]
-    assert found["how"]["command"] == "python -m tools.experiments reverse_step --preset smoke"
-    assert found["how"]["setting"]["betas"]
-    assert (found["how"]["seconds"], found["how"]["commit"]) == (2, ["c"])
-    assert "classifier" not in found["how"]
-    lines = capsys.readouterr().out.splitlines()
-    assert lines == ["1 of 1 done", f"wrote {out / 'reverse_step.json'}"]
+def _kinds(rnd, spreads, seeds=3, images=30):
+    """Two kinds of model without a difference: seeds of each, on the same images."""
+    shared = [rnd.gauss(3, 0.3) for _ in range(images)]
+    found = []
+    for spread in spreads:
+        own = [rnd.gauss(0, 0.05) for _ in range(images)]
+        shifts = [rnd.gauss(0, spread) for _ in range(seeds)]
+        found.append(
+            [[i + o + s + rnd.gauss(0, 0.05) for i, o in zip(shared, own, strict=True)] for s in shifts]
+        )
+    return found
 
 
-def test_presets_hold_the_sizes_that_the_chapter_names():
-    for name in ("cpu", "gpu"):
-        assert [size.name for size in PRESETS[name].equal_budget.sizes] == ["0.5M", "1.4M"]
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("spreads", [(0.02, 0.005), (0.02, 0.02), (0.02, 0.08)])
+def test_where_there_is_no_difference_one_is_declared_at_most_five_times_in_a_hundred(seeds, spreads):
+    rnd = random.Random(0)
+    decided = [report.difference(*_kinds(rnd, spreads, seeds)) for _ in range(1000)]
+    assert sum(interval.decided for interval in decided) <= 50 + 2 * math.sqrt(1000 * 0.05 * 0.95)
+    first = sum(interval.low > 0 for interval in decided)
+    second = sum(interval.high < 0 for interval in decided)
+    assert abs(first - second) <= 4 * math.sqrt(first + second + 1)  # neither kind is favoured
+
+
+def test_a_bootstrap_over_three_seeds_would_promise_too_much():
+    rnd, wrong, trials = random.Random(1), 0, 300
+    for _ in range(trials):
+        kinds = _kinds(rnd, (0.02, 0.08), images=12)
+        means = []
+        for _ in range(200):
+            rows = [rnd.randrange(12) for _ in range(12)]
+            a, b = ([sum(seed[i] for i in rows) / 12 for seed in rnd.choices(kind, k=3)] for kind in kinds)
+            means.append((sum(a) - sum(b)) / 3)
+        means.sort()
+        wrong += means[5] > 0 or means[-6] < 0
+    assert wrong / trials > 0.075
+
+
+def test_a_difference_that_is_there_is_found_and_more_comparisons_ask_for_more():
+    rnd = random.Random(2)
+    first, second = _kinds(rnd, (0.01, 0.01), images=200)
+    higher = [[v + 0.2 for v in seed] for seed in first]
+    alone, among = (report.difference(higher, second, comparisons=m) for m in (1, 20))
+    assert alone.decided
+    assert 0.1 < alone.low < alone.mean < alone.high < 0.3
+    assert among.high - among.low > 2 * (alone.high - alone.low)
+    assert f"{report.Interval(0.25, -0.125, 0.625, 0.95, 1):.2f}" == "0.25 [−0.12, 0.62]"
+
+
+def test_one_seed_is_no_verdict_and_other_images_are_refused():
+    with pytest.raises(ValueError, match="one seed of a kind is no verdict"):
+        report.difference([[1.0]], [[1.0], [2.0]])
+    with pytest.raises(ValueError, match="on the same images"):
+        report.difference([[1.0], [2.0]], [[1.0, 2.0], [2.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("probability", "freedom", "expected"),
+    [(0.975, 1, 12.7062), (0.975, 2, 4.3027), (0.995, 4, 4.6041), (0.975, 30, 2.0423), (0.9, 7, 1.4149)],
+)
+def test_students_quantile_is_the_tables(probability, freedom, expected):
+    assert report.student_quantile(probability, freedom) == pytest.approx(expected, abs=2e-4)
+
+
+@pytest.mark.parametrize("bad", [(0.4, 3), (1.0, 3), (0.9, 0)])
+def test_no_quantile_of_what_is_none(bad):
+    with pytest.raises(ValueError, match="need a probability"):
+        report.student_quantile(*bad)
 
 
 def test_the_stored_results_are_those_of_the_checkout(tmp_path, monkeypatch):

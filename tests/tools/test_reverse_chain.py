@@ -58,7 +58,7 @@ def test_an_estimate_has_its_standard_error():
 
 def test_a_small_run_measures_everything(tmp_path):
     small = reverse_chain.ReverseChain(2, 2, 4, (2, 4), 2, (0, 1), 2, 2, (2, 4), 4, 2)
-    run_dir = reverse_chain.RunDir(tmp_path, full=False)
+    run_dir = reverse_chain.RunDir(tmp_path, tmp_path, full=False)
     parts = (reverse_chain.bits, reverse_chain.orders, reverse_chain.solvers, reverse_chain.walks)
     for part, stored in zip(parts, STORED["runs"], strict=True):
         assert set(part(small, run_dir)) == set(stored) - {"how"}

@@ -177,7 +177,7 @@ def test_a_chain_costs_its_steps_and_its_end():
 
 def test_the_job_is_one_file_of_plain_numbers(tmp_path):
     setting = replace(SETTING, betas=(0.5, 0.01), counts=(1, 4))
-    ((job,),) = reverse_step.stages(setting, RunDir(tmp_path))
+    ((job,),) = reverse_step.stages(setting, RunDir(tmp_path, tmp_path))
     found = job.result()
     assert found == json.loads((tmp_path / "reverse-step.json").read_text())["result"]
     pairs = [(c["data"], c["alpha_bar"]) for c in found["curves"]]

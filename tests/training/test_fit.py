@@ -20,6 +20,7 @@ from oracles import generator
 from torch import nn
 
 RECIPE = Recipe(steps=24, batch=16, warmup=5, ema=0.9)
+CPU = torch.device("cpu")
 X = data.ring().sample(100, generator(1))
 
 
@@ -153,12 +154,12 @@ def test_training_lowers_the_loss():
 
 def test_every_epoch_sees_every_example_once_in_another_order():
     recipe = replace(RECIPE, batch=10)
-    seen = torch.cat([_rows(25, step, recipe.batch, recipe.seed) for step in range(5)])
+    seen = torch.cat([_rows(25, step, recipe.batch, recipe.seed, CPU) for step in range(5)])
     epochs = [seen[i : i + 25] for i in (0, 25)]
     for epoch in epochs:
         assert epoch.sort().values.tolist() == list(range(25))
     assert not torch.equal(*epochs)
-    assert len(_rows(3, 4, recipe.batch, recipe.seed)) == 10
+    assert len(_rows(3, 4, recipe.batch, recipe.seed, CPU)) == 10
 
 
 def test_the_learning_rate_warms_up_and_falls_to_nothing():
@@ -180,7 +181,7 @@ def test_uint8_images_are_scaled_batch_by_batch():
     images = data.load("fashion-mnist", "test")
     fit(nn.Linear(784, 1), images.x[:40], Recipe(steps=2, batch=8), images.y[:40], loss, progress=False)
     x, y = seen[0]
-    rows = _rows(40, 0, 8, 0)
+    rows = _rows(40, 0, 8, 0, CPU)
     torch.testing.assert_close(x, data.to_unit(images.x[rows]))
     assert torch.equal(y, images.y[rows])
 

@@ -1,12 +1,14 @@
 """Half precision: what a device is given, and gradients that overflow."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
 from lowerbound import checkpoint
-from lowerbound.fit import default_loss, resolve
+from lowerbound.fit import Training, default_loss, resolve
 from test_fit import RECIPE, _fit, _model, _StopAt
 from torch import nn
 
@@ -96,3 +98,67 @@ def test_a_gradient_that_is_not_finite_stops_the_run_before_it_reaches_the_weigh
         nn.utils.parameters_to_vector(model.parameters()),
         nn.utils.parameters_to_vector(_model().parameters()),
     )
+
+
+# ---- a step that never looks at what it computes
+
+
+ONE_GRAPH = """
+import torch
+from lowerbound.diffusion import Diffusion, l_bound
+from lowerbound.nets import Decoder, Encoder, Ladder, UNet
+from lowerbound.schedule import cosine, log_snr_linear
+from lowerbound.vae import VAE, HierarchicalVAE
+
+x = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+for model in (
+    VAE(Encoder(4, 8), Decoder(4, 8)),
+    HierarchicalVAE(Ladder(2, 2, 8)),
+    Diffusion(UNet(width=8), cosine(100)),
+    Diffusion(UNet(width=8), log_snr_linear(100), objective=l_bound),
+):
+    traced = torch.compile(lambda x: model.loss(x).mean(), fullgraph=True, backend="eager")
+    torch.manual_seed(1)
+    expected = model.loss(x).mean()
+    torch.manual_seed(1)
+    value = traced(x)
+    torch.testing.assert_close(value, expected)
+    value.backward()
+    print(sum(p.grad is not None for p in model.parameters()) / len(list(model.parameters())) > 0.9)
+"""
+
+
+def test_loss_and_gradient_are_one_graph_in_which_nothing_is_read_back():
+    """With fullgraph a look at a value, which on a GPU would wait for it, is an error.
+
+    In a process of its own, where the checks of shapes do not stand between.
+    """
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", ONE_GRAPH], capture_output=True, text=True)
+    assert done.stdout.split() == ["True"] * 4, done.stderr[-2000:]
+
+
+def test_a_look_at_a_value_is_what_breaks_the_graph():
+    def looks(x):
+        return x * 2 if float(x.abs().max()) > 1 else x
+
+    with pytest.raises(Exception, match=r"graph|data-dependent|Unsupported"):
+        torch.compile(looks, fullgraph=True, backend="eager")(torch.ones(3))
+
+
+def test_steps_are_read_a_hundred_at_a_time_where_a_look_costs(monkeypatch):
+    told, original = [], Training.__init__
+
+    def patient(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self.read_every = 100
+
+    losses, weights = _fit(replace(RECIPE, steps=230))
+    monkeypatch.setattr(Training, "__init__", patient)
+    reads = []
+    read = Training.read
+    monkeypatch.setattr(Training, "read", lambda self, steps: reads.append(len(steps)) or read(self, steps))
+    same, others = _fit(replace(RECIPE, steps=230), on_step=lambda step, _: told.append(step.step))
+    assert same == losses
+    assert torch.equal(weights, others)
+    assert told == list(range(1, 231))
+    assert [count for count in reads if count > 1] == [100, 100, 30]

@@ -24,7 +24,7 @@ from tools.bench.peers import Diffusers, T
 from tools.bench.runs import means
 from tools.bench.settings import Settings
 from tools.bench.training import Plan, train
-from tools.experiments.sample_quality import timed
+from tools.experiments.comparison import timed
 
 SAMPLERS: dict[str, tuple[Any, int]] = {
     "ddim_20": (ddim, 20),

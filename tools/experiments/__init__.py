@@ -1,11 +1,9 @@
 """The measurements of chapter 5, run by `python -m tools.experiments` into results/.
 
-An experiment is a list of jobs (`tools.jobs`), each of which is one file: what was stopped or killed goes on.
-`run_dir` says where they lie, `training` trains to a budget of arithmetic, `sample_quality` measures samples,
-`presets` names the costs.
+A job (`tools.jobs`) trains a model and judges it, and leaves one small file in results/comparison/, which
+goes into git: what was stopped or killed goes on, on this machine or another.
 
-`equal_budget` compares VAE and diffusion at equal parameters and equal arithmetic, `pretrained` the two
-models that ship, `number_of_steps` one network and new ones at T = 1, 2, 4, …, `latent_prior` the places that
-a decoder may start from, and `reverse_step` the true reverse step on the line. `lowerbound.results` reads
-what they wrote.
+`registry` has the models, `rulers` the measures of samples and their report card: to add a model or a ruler
+is to edit one of these files. `training` trains to a budget of arithmetic, `comparison` says what is run, and
+`reverse_step` is the true reverse step on the line. `lowerbound.results` reads what they wrote.
 """

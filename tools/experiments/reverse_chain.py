@@ -19,7 +19,6 @@ from lowerbound.samplers import ancestral, ddim, dpm_solver, heun
 from lowerbound.schedule import Schedule
 from torch import Tensor
 
-from tools.experiments.presets import Preset
 from tools.experiments.run_dir import RunDir
 from tools.jobs import Job
 
@@ -51,9 +50,9 @@ class ReverseChain:
     walks: int = 24
 
 
-def setting(preset: Preset) -> ReverseChain:
-    """All of it; a little of everything where the preset is for a try."""
-    return ReverseChain() if preset.full else ReverseChain(4, 4, 8, (2, 4), 2, (0, 1, 4), 2, 2, (2, 4), 4, 2)
+def setting(full: bool) -> ReverseChain:
+    """All of it, or a little of everything for a try."""
+    return ReverseChain() if full else ReverseChain(4, 4, 8, (2, 4), 2, (0, 1, 4), 2, 2, (2, 4), 4, 2)
 
 
 def estimate(values: Tensor) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Where an experiment runs: its folder of jobs, its data, its device; and what each number was made with."""
+"""Where an experiment runs: its folder of results, its data, its device; and how each number was made."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ from tools.jobs import Job, environment
 
 @dataclass(frozen=True)
 class RunDir:
-    """A folder of jobs. full: all of Fashion-MNIST, or the bundled subset."""
+    """A folder of jobs. full: all of Fashion-MNIST, or the bundled subset.
+
+    folder: of the results; scratch: of what a training goes on from
+    """
 
     folder: Path
+    scratch: Path
     full: bool = True
     device: str = "cpu"
 
@@ -42,6 +46,7 @@ class RunDir:
 def measured(run_dir: RunDir, measure: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     """What `measure` returns, with "how": commit, torch, hardware, threads, seconds."""
     warnings.filterwarnings("ignore", module="torchmetrics")  # about its buffers
+    run_dir.scratch.mkdir(parents=True, exist_ok=True)
     made_with, began = environment(run_dir.device), (time.monotonic(), time.process_time())
     result = measure(*arguments, run_dir)
     times = {"seconds": time.monotonic() - began[0], "cpu_seconds": time.process_time() - began[1]}

@@ -1,9 +1,8 @@
-"""Models trained for an experiment: to a budget of arithmetic, resumable, kept beside their results."""
+"""Models trained to a budget of arithmetic, resumable, with the curve over budgets from one run."""
 
 from __future__ import annotations
 
-import hashlib
-import statistics
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,33 +10,106 @@ from typing import Any
 
 import torch
 from lowerbound import data, zoo
-from lowerbound.checkpoint import atomically
 from lowerbound.diffusion import Diffusion
-from lowerbound.fit import Loss, Recipe, default_loss, fit
-from safetensors.torch import load, save
+from lowerbound.fit import Loss, Recipe, Step, default_loss, fit
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tools.experiments.run_dir import RunDir
-from tools.jobs import cached, stored
+from tools.jobs import cached
 
-POINTS = 100  # of a stored loss curve
+VALIDATION = 5000  # of the training images, the last; no model of the comparison is trained on them
+PASSES = 8  # of the validation images, each with other noise
+SHARES = (1 / 64, 1 / 16, 1 / 4)  # of the budget, after which a snapshot is looked at
 
 
 @dataclass(frozen=True)
-class Training:
-    """A model to train: how it is built, from which seed, and for how long.
+class Spending:
+    """How much is trained: `budget` multiply-adds, in batches; the averaged weights are kept."""
 
-    build: () -> the model, with the weights it starts from; importable by name, as `recipe` and `loss` are
+    budget: float
+    batch: int = 64
+    warmup: int = 200
+    ema: float = 0.999
+
+    def recipe(self, model: Any, lr: float, seed: int) -> Recipe:
+        """At a constant rate, so that the averaged weights are good at every step of the way."""
+        steps = steps_for(model, self.budget, self.batch)
+        return Recipe(steps, self.batch, lr, self.warmup, self.ema, seed=seed, precision="auto", final=1.0)
+
+
+def train(
+    name: str,
+    build: Callable[[], Any],
+    spending: Spending,
+    lr: float,
+    seed: int,
+    run_dir: RunDir,
+    loss: Loss = default_loss,
+) -> tuple[Any, dict[str, Any]]:
+    """A model from `build`, trained and in eval mode, and how it was trained. Goes on from its checkpoint.
+
+    Of a diffusion model the width of the last step is then fitted on training images. The dict has
+    parameters, multiply_adds, images, seconds, and "curve": the validation loss after shares of the budget.
     """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: Any = build().to(run_dir.device)
+    x = run_dir.images("train").x
+    recipe, checkpoint = spending.recipe(model, lr, seed), run_dir.scratch / f"{name}.checkpoint"
+    marks = {max(1, round(share * recipe.steps)): share for share in SHARES}
+    snapshots: list[tuple[float, Path]] = [
+        (share, run_dir.scratch / f"{name}.{step}.json") for step, share in marks.items()
+    ]
 
-    name: str
-    build: Callable[[], Any]
-    recipe: Recipe
-    loss: Loss = default_loss
+    def look(step: Step, average: nn.Module) -> None:
+        if share := marks.get(step.step):
+            path = run_dir.scratch / f"{name}.{step.step}.json"
+            cached(path, [name, share, recipe], lambda: validation_loss(average, run_dir, loss), replace=True)
 
-    def weights(self, run_dir: RunDir) -> Path:
-        """Where the trained weights lie."""
-        return run_dir.folder / "models" / f"{self.name}.safetensors"
+    losses = fit(
+        model,
+        x[:-VALIDATION] if run_dir.full else x,
+        recipe,
+        loss=loss,
+        checkpoint=checkpoint,
+        settings={"experiment": name},
+        progress=False,
+        on_step=look,
+    )
+    model.eval()
+    if isinstance(model, Diffusion):
+        model.fit_last_step(data.to_unit(x[:1000]).to(run_dir.device), run_dir.rng(seed))
+    curve = [
+        [share, cached(path, [name, share, recipe], lambda: math.inf)]
+        for share, path in snapshots
+        if path.exists()
+    ]
+    about = {
+        "parameters": zoo.parameters(model),
+        "multiply_adds": multiply_adds(model),
+        "images": recipe.steps * recipe.batch,
+        "train_seconds": losses.seconds,
+        "train_cpu_seconds": losses.cpu_seconds,
+        "curve": [*curve, [1.0, validation_loss(model, run_dir, loss)]],
+        "recipe": asdict(recipe),
+    }
+    return model, about
+
+
+def forget(name: str, run_dir: RunDir) -> None:
+    """Remove what a run goes on from: its result is there."""
+    for path in run_dir.scratch.glob(f"{name}.*"):
+        path.unlink()
+
+
+@torch.no_grad()
+def validation_loss(model: Any, run_dir: RunDir, loss: Loss = default_loss, images: int = 1000) -> float:
+    """The model's own loss on training images held back from training, the same noise for every model."""
+    rng = run_dir.rng(77)
+    x = data.to_unit(run_dir.images("train").x[-VALIDATION:][:images]).to(run_dir.device)
+    parts = [loss(model, part, None, rng) for _ in range(PASSES) for part in torch.split(x, 250)]
+    return float(torch.stack(parts).double().mean())
 
 
 def multiply_adds(model: Any) -> float:
@@ -46,12 +118,12 @@ def multiply_adds(model: Any) -> float:
     Training costs three times as much: once forward, twice backward.
     """
     device = next(model.parameters()).device
-    x = torch.zeros(1, 1, 28, 28, device=device)
+    x: Tensor = torch.zeros(1, 1, 28, 28, device=device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         if isinstance(model, Diffusion):
             model.net(x, torch.zeros(1, device=device))
         else:
-            model.decode(model.posterior(x).mean)
+            model.bound(x)
     return float(counter.get_total_flops()) / 2
 
 
@@ -61,59 +133,3 @@ def steps_for(model: Any, budget: float, batch: int) -> int:
     if steps < 1:
         raise ValueError(f"a budget of {budget:g} multiply-adds is less than one step; give more")
     return steps
-
-
-def trained(training: Training, run_dir: RunDir) -> tuple[Any, dict[str, Any]]:
-    """The trained model in eval mode, and how it was trained. Trains it, or goes on, if it is not there yet.
-
-    Of a diffusion model the width of the last step is then fitted on training images. Weights that are
-    missing or damaged are trained again; raises ValueError for those of another recipe.
-    """
-    path = training.weights(run_dir)
-    card, checkpoint = path.with_suffix(".json"), path.with_suffix(".checkpoint")
-    key = [training.build, training.recipe, training.loss]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.recipe.seed)
-        model: Any = training.build().to(run_dir.device)
-    kept = stored(card, key)
-    if kept and (not path.exists() or kept["result"]["sha256"] != _digest(path.read_bytes())):
-        card.unlink()
-    about = cached(card, key, lambda: _train(model, training, run_dir, path, checkpoint))
-    for leftover in (checkpoint, checkpoint.with_suffix(".csv")):
-        leftover.unlink(missing_ok=True)
-    model.load_state_dict(load(path.read_bytes()))
-    return model.eval(), about
-
-
-def report(training: Training, run_dir: RunDir) -> dict[str, Any]:
-    """Train, and say how."""
-    return trained(training, run_dir)[1]
-
-
-def _train(model: Any, training: Training, run_dir: RunDir, path: Path, checkpoint: Path) -> dict[str, Any]:
-    x, recipe = run_dir.images("train").x, training.recipe
-    settings = {"experiment": training.name}
-    losses = fit(
-        model, x, recipe, loss=training.loss, checkpoint=checkpoint, settings=settings, progress=False
-    )
-    if isinstance(model, Diffusion):
-        model.fit_last_step(data.to_unit(x[:1000]).to(run_dir.device), run_dir.rng(recipe.seed))
-    content = save({name: v.detach().cpu().contiguous() for name, v in model.state_dict().items()})
-    with atomically(path) as file:
-        file.write(content)
-    every = max(1, len(losses) // POINTS)
-    return {
-        "parameters": zoo.parameters(model),
-        "multiply_adds": multiply_adds(model),
-        "images": recipe.steps * recipe.batch,
-        "train_seconds": losses.seconds,
-        "train_cpu_seconds": losses.cpu_seconds,
-        "curve": [statistics.fmean(losses[i : i + every]) for i in range(0, len(losses), every)],
-        "curve_every": every,
-        "sha256": _digest(content),
-        "recipe": asdict(recipe),
-    }
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -68,7 +68,7 @@ _LEANED = "test_guidance.test_guided_noise_is_that_of_the_leaned_density(4)"
 _FEW = "test_estimate.test_a_few_steps_have_the_bound_as_their_mean(fixed_small, 3)"
 _COSTS = "test_estimate.costs_are_those_of_the_library(0, 1)"
 _SUBSETS = "test_estimate.test_the_best_schedules_are_those_of_all_subsets({})"
-_LOOP = "test_experiments.precision_and_recall_are_a_double_loop(50, 35, 2, 3)"
+_LOOP = "test_metrics.precision_and_recall_are_a_double_loop(50, 35, 2, 3)"
 _DDIM = (
     "test_bridge.test_a_ddim_step_keeps_a_part_of_the_noise()",
     "test_bridge.test_a_ddim_step_of_any_noise_keeps_the_variance()",
@@ -181,7 +181,7 @@ FAULTS = (
     Fault("precision and recall exchanged", "metrics.py", "precision_recall", "return share_within(fake, real), share_within(real, fake)", "return share_within(real, fake), share_within(fake, real)", (_LOOP,)),
     Fault("a point its own neighbour", "metrics.py", "precision_recall", "kthvalue(k + 1", "kthvalue(k", (_LOOP,)),
     Fault("neighbours in the other set", "metrics.py", "precision_recall", "torch.cdist(members, members).kthvalue(k + 1, dim=1)", "torch.cdist(points, members).kthvalue(k, dim=0)", (_LOOP,)),
-    Fault("means alone in the Fréchet distance", "metrics.py", "feature_distances", "float(frechet.compute())", "float(((real.mean(0) - fake.mean(0)) ** 2).sum())", ("test_experiments.distances_are_the_formulas(60, 3)",)),
+    Fault("means alone in the Fréchet distance", "metrics.py", "feature_distances", "float(frechet.compute())", "float(((real.mean(0) - fake.mean(0)) ** 2).sum())", ("test_metrics.distances_are_the_formulas(60, 3)",)),
     Fault("a run of steps counted as one", "estimate.py", "stratified_bound", "(high - low) * model", "model", (_FEW,)),
     Fault("the first step for its run", "estimate.py", "stratified_bound", "t.clamp(max=high - 1)", "torch.full_like(t, low)", (_FEW,)),
     Fault("the last step for its run", "estimate.py", "stratified_bound", "t.clamp(max=high - 1)", "torch.full_like(t, high - 1)", (_FEW,)),
@@ -201,7 +201,7 @@ FAULTS = (
     Fault("every component the same share", "data.py", "Mixture.log_prob", "self.weights.log()", "torch.full_like(self.weights, 1 / len(self.weights)).log()", ("test_bridge.test_evidence_of_two_states()",)),
     Fault("another seed", "diffusion.py", "Diffusion.draw", "eps = ", "rng = rng and torch.Generator().manual_seed(77)\n        eps = ", (), "05_comparison:6"),
     Fault("resumed with fresh noise", "fit.py", "_Run.restore", 'self.training.rng.set_state(saved["rng"])', 'saved["rng"]', ("test_fit.test_a_run_that_stops_goes_on_to_the_same_bits(tmp_path, 6)",)),
-    Fault("a step without its way back", "tools/experiments/training.py", "steps_for", "3 * batch", "batch", ("test_experiments.test_every_run_of_equal_budget_costs_the_same_arithmetic('cpu')",)),
+    Fault("a step without its way back", "tools/experiments/training.py", "steps_for", "3 * batch", "batch", ("test_experiments.test_every_run_costs_the_same_arithmetic()",)),
     # proofs and figures
     Fault("a term lost in a proof", "proofs/ch1_elbo.py", "two_expectations", '    d.step(_mean(log(p(x))), "$z$ does not occur in it")\n', "", (), "01_elbo:5"),
     Fault("plot emptied", "figures/display.py", "png", _SAVE, f"[line.remove() for ax in fig.axes for line in ax.get_lines()]; {_SAVE}", (), "01_elbo:4"),
