@@ -99,9 +99,14 @@ def unit_to_positive(expr):
     return expr.xreplace({a: 1 / (1 + _above_unit(a)) ** 2 for a in expr.atoms(Unit)})
 
 
+@cache
+def _positive_by_itself(expr) -> bool:
+    return bool(expr.is_positive or sp.factor(unit_to_positive(expr)).is_positive)
+
+
 def is_positive(expr) -> bool:
     """True if sympy can show expr > 0, or a condition of the derivation says so."""
-    if expr.is_positive or sp.factor(unit_to_positive(expr)).is_positive:
+    if _positive_by_itself(expr):
         return True
     return any((expr / known).is_positive for known in _POSITIVE) or (
         bool(_POSITIVE) and any((sp.expand(expr - known)).is_nonnegative for known in _POSITIVE)
@@ -149,6 +154,11 @@ def _numerator(expr):
 
 def split_log(arg):
     """The logarithm of a product as a sum, as far as the signs of its factors are known."""
+    return _split(arg, tuple(_POSITIVE))
+
+
+@cache
+def _split(arg, known: tuple):
     whole = _positive_factors(arg) if arg.atoms(sp.Add) else arg
     total, rest = sp.Integer(0), sp.Integer(1)
     for factor in sp.Mul.make_args(whole):

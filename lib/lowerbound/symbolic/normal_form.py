@@ -118,9 +118,21 @@ def _whole_space(e) -> bool:
 
 def _slope(f, variable):
     try:
-        return sp.diff(f, variable)
+        return _sorted_sums(sp.diff(f, variable))
     except RecursionError:
         return sp.Derivative(f, variable)
+
+
+def _sorted_sums(expr):
+    """What sympy made of sums, with the sums of it in normal form again."""
+    if not expr.has(sp.Sum) or not isinstance(expr, sp.Expr):
+        return expr
+    if isinstance(expr, sp.Sum) and not over_values(expr):
+        index, low, high = expr.limits[0]
+        return _linear(
+            _sorted_sums(expr.function), (index,), lambda term: _sum(term, index, low, high)
+        )
+    return expr.func(*map(_sorted_sums, expr.args)) if expr.args else expr
 
 
 def _linear(expr, bound: tuple, operator):

@@ -24,7 +24,7 @@ from .notation import KL, Density, E, Normal, RandomVariable, SquaredNorm, Unit
 from .scope import free, over_values, symbols
 
 LIVE = 5  # variables of a model that take two values; those beyond take one, others in each model
-SMALL = 1e-300
+SMALL, LEAST = 1e-300, 1e-290  # what a density is at least; below this a logarithm says nothing
 _ENDS = {sp.oo: math.inf, -sp.oo: -math.inf}
 
 
@@ -34,6 +34,10 @@ class Undefined(ArithmeticError):  # noqa: N818
 
 class NoNumber(ArithmeticError):  # noqa: N818
     """The numeric check cannot compute this."""
+
+
+class TooSmall(ZeroDivisionError):
+    """A logarithm of 0, or of a density that is too small for a number."""
 
 
 class NoModel(ArithmeticError):  # noqa: N818
@@ -262,7 +266,7 @@ class Model:
 
     def density(self, d, env: dict) -> float:
         """The value of a density at a place."""
-        places = {v.role: compiled(v)(self, env) for v in (*d.variables, *d.given)}
+        places = {v.role: env[v] if v in env else self._symbol(v) for v in (*d.variables, *d.given)}
         known = self._known(d, places, env)
         if known is not None:
             return known
@@ -503,8 +507,8 @@ def _log(expr):
 
     def logarithm(m, env):
         value = inside(m, env)
-        if value == 0:
-            raise ZeroDivisionError
+        if 0 <= value < LEAST:
+            raise TooSmall
         if value < 0:
             raise Undefined(f"{expr}")
         return math.log(value)
@@ -678,13 +682,11 @@ def _derivative(expr):
         if not left:
             return f(m, env)
         v, rest = left[0], left[1:]
-        inside = env if v in env else {**env}
         centre = env[v] if v in env else m._symbol(v)
-        h = 10 ** (-4 + len(order)) * max(0.02, min(abs(centre), 1.0)) * (2 if len(order) == 1 else 1)
 
         def at(u):
             if v in env:
-                return slope(m, {**inside, v: u}, rest)
+                return slope(m, {**env, v: u}, rest)
             before, kept = m.numbers[v], m.cache
             m.numbers[v], m.cache = u, {}
             try:
@@ -692,13 +694,29 @@ def _derivative(expr):
             finally:
                 m.numbers[v], m.cache = before, kept
 
-        near = at(centre + h) - at(centre - h)
-        far = at(centre + 2 * h) - at(centre - 2 * h)
-        value = (8 * near - far) / (12 * h)
-        m.noise = max(m.noise, abs(near / (2 * h) - value) * h / 10, 1e-8 if len(order) == 1 else 1e-5)
+        size = max(0.02, min(abs(centre), 1.0))
+        value, error = _difference_quotient(at, centre, 10 ** (-4 + len(left)) * size * (2 if len(left) == 1 else 1))
+        m.noise = max(m.noise, error)
         return value
 
     return lambda m, env: slope(m, env, order)
+
+
+def _difference_quotient(f: Callable, centre: float, h: float) -> tuple[float, float]:
+    """f' at a place and how far it may be off: quotients with ever smaller steps, until two agree."""
+    best, error, before = math.nan, math.inf, math.nan
+    for _ in range(4):
+        near, far = f(centre + h) - f(centre - h), f(centre + 2 * h) - f(centre - 2 * h)
+        value = (8 * near - far) / (12 * h)
+        apart = max(abs(value - before), 1e-14 / h)
+        if apart < error:
+            best, error = value, apart
+        if error <= 1e-8 * (1 + abs(value)):
+            break
+        before, h = value, h / 5
+    if not error <= 1e-3 * (1 + abs(best)):
+        raise NoNumber("a slope that ever smaller steps do not find")
+    return best, error
 
 
 _KINDS = {
@@ -777,7 +795,12 @@ def _grid(f: Callable, mean: float, spread: float, step: float, reach: float) ->
     total, count = [], int(reach / step)
     for k in range(-count, count + 1):
         u = (k + 0.137) * step
-        total.append(math.exp(-u * u / 2) * f(mean + spread * u))
+        try:
+            total.append(math.exp(-u * u / 2) * f(mean + spread * u))
+        except TooSmall:
+            if abs(u) < 9:
+                raise
+            total.append(0.0)  # a logarithm of −700 or so, 1e-17 times
     edge = max(abs(total[0]), abs(total[-1]))
     if edge > 1e-6 * max(map(abs, total)) + 1e-300:
         raise NoNumber("an average that may be infinite")
@@ -898,6 +921,7 @@ def _obeys(s, value: float) -> bool:
     return True
 
 
+@cache
 def _key(family) -> tuple:
     """What makes two families one: name, the name of the parameter, and what has none."""
     return str(family.args[0]), str(family.args[1]), tuple(sorted(str(name) for name in family.args[2]))

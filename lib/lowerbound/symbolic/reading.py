@@ -176,8 +176,9 @@ class _Reader:
                 self.at += len(word) + 1
                 self.need("{")
                 return base[tuple(self.arguments("}"))]
-        if self.see(r"\pi"):
-            return sp.pi
+        for word, constant in ((r"\pi", sp.pi), (r"\gamma", sp.EulerGamma)):
+            if self.see(word):
+                return constant
         if self.see("e"):
             return sp.exp(self.group()) if self.see("^") else sp.E
         raise ValueError(f"cannot read {rest!r}")
