@@ -464,7 +464,7 @@ MUTATIONS |= {
     "the marginal for the posterior": (
         "averaged_posterior",
         2,
-        lambda: line("averaged_posterior", 2).xreplace({x0: xt}),
+        lambda: sp.Integral(forward.q(xs, x0) / forward.q(xt), x0),
     ),
     "no constant left over": ("imitation", 3, lambda: KL(forward.q(xs | xt), joint_model(xs | xt))),
     "the spread of the posteriors subtracted": (

@@ -40,7 +40,7 @@ def forward_chain() -> Derivation:
     """The encoder of a diffusion model: a Markov chain of T small steps."""
     chain, steps = RandomVariable("x_{1:T}"), (Symbol("t", integer=True), 1, Symbol("T", integer=True))
     d = Derivation("forward_chain", start=q(chain | x0))
-    return d.axiom(Product(q(xt | xs), steps), "Markov chain, by definition")
+    return d.define(Product(q(xt | xs), steps))
 
 
 @derivation(chapter=3, lecture="13:41–14:08")
@@ -49,7 +49,7 @@ def reverse_chain() -> Derivation:
     xT, whole = RandomVariable("x_T"), RandomVariable("x_{0:T}")
     p, steps = Family("p", "theta", fixed=[xT]), (Symbol("t", integer=True), 1, Symbol("T", integer=True))
     d = Derivation("reverse_chain", start=p(whole))
-    return d.axiom(p(xT) * Product(p(xs | xt), steps), "Markov chain, by definition")
+    return d.define(p(xT) * Product(p(xs | xt), steps))
 
 
 @derivation(chapter=3, lecture="12:56–13:41", code="diffusion.Diffusion.q_sample")

@@ -318,7 +318,7 @@ def variance_price() -> Derivation:
     """What β̃_t in the place of β_t costs a whole chain of short steps, per dimension, on N(0, I) data."""
     t, T = Symbol("t", integer=True), Symbol("T", integer=True, positive=True)
     d = Derivation("variance_price", start=(Sum(1 / t, (t, 1, T - 1)) - log(T)) / 2)
-    return d.axiom(EulerGamma / 2, "Euler's constant, 0.5772, as $T \\to \\infty$", "->")
+    return d.tends_to(EulerGamma / 2, T, oo, "Euler's constant, 0.5772")
 
 
 with as_written():

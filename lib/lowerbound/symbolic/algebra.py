@@ -58,21 +58,28 @@ def is_zero(expr) -> bool:
             expr = form(expr)
             if expr == 0:
                 return True
-        expr = _masked(expr)
-        return expr.count_ops() < 300 and sp.simplify(expr) == 0
+        return bool(expr.count_ops() < 300 and simplified(expr) == 0)
 
 
-def _masked(expr):
-    """Sums, integrals and the like as letters: sympy's simplify has its own rules for them, for empty sums too."""  # noqa: E501
-    if isinstance(expr, sp.Sum | sp.Product | sp.Integral | sp.Derivative | E | Density):
-        return _letter(expr)
-    if not expr.args or not isinstance(expr, sp.Expr):
+def simplified(expr):
+    """What sympy's simplify makes of an expression whose sums, integrals and densities are letters to it.
+
+    It has its own rules for sums, for empty ones too, and stumbles over some.
+    """
+    letters: dict = {}
+    masked = _masked(expr, letters)
+    return sp.simplify(masked).xreplace(letters)
+
+
+def _masked(expr, letters: dict):
+    whole = isinstance(expr, sp.Sum | sp.Product | sp.Integral | sp.Derivative | E | Density)
+    if whole or type(expr).__name__ == "Int":
+        letter = _letter(expr)
+        letters[letter] = expr
+        return letter
+    if not isinstance(expr, sp.Expr) or not expr.args or isinstance(expr, sp.Indexed):
         return expr
-    if expr.is_Atom or isinstance(expr, sp.Indexed):
-        return expr
-    if type(expr).__name__ == "Int":
-        return _letter(expr)
-    return expr.func(*map(_masked, expr.args))
+    return expr.func(*(_masked(part, letters) for part in expr.args))
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import sympy as sp
 
-from .algebra import assuming, equal, is_positive, is_zero
+from .algebra import assuming, equal, is_positive, is_zero, simplified
 from .assumptions import Assumptions, Facts
 from .bounds import never_negative
 from .clock import OutOfTime, time_limit
@@ -449,7 +449,7 @@ class Checked:
                     return sp.Integer(0)
                 if rest.has(Density):
                     return readable(rest, (left, right))
-                return sp.simplify(rest) if rest.count_ops() < 150 else sp.factor(rest)
+                return simplified(rest) if rest.count_ops() < 150 else sp.factor(rest)
         except (OutOfTime, UnsoundError, RecursionError):
             return None
 

@@ -177,7 +177,8 @@ class Derivation(Checked):
     def define(self, expr, reason: str = "definition") -> Derivation:
         """Say what the name on the first line stands for. Raises ValueError for anything but a new name.
 
-        A density is defined by a Normal of its variable, or by a product of other densities.
+        A density is defined by a Normal of its variable, or by a product of other densities. One that is
+        defined by a Π over the layers of a chain of any length gets a name so; no line can follow from it.
         """
         name = self.first
         if len(self.steps) > 1 or not isinstance(name, sp.Symbol | sp.Indexed | Density | AppliedUndef):
@@ -188,7 +189,7 @@ class Derivation(Checked):
             expr = self._admitted(expr)
             if expr.has(name):
                 raise ValueError(f"{self.name}: {name} cannot be defined by itself")
-            if isinstance(name, Density) or not is_name(name):
+            if (isinstance(name, Density) and not _is_chain(name, expr)) or not is_name(name):
                 self.assumptions._check(name, expr)
                 self._check_density(name, expr)
             if any(part.has(name) for part in self.assumptions.expressions()):
@@ -405,6 +406,8 @@ class Derivation(Checked):
         return new
 
     def _add(self, step: Step) -> Derivation:
+        if self.last.has(sp.Product) and isinstance(self.first, Density) and self.relation == ":=":
+            raise ValueError(f"{self.name} names a chain of any length; begin a new derivation for what follows")
         if step.relation not in ("=", ":=") and self.relation not in ("=", ":=", step.relation):
             raise ValueError(
                 f"{self.name} holds '{self.relation}' already; a line with '{step.relation}' breaks it"
@@ -428,6 +431,19 @@ def _longer_first(name, value) -> tuple:
 
 
 _SIGNS = {sp.Gt: ">", sp.Ge: r"\ge", sp.Lt: "<", sp.Le: r"\le", sp.Ne: r"\ne"}
+
+
+def _is_chain(name, expr) -> bool:
+    """Whether the layers of a chain, lumped into one variable, get their density as a Π over t."""
+    known, factors = {v.role for v in name.given}, []
+    for factor in sp.Mul.make_args(expr):
+        factors.append(factor.function if isinstance(factor, sp.Product) else factor)
+    inside = {v.role for d in factors if isinstance(d, Density) for v in (*d.variables, *d.given)}
+    return (
+        expr.has(sp.Product)
+        and all(isinstance(d, Density) and d.family == name.family for d in factors)
+        and not inside & ({v.role for v in name.variables} - known)
+    )
 
 
 def _about(line, name) -> bool:

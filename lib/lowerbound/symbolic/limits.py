@@ -38,6 +38,7 @@ def _interval(allowed) -> str:
 def limit(f, symbol, target):
     """The limit of f from every side that the domain allows; None where they differ or sympy finds none."""
     values = set()
+    f = f.xreplace({node: node.doit() for node in f.atoms(sp.Sum) if not node.has(sp.Indexed)})
     for side in sides(symbol, target):
         try:
             value = _one_sided(f, symbol, target, side)

@@ -261,6 +261,11 @@ def text(expr) -> str:
             return e
         if isinstance(e, sp.Pow) and e.exp == -1 and e.base.is_Integer:
             return sp.Rational(1, e.base)
+        if isinstance(e, sp.Pow) and e.exp.is_number:
+            return e.func(flat(e.base), e.exp.doit(), evaluate=False)
+        if isinstance(e, sp.Derivative):
+            with sp.evaluate(True):
+                return e.func(flat(e.expr), *e.variable_count, evaluate=False)
         if isinstance(e, sp.Add | sp.Mul):
             parts = [flat(part) for part in spine(e, e.func) if e.is_Add or part != 1]
             if e.is_Mul:
@@ -269,7 +274,9 @@ def text(expr) -> str:
         return e.func(*map(flat, e.args))
 
     with sp.evaluate(False):
-        return str(sp.sstr(flat(expr), order="none"))
+        shown = flat(expr)
+    with sp.evaluate(True):
+        return str(sp.sstr(shown, order="none"))
 
 
 def aligned(
