@@ -1,10 +1,10 @@
 """Sphinx helpers of the book: every number, figure and proof on a page comes from where it was made.
 
 Each subject is a file: measurements (numbers of results/*.json), labs (their notes and figures), pictures
-(drawings for both themes, figures that move), proofs, ledger and falsehoods (derivations, what is checked, what is refused), formulas
-(the room that they take), symbols (what their letters mean), minutes (of the lecture). Here stands what
-every page gets.
-"""  # noqa: E501
+(drawings for both themes, figures that move), proofs, ledger and falsehoods (derivations, what is checked,
+what is refused), formulas (the room that they take), symbols (what their letters mean), minutes (of the
+lecture). Here stands what every page gets.
+"""
 
 from __future__ import annotations
 

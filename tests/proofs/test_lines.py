@@ -172,20 +172,24 @@ B, f = IndexedBase("B", real=True), Function("f")
 def formula(rng: random.Random, depth: int):
     """A random formula of everything that is printed, as it is written."""
     if depth == 0:
-        return rng.choice([a, b, c, t, s, u, z, sp.Integer(rng.randint(1, 12)), Rational(1, 2), -a, p(x | z), q(z | x),  # noqa: E501
-                           B[i], B[i - 1], f(a), f(t, b), sp.pi, sp.Integer(-3), Rational(-2, 3)])  # fmt: skip  # noqa: E501
+        numbers = [sp.Integer(rng.randint(1, 12)), Rational(1, 2), sp.pi, sp.Integer(-3), Rational(-2, 3)]
+        named = [a, b, c, t, s, u, z, -a, p(x | z), q(z | x), B[i], B[i - 1], f(a), f(t, b)]
+        return rng.choice(named + numbers)
 
     def part():
         return formula(rng, depth - 1 - (rng.random() < 0.3) * (depth > 1))
 
     return rng.choice([
         lambda: part() + part(), lambda: part() - part(), lambda: part() * part(), lambda: part() / part(),
-        lambda: -part(), lambda: (part() + part()) / part(), lambda: part() ** 2, lambda: part() ** rng.choice([-1, 3, a]),  # noqa: E501
-        lambda: sqrt(part()), lambda: log(part()), lambda: log(part()) * part(), lambda: exp(part()), lambda: Abs(part()),  # noqa: E501
+        lambda: -part(), lambda: (part() + part()) / part(), lambda: part() ** 2,
+        lambda: part() ** rng.choice([-1, 3, a]), lambda: sqrt(part()), lambda: log(part()),
+        lambda: log(part()) * part(), lambda: exp(part()), lambda: Abs(part()),
         lambda: sp.sin(part()), lambda: E(q(z | x), part()), lambda: E(Normal(z, a, t), part()) * part(),
-        lambda: KL(q(z | x), p(z)) + part(), lambda: Normal(a, part(), part()), lambda: Sum(part(), (i, 1, N)) - part(),  # noqa: E501
-        lambda: Product(part(), (i, 1, N)), lambda: Integral(part(), (b, 0, 1)) + part(), lambda: Integral(part(), z),  # noqa: E501
-        lambda: Derivative(part(), a) * part(), lambda: Derivative(part(), a, a), lambda: SquaredNorm(part(), (i, 1, N)),  # noqa: E501
+        lambda: KL(q(z | x), p(z)) + part(), lambda: Normal(a, part(), part()),
+        lambda: Sum(part(), (i, 1, N)) - part(), lambda: Product(part(), (i, 1, N)),
+        lambda: Integral(part(), (b, 0, 1)) + part(), lambda: Integral(part(), z),
+        lambda: Derivative(part(), a) * part(), lambda: Derivative(part(), a, a),
+        lambda: SquaredNorm(part(), (i, 1, N)),
         lambda: part() * (part() - part()) / part(), lambda: log(part()) ** 2, lambda: sp.Max(part(), part()),
     ])()  # fmt: skip
 
@@ -220,9 +224,10 @@ def test_a_printer_that_errs_is_caught(monkeypatch):
         line, other = (-a + b) / c, a - (b - c)
     real = printing.BookPrinter._fraction
     monkeypatch.setattr(
-        printing.BookPrinter, "_fraction",
-        lambda self, above, below: (lambda tex: tex.replace(r"\frac{-a", r"-\frac{a"))(real(self, above, below)),  # noqa: E501
-    )  # fmt: skip
+        printing.BookPrinter,
+        "_fraction",
+        lambda self, above, below: real(self, above, below).replace(r"\frac{-a", r"-\frac{a"),
+    )
     with pytest.raises(ValueError, match="which reads as"):
         reads_back(line)
     real_add = printing.BookPrinter._print_Add

@@ -1,7 +1,8 @@
 """Algebra on normal forms: are two of them equal, is one of them positive, and what a logarithm splits into.
 
-A step of it is taken only where the signs that it needs are known, from the symbols or from stated conditions.
-"""  # noqa: E501
+A step of it is taken only where the signs that it needs are known, from the symbols or from
+stated conditions.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

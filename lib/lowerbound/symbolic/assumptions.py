@@ -222,14 +222,15 @@ class Assumptions:
             at_least_zero(asked[0] - allowed[0]) and at_least_zero(allowed[1] - asked[1])
         ):
             raise UnsoundError(
-                f"what is assumed of {text(name)} holds for {text(allowed[0])} ≤ {index} ≤ {text(allowed[1])}, "  # noqa: E501
+                f"what is assumed of {text(name)} holds for {text(allowed[0])} ≤ {index} "
+                f"≤ {text(allowed[1])}, "
                 f"and the line sums over more: from {text(asked[0])} to {text(asked[1])}."
                 if asked is not None
                 else f"{index} is not the index of a sum."
             )
 
     def _covered(self, lemma: Lemma, index, asked: Range | None) -> None:
-        """Whether a lemma about B[i] holds for the whole range of a sum; its first terms by lemmas of their own."""  # noqa: E501
+        """Whether a lemma about B[i] holds for all of a sum; its first terms by lemmas of their own."""
         if lemma.anywhere and index not in lemma.ranges:
             return
         if index not in lemma.ranges:
@@ -282,7 +283,7 @@ class Assumptions:
         return Normal(slots.get(z, z), self._put(mean, slots, {}), self._put(variance, slots, {}))
 
     def _chained(self, d, env: dict):
-        """p(a, b | c) as p(a | b, c) p(b | c), both of them assumed to be Gaussians; None where they are not."""  # noqa: E501
+        """p(a, b | c) as p(a | b, c) p(b | c), both assumed to be Gaussians; None where they are not."""
         if len(d.variables) < 2:
             return None
         for v in d.variables:
@@ -357,7 +358,7 @@ def _indexed(lemma: Lemma) -> bool:
 
 
 def read_where(where) -> tuple[dict, list]:
-    """Ranges {i: (1, N)} and conditions [a > b] from one mapping, or from a list of conditions and (i, 1, N)."""  # noqa: E501
+    """Ranges {i: (1, N)} and conditions [a > b], from a mapping or a list of conditions and (i, 1, N)."""
     ranges, conditions = {}, []
     for item in [*where.items()] if isinstance(where, Mapping) else list(where):
         if isinstance(item, sp.core.relational.Relational):

@@ -1,4 +1,4 @@
-"""Why an expression is never negative: by its sign, or by calculus on its whole domain, corners and ends too."""  # noqa: E501
+"""Why an expression is never negative: by its sign, or by calculus on its domain, corners and ends too."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def domain(symbol) -> sp.Interval:
 
 
 def by_calculus(expr) -> str:
-    """The least value of a function of one symbol: stationary points, corners, and both ends of the domain."""  # noqa: E501
+    """The least value of a function of one symbol: stationary points, corners, both ends of the domain."""
     if len(expr.free_symbols) != 1:
         return ""
     (symbol,) = expr.free_symbols
@@ -99,7 +99,7 @@ def _between(low, high):
 
 
 def _smooth_values(f, t, interval) -> dict | None:
-    """The values of f where it may be least: stationary points, and its limits at both ends; None if unknown."""  # noqa: E501
+    """The values of f where it may be least: stationary points, its limits at both ends; None if unknown."""
     if f.has(sp.Abs, sp.sign, sp.Max, sp.Min, sp.floor, sp.Piecewise):
         return None
     inner = sp.Interval.open(interval.start, interval.end)

@@ -103,8 +103,8 @@ class Checked:
             raise StepError(f"line {number} of '{self.name}': {error}", number) from None
         except OutOfTime:
             raise StepError(
-                f"line {number} of '{self.name}' could not be checked: it took more than {self.seconds:g} seconds. "  # noqa: E501
-                "Write a smaller step.", number, verdict="unchecked",
+                f"line {number} of '{self.name}' could not be checked: it took more than "
+                f"{self.seconds:g} seconds. Write a smaller step.", number, verdict="unchecked",
             ) from None  # fmt: skip
         except StepError:
             raise
@@ -366,7 +366,7 @@ class Checked:
         return False
 
     def _searched(self, model: Model, left, right, excess) -> bool:
-        """Whether the line fails at a point near a model, moved one symbol at a time to where it is tightest."""  # noqa: E501
+        """Whether the line fails near a model, moved one symbol at a time to where it is tightest."""
         moved = [s for s in model.numbers if s in free(left) | free(right) and not s.is_integer
                  and not hasattr(model.numbers[s], "state")]  # fmt: skip
 
@@ -419,8 +419,9 @@ class Checked:
         at = ", ".join(f"{s} = {v:.3g}" for s, v in sorted(model.points().items(), key=str) if s in symbols)
         here = len(self.steps) + 1
         raise StepError(
-            f"line {here} of '{self.name}' could not be checked: line {number} is no real number for all values "  # noqa: E501
-            f"of its symbols.\n  line {number}:  {text(line)}\n  not at {at or 'the numbers tried'} ({error})\n"  # noqa: E501
+            f"line {here} of '{self.name}' could not be checked: line {number} is no real number for all "
+            f"values of its symbols.\n  line {number}:  {text(line)}\n"
+            f"  not at {at or 'the numbers tried'} ({error})\n"
             "  Say for which values it is meant: declare symbols positive=True, or give where=[a > b].",
             here, point=model.points(), verdict="undefined",
         )  # fmt: skip
@@ -430,7 +431,8 @@ class Checked:
         raise StepError(
             f"line {here} of '{self.name}' could not be checked: {why}.\n"
             f"  line {here - 1}:  {text(left)}\n  line {here}:  {text(right)}\n"
-            "  Look for assumptions that contradict one another (given=, where=, positive=True), or write smaller steps.",  # noqa: E501
+            "  Look for assumptions that contradict one another (given=, where=, positive=True), or write "
+            "smaller steps.",
             here, verdict="unchecked",
         )  # fmt: skip
 

@@ -92,8 +92,8 @@ class Derivation(Checked):
             raise ValueError(f"{self.name} can only use an equation that is proved; {lemma.name} is none")
         if lemma.symbol is not None and not isinstance(lemma.symbol, sp.Symbol | sp.Indexed | AppliedUndef):
             raise UnsoundError(
-                f"{lemma.name} is used, and is called {text(lemma.symbol)}, which is no new name: a lemma is named by "  # noqa: E501
-                "a symbol, B[i] or f(x), or by its first line."
+                f"{lemma.name} is used, and is called {text(lemma.symbol)}, which is no new name: a lemma is "
+                "named by a symbol, B[i] or f(x), or by its first line."
             )
         if [other.named for other in self.using].count(lemma.named) > 1:
             raise UnsoundError(f"two lemmas are both about {text(lemma.named)}.")
@@ -115,8 +115,8 @@ class Derivation(Checked):
                 other = self.inherited.get(left, self.given.get(left, right))
                 if other != right:
                     raise UnsoundError(
-                        f"{lemma.name} assumes {text(left)} = {text(right)}, and here {text(left)} = {text(other)} "  # noqa: E501
-                        "is assumed: not both can be meant."
+                        f"{lemma.name} assumes {text(left)} = {text(right)}, and here {text(left)} = "
+                        f"{text(other)} is assumed: not both can be meant."
                     )
                 if left not in self.given:
                     self.inherited[left] = right
@@ -152,8 +152,8 @@ class Derivation(Checked):
         if equal(form(symbol), form(self.first)):
             return
         raise UnsoundError(
-            f"{text(symbol)} is no new name, and was not seen to equal the first line. Begin with it, and make the "  # noqa: E501
-            "equation a step; or choose a new symbol."
+            f"{text(symbol)} is no new name, and was not seen to equal the first line. Begin with it, and "
+            "make the equation a step; or choose a new symbol."
         )
 
     @property
@@ -235,7 +235,7 @@ class Derivation(Checked):
         return self._add(self._limit("->", expr, reason, symbol, target))
 
     def leading_order(self, expr, symbol, target, reason: str) -> Derivation:
-        """Add a line whose ratio to the one before tends to 1 as symbol → target, from where its domain lies."""  # noqa: E501
+        """Add a line whose ratio to the one before tends to 1 as symbol → target, from where it may come."""
         return self._add(self._limit("~", expr, reason, symbol, target))
 
     def axiom(self, expr, reason: str, relation: str = "=") -> Derivation:
@@ -310,7 +310,7 @@ class Derivation(Checked):
         return aligned(name, latex(self.first), rows, self.assumed() if given else [], compact)
 
     def assumed(self) -> list[str]:
-        """LaTeX of all that is assumed: facts that the lines speak of, inherited ones, ranges and conditions."""  # noqa: E501
+        """LaTeX of what is assumed: facts that the lines speak of, inherited ones, ranges and conditions."""
         facts = [self._fact(a, b) for a, b in self._used()]
         facts += [self._fact(a, b) for a, b in self.inherited.items() if (a, b) not in self._used()]
         facts += [f"{latex(c.lhs)} {_SIGNS[type(c)]} {latex(c.rhs)}" for c in self.assumptions.conditions]
@@ -323,7 +323,7 @@ class Derivation(Checked):
         return facts
 
     def _fact(self, name, value) -> str:
-        """An assumption, with the sign that its symbol is assumed to have where its value does not show it."""  # noqa: E501
+        """An assumption, with the sign that its symbol is assumed to have where its value hides it."""
         sign = ""
         if isinstance(name, sp.Symbol) and name.is_nonnegative and not isinstance(value, KL):
             with assuming(self.assumptions.conditions, self.assumptions.ranges), sp.evaluate(True):
@@ -361,7 +361,7 @@ class Derivation(Checked):
         return [f"{', '.join(names)} {said}" for said, names in signs.items()]
 
     def how(self) -> str:
-        """In words, line by line: its number, its relation to the line before, its reason, and how it was checked."""  # noqa: E501
+        """In words, of each line: number, relation to the line before, reason, and how it was checked."""
         rows = [f"{self.name}: {self.title}" if self.title else self.name]
         for number, step in enumerate(self.steps, 1):
             how = "the first line" if number == 1 else step.evidence or step.kind
@@ -407,7 +407,9 @@ class Derivation(Checked):
 
     def _add(self, step: Step) -> Derivation:
         if self.last.has(sp.Product) and isinstance(self.first, Density) and self.relation == ":=":
-            raise ValueError(f"{self.name} names a chain of any length; begin a new derivation for what follows")
+            raise ValueError(
+                f"{self.name} names a chain of any length; begin a new derivation for what follows"
+            )
         if step.relation not in ("=", ":=") and self.relation not in ("=", ":=", step.relation):
             raise ValueError(
                 f"{self.name} holds '{self.relation}' already; a line with '{step.relation}' breaks it"
@@ -425,7 +427,7 @@ class Derivation(Checked):
 
 
 def _longer_first(name, value) -> tuple:
-    """An assumption q(a | b, c) = q(a | b), turned round: then the joint densities of all show what follows."""  # noqa: E501
+    """An assumption q(a | b, c) = q(a | b), turned round: then the joint densities show what follows."""
     both = isinstance(name, Density) and isinstance(value, Density) and name.family == value.family
     return (value, name) if both and set(value.given) < set(name.given) else (name, value)
 

@@ -100,7 +100,8 @@ def explain(
         message[0] = f"line {number} of '{name}' could not be checked ({reason})."
         message.append(
             "  No numbers contradict the line, yet the check could not be done.\n"
-            "  Write a smaller step, or tell the engine why (given=, because=, where=); axiom() is the last resort."  # noqa: E501
+            "  Write a smaller step, or tell the engine why (given=, because=, where=); "
+            "axiom() is the last resort."
         )
         return StepError("\n".join(message), number, residual, verdict="unchecked")
     values = model.value(left), model.value(right)

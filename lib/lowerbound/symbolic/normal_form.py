@@ -129,9 +129,7 @@ def _sorted_sums(expr):
         return expr
     if isinstance(expr, sp.Sum) and not over_values(expr):
         index, low, high = expr.limits[0]
-        return _linear(
-            _sorted_sums(expr.function), (index,), lambda term: _sum(term, index, low, high)
-        )
+        return _linear(_sorted_sums(expr.function), (index,), lambda term: _sum(term, index, low, high))
     return expr.func(*map(_sorted_sums, expr.args)) if expr.args else expr
 
 
@@ -302,7 +300,7 @@ def _up_to(f, index, low, high):
 
 
 def _closed(f, index, low, high):
-    """The sum in closed form where f is a polynomial in its index; else with the name that its place gives."""  # noqa: E501
+    """The sum in closed form where f is a polynomial in its index; else named by its place."""
     if f.is_polynomial(index) and not f.has(sp.Indexed):
         total = sp.summation(f, (index, low, high))
         if not total.has(sp.Sum, sp.Piecewise):

@@ -36,7 +36,7 @@ class NoNumber(ArithmeticError):  # noqa: N818
     """The numeric check cannot compute this."""
 
 
-class TooSmall(ZeroDivisionError):
+class TooSmall(ZeroDivisionError):  # noqa: N818
     """A logarithm of 0, or of a density that is too small for a number."""
 
 
@@ -187,8 +187,8 @@ class Model:
     def points(self) -> dict:
         """The number of each symbol that is free in the lines."""
         wanted = frozenset().union(*map(free, self.lines))
-        return {s: (self._symbol(s) if s in self.assumptions.plain else self.numbers[s]) for s in wanted
-                if isinstance(s, sp.Symbol) and (s in self.numbers or s in self.assumptions.plain)}  # fmt: skip  # noqa: E501
+        known = [s for s in wanted if isinstance(s, sp.Symbol)]
+        return {s: self._symbol(s) for s in known if s in self.numbers or s in self.assumptions.plain}
 
     def moved(self, symbol, number: float) -> Model:
         """Set one symbol to another number."""
@@ -379,7 +379,7 @@ class Model:
         return self._tables[key, at]
 
     def _obeying(self, family, facts: list, at: float) -> dict:
-        """The table with each assumed density made what it is assumed to be, until all are. Raises NoModel."""  # noqa: E501
+        """The table with each density made what it is assumed to be, until all are. Raises NoModel."""
         key = _key(family)
         members = self.members[key]
         env = {family.parameter: at} if family.parameter is not None else {}
@@ -695,7 +695,8 @@ def _derivative(expr):
                 m.numbers[v], m.cache = before, kept
 
         size = max(0.02, min(abs(centre), 1.0))
-        value, error = _difference_quotient(at, centre, 10 ** (-4 + len(left)) * size * (2 if len(left) == 1 else 1))
+        h = 2e-3 if len(left) == 1 else 10 ** (-4 + len(left))
+        value, error = _difference_quotient(at, centre, h * size)
         m.noise = max(m.noise, error)
         return value
 
@@ -703,7 +704,7 @@ def _derivative(expr):
 
 
 def _difference_quotient(f: Callable, centre: float, h: float) -> tuple[float, float]:
-    """f' at a place and how far it may be off: quotients with ever smaller steps, until two agree."""
+    """The slope of f at a place, and how far it may be off: ever smaller steps, until two agree."""
     best, error, before = math.nan, math.inf, math.nan
     for _ in range(4):
         near, far = f(centre + h) - f(centre - h), f(centre + 2 * h) - f(centre - 2 * h)

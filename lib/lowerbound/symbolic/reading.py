@@ -1,8 +1,9 @@
 """The printed LaTeX read back, to see that a line says on paper what was checked.
 
-A small parser for what `printing` writes and for nothing else. It knows the line's own symbols and densities by
-what they are printed as, and builds sums, products, fractions, powers and brackets from the text alone.
-"""  # noqa: E501
+A small parser for what `printing` writes and for nothing else. It knows the line's own symbols and
+densities by what they are printed as, and builds sums, products, fractions, powers and brackets from
+the text alone.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +126,7 @@ class _Reader:
             total = total * self.factor()
 
     def _differential(self) -> bool:
-        """Whether the next thing is the d of an integral: it stands behind a thin space, close to its variable."""  # noqa: E501
+        """Whether the next thing is the d of an integral: behind a thin space, close to its variable."""
         return bool(re.match(r"d[A-Za-z\\ε]", self.rest())) and self.text[: self.at].rstrip().endswith(r"\,")
 
     def factor(self):
@@ -149,9 +150,11 @@ class _Reader:
             return sp.Rational(number[0]) if "." in number[0] else sp.Integer(number[0])
         for word, method in (
             (r"\frac", self.fraction), (r"\sqrt", self.root), (r"\log", self.logarithm),
-            (r"\mathbb{E}", self.expectation), (r"\mathrm{KL}", self.divergence), (r"\mathcal{N}", self.normal),  # noqa: E501
+            (r"\mathbb{E}", self.expectation), (r"\mathrm{KL}", self.divergence),
+            (r"\mathcal{N}", self.normal),
             (r"\sum", lambda: self.over_index(sp.Sum)), (r"\prod", lambda: self.over_index(sp.Product)),
-            (r"\int", self.integral), (r"\left\|", self.norm), (r"\left|", self.modulus), (r"\left(", self.bracket),  # noqa: E501
+            (r"\int", self.integral), (r"\left\|", self.norm), (r"\left|", self.modulus),
+            (r"\left(", self.bracket),
         ):  # fmt: skip
             if self.see(word):
                 return method()
