@@ -19,7 +19,7 @@ SAYS = {
     "another end": "it is a sound derivation, but its last line is not yet the one asked for.",
     "axiom": "a line is an axiom: nothing checked it. Every line must follow from the one before.",
     "lemma": "it rests on another derivation (`using=`). Show it from the definitions.",
-    "assumption": "it assumes more than the task gives: look at `given=`.",
+    "assumption": "it assumes more than the task gives: look at `given=` and `where=`.",
     "inequality": "it must be a chain of equations; one of its lines is a bound, a limit or a definition.",
     "a jump": "it goes from start to end too fast. Write at least {steps} different lines after the first.",
     "unchecked": "a line does not follow from the one before. It was put in without being checked.",
@@ -31,7 +31,7 @@ class Lines:
     """What a derivation says of itself; that its lines follow is for `ProofCheck` to find out.
 
     exprs, relations, kinds: one for each line, as `symbolic.Step` has them. given: what it assumes.
-    lemmas: how many derivations it rests on.
+    lemmas: how many derivations it rests on; conditions: how many ranges and inequalities it assumes.
     """
 
     exprs: tuple[Any, ...]
@@ -39,12 +39,13 @@ class Lines:
     kinds: tuple[str, ...]
     given: Facts
     lemmas: int
+    conditions: int
 
     @classmethod
     def of(cls, d: Derivation) -> Lines:
         """The lines of a derivation."""
         exprs, relations, kinds = zip(*((s.expr, s.relation, s.kind) for s in d.steps), strict=True)
-        return cls(exprs, relations, kinds, d.given, len(d.using))
+        return cls(exprs, relations, kinds, d.given, len(d.using), len(d.where))
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class ProofCheck:
             "another start": canonical(d.exprs[0]) != canonical(start),
             "axiom": "axiom" in d.kinds,
             "lemma": d.lemmas > 0,
-            "assumption": any(canonical(given.get(a)) != canonical(b) for a, b in d.given.items()),
+            "assumption": d.conditions > 0
+            or any(canonical(given.get(a)) != canonical(b) for a, b in d.given.items()),
             "inequality": any(relation != "=" for relation in d.relations[1:]),
             "another end": not self._ends(d.exprs[-1], end),
             "a jump": len(set(map(canonical, d.exprs))) <= self.steps,

@@ -15,10 +15,12 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 from lowerbound.checks.engine import Raised
 from lowerbound.checks.proved import Lines, follows
 from lowerbound.proofs import derivations
+from lowerbound.symbolic import Density, Derivation, Family, RandomVariable, SquaredNorm
 from test_grading_hostile import sandbox_or_skip
 from toy_assignment import MARKER, NAME, student, write
 
@@ -266,6 +268,20 @@ def test_the_lines_of_derivations_cross_and_are_derived_again(name: str) -> None
         assert not follows(formulas.decode(data))
 
 
+def test_copies_of_variables_parameters_and_conditions_cross() -> None:
+    x, z, i = RandomVariable("x"), RandomVariable("z"), sp.Symbol("i", integer=True)
+    w, theta = RandomVariable("w", like=z), sp.Symbol("theta", positive=True)
+    p, a, b = Family("p", theta), sp.IndexedBase("a", real=True), sp.Symbol("b", real=True)
+    start = p(w | x) + SquaredNorm(a[i] - b, (i, 1, 3)) + sp.EulerGamma + theta
+    proof = Derivation("crossing", start, where=[theta > 1]).step(start + b - b, "add and take")
+    again = formulas.decode(json.loads(json.dumps(formulas.encode(proof))))
+    assert again == Lines.of(proof)
+    assert again.conditions == 1
+    (crossed,) = again.exprs[0].atoms(Density)
+    assert crossed.variables[0].role == "z"
+    assert crossed.parameter.is_positive
+
+
 def test_what_is_no_formula_is_refused() -> None:
     for rows in (
         [["os.system", None, []]],
@@ -275,7 +291,7 @@ def test_what_is_no_formula_is_refused() -> None:
         "x",
     ):
         with pytest.raises((ValueError, KeyError)):
-            formulas.decode({"lines": [[rows, "=", "start"]], "given": [], "lemmas": 0})
+            formulas.decode({"lines": [[rows, "=", "start"]], "given": [], "lemmas": 0, "conditions": 0})
 
 
 def test_a_message_that_is_none_ends_the_conversation() -> None:

@@ -24,12 +24,12 @@ PLAIN = {
         sp.IndexedBase, sp.Integral,
         sp.KroneckerDelta, sp.Le, sp.Lt, sp.Max, sp.Min, sp.Mul, sp.Ne, sp.Piecewise, sp.Pow, sp.Product,
         sp.Sum, sp.Tuple, sp.ceiling, sp.cos, sp.erf, sp.exp, sp.floor, sp.gamma, sp.log, sp.sin, sp.tanh,
-        symbolic.E, symbolic.KL, symbolic.Density, symbolic.Normal, Given,
+        symbolic.E, symbolic.KL, symbolic.Density, symbolic.Normal, symbolic.SquaredNorm, Given,
     )
 }  # fmt: skip
-NAMED = {cls.__name__: cls for cls in (symbolic.RandomVariable, symbolic.Unit)}
 CONSTANTS = {
-    "pi": sp.pi, "e": sp.E, "oo": sp.oo, "-oo": -sp.oo, "I": sp.I, "true": sp.true, "false": sp.false
+    "pi": sp.pi, "e": sp.E, "oo": sp.oo, "-oo": -sp.oo, "I": sp.I, "true": sp.true, "false": sp.false,
+    "Euler's": sp.EulerGamma,
 }  # fmt: skip
 
 
@@ -39,6 +39,7 @@ def encode(derivation: Any) -> dict[str, Any]:
         "lines": [[_flatten(step.expr), str(step.relation), str(step.kind)] for step in derivation.steps],
         "given": [[_flatten(a), _flatten(b)] for a, b in derivation.given.items()],
         "lemmas": len(derivation.using),
+        "conditions": len(derivation.where),
     }
 
 
@@ -49,7 +50,7 @@ def decode(data: dict[str, Any]) -> Any:
     exprs, relations, kinds = zip(*data["lines"], strict=True)
     given = {_build(a): _build(b) for a, b in data["given"]}
     words = tuple(map(str, relations)), tuple(map(str, kinds))
-    return Lines(tuple(map(_build, exprs)), *words, given, int(data["lemmas"]))
+    return Lines(tuple(map(_build, exprs)), *words, given, int(data["lemmas"]), int(data["conditions"]))
 
 
 def _flatten(root: Any) -> list[list[Any]]:
@@ -92,11 +93,14 @@ def _label(node: Any) -> tuple[str, Any]:
         return "text", node.name
     if isinstance(node, symbolic.Family):
         name, parameters, fixed = node.args
-        return "family", [name.name, parameters.name, [entry.name for entry in fixed]]
-    if type(node).__name__ in NAMED and type(node) is NAMED[type(node).__name__]:
-        return type(node).__name__, node.name
+        own = _signs(parameters) if isinstance(parameters, sp.Symbol) else {}
+        return "family", [name.name, parameters.name, own, [entry.name for entry in fixed]]
+    if type(node) is symbolic.RandomVariable:
+        return "variable", [node.name, node.role]
+    if type(node) is symbolic.Unit:
+        return "unit", node.name
     if type(node) is sp.Symbol:
-        return "symbol", [node.name, {k: v for k, v in node._assumptions_orig.items() if v is not None}]
+        return "symbol", [node.name, _signs(node)]
     if isinstance(node, AppliedUndef):
         return "function", type(node).__name__
     if type(node) is PLAIN.get(type(node).__name__):
@@ -104,6 +108,11 @@ def _label(node: Any) -> tuple[str, Any]:
     if type(node).__name__ == "ExprCondPair":
         return "Tuple", None
     raise TypeError(f"{type(node).__name__} in a formula is not known to the grader")
+
+
+def _signs(symbol: sp.Symbol) -> dict[str, bool]:
+    """What is assumed of a symbol: {"positive": True}."""
+    return {key: value for key, value in symbol._assumptions_orig.items() if value is not None}
 
 
 def _build(rows: Any) -> Any:
@@ -131,13 +140,16 @@ def _node(kind: str, held: Any, args: list[Any]) -> Any:
     if kind == "text":
         return Str(str(held))
     if kind == "family":
-        name, parameters, fixed = held
-        return symbolic.Family(str(name), str(parameters), [str(entry) for entry in fixed])
-    if kind in NAMED:
-        return NAMED[kind](str(held))
+        name, parameters, own, fixed = held
+        parameter = _symbol(str(parameters), own) if parameters else ""
+        return symbolic.Family(str(name), parameter, [str(entry) for entry in fixed])
+    if kind == "variable":
+        name, role = map(str, held)
+        return symbolic.RandomVariable(name, like=symbolic.RandomVariable(role) if role != name else None)
+    if kind == "unit":
+        return symbolic.Unit(str(held))
     if kind == "symbol":
-        name, assumptions = held
-        return sp.Symbol(str(name), **{str(key): bool(value) for key, value in assumptions.items()})
+        return _symbol(str(held[0]), held[1])
     if kind == "function":
         return UndefinedFunction(str(held))(*args)
     if kind == "Density":
@@ -147,6 +159,10 @@ def _node(kind: str, held: Any, args: list[Any]) -> Any:
         made.is_commutative = args[0].is_commutative
         return made
     return PLAIN[kind](*args)
+
+
+def _symbol(name: str, signs: Any) -> sp.Symbol:
+    return sp.Symbol(name, **{str(key): bool(value) for key, value in signs.items()})
 
 
 def _density(args: list[Any]) -> Any:
