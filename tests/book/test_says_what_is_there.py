@@ -177,6 +177,32 @@ def test_a_count_that_is_not_the_codes_is_found() -> None:
     assert unfounded(lab_of("## A\ntwo hundred steps, 2 models, `9 seeds`", ">steps = 2 * 100; [a, b]")) == []
 
 
+# Tables
+
+
+def uneven(text: str) -> list[str]:
+    """The rows that have more or fewer cells than the head of their table: a bar in code must be written \\|."""
+    wrong, head = [], 0
+    for line in text.splitlines():
+        bars = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        head = head if head and bars else bars
+        if bars != head:
+            wrong.append(line)
+    return wrong
+
+
+def test_each_row_of_a_table_has_a_cell_for_each_column() -> None:
+    texts = {path.name: path.read_text() for path in (ROOT / "book").glob("*.md")}
+    texts |= {
+        f"{path.name}, {cell['id']}": "".join(cell["source"])
+        for path in LABS
+        for cell in cells(path)
+        if cell["cell_type"] == "markdown"
+    }
+    assert {name: rows for name, text in texts.items() if (rows := uneven(text))} == {}
+    assert uneven("| a | b |\n| - | - |\n| `p(x | z)` | 1 |") == ["| `p(x | z)` | 1 |"]
+
+
 # Letters, of chapters 1 to 4; those of chapter 5 belong to the issue on the comparison
 
 
