@@ -181,7 +181,7 @@ def test_a_count_that_is_not_the_codes_is_found() -> None:
 
 
 def uneven(text: str) -> list[str]:
-    """The rows that have more or fewer cells than the head of their table: a bar in code must be written \\|."""
+    """The rows with more or fewer cells than the head of their table: a bar in code is written \\\\|."""
     wrong, head = [], 0
     for line in text.splitlines():
         bars = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
