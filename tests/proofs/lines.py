@@ -20,6 +20,8 @@ from lowerbound.symbolic import (
 from sympy import (
     Abs,
     Derivative,
+    Eq,
+    EulerGamma,
     Function,
     IndexedBase,
     Integer,
@@ -59,6 +61,9 @@ B, R = IndexedBase("B", real=True), IndexedBase("R", positive=True)
 X, M = IndexedBase("x", real=True), IndexedBase("m", real=True)
 f, g = Function("f"), Function("g")
 half = Rational(1, 2)
+k, T = Symbol("t", integer=True, positive=True), Symbol("T", integer=True, positive=True)  # k is printed t
+xt, xs = RandomVariable("x_t"), RandomVariable("x_{t-1}")
+beta_t, alpha_t, S = Symbol("beta_t", positive=True), Unit("alpha_t"), Symbol("S", real=True)
 Q = q(z | x)
 D = Derivation
 
@@ -94,6 +99,15 @@ def leads(left, right, symbol, target):
 
 def elbo():
     return mean(log(p(x, z) / Q))
+
+
+h2 = RandomVariable("w", like=z)
+
+
+def _long_sum():
+    """S, the sum with its first two terms apart: for 2 ≤ N."""
+    d = D("lemma", B[1] + B[2] + Sum(B[i], (i, 3, N)), symbol=S, where={N: (2, oo)})
+    return d.step(Sum(B[i], (i, 1, N)), "together")
 
 
 def _two_points():
@@ -462,6 +476,173 @@ FALSE = {
             "a bell": line(lambda: Integral(exp(-(a**2)), (a, -oo, oo)), lambda: pi),
             "a fraction": line(lambda: t / (s + v), lambda: t / s + t / v),
             "a saturating function": line(lambda: tanh(a), lambda: a),
+        },
+    ),
+    "subscripts": (
+        "A subscript is read as an index: x_t is one number, whatever t is",
+        {
+            "a sum of logarithms": line(lambda: Sum(log(alpha_t), (k, 1, T)), lambda: T * log(alpha_t)),
+            "a chain as a power": line(
+                lambda: log(Product(r(xt | xs), (k, 1, T))), lambda: T * log(r(xt | xs))
+            ),
+            "a sum of divergences": line(
+                lambda: Sum(KL(q(xt | x), p(xt)), (k, 2, T)), lambda: (T - 1) * KL(q(xt | x), p(xt))
+            ),
+            "a slope in t": line(lambda: Derivative(beta_t * t, t), lambda: beta_t),
+            "a limit in t": tends(lambda: beta_t + t, lambda: beta_t, t, 0),
+            "an integral over t": line(lambda: Integral(beta_t, (t, 0, 1)), lambda: beta_t),
+            "a norm": line(
+                lambda: SquaredNorm(Symbol("x_i", real=True), (i, 1, N)),
+                lambda: N * Symbol("x_i", real=True) ** 2,
+            ),
+            "a function of each i": line(
+                lambda: Sum(Function("f_i")(a), (i, 1, N)), lambda: N * Function("f_i")(a)
+            ),
+            "a family for each i": line(
+                lambda: Sum(log(Family("p_i")(x)), (i, 1, N)), lambda: N * log(Family("p_i")(x))
+            ),
+            "a parameter for each i": line(
+                lambda: Sum(log(Family("p", "theta_i")(x)), (i, 1, N)),
+                lambda: N * log(Family("p", "theta_i")(x)),
+            ),
+            "a definition, then a step": lambda: (
+                D("d", S).define(Sum(log(alpha_t), (k, 1, T))).step(T * log(alpha_t), "claimed")
+            ),
+        },
+    ),
+    "values": (
+        "A sum over the values of a variable leaves some out, or sums and integrates",
+        {
+            "one value": line(lambda: Sum(r(z), (z, 1, 1)), lambda: Integer(1)),
+            "in two parts": line(lambda: Sum(r(z), (z, 1, 2)) + Sum(r(z), (z, 3, 5)), lambda: Integer(2)),
+            "the evidence from one value": line(lambda: p(x), lambda: Sum(p(x | z) * p(z), (z, 1, 1))),
+            "no value": line(lambda: Sum(r(z), (z, 3, 1)), lambda: Integer(1)),
+            "their number put in the line": line(lambda: Sum(p(x), (x, 1, N)) / N, lambda: 1 / N),
+            "a sum as an integral": line(lambda: Sum(Q * log(Q), (z, 1, N)), lambda: Integral(Q * log(Q), z)),
+        },
+    ),
+    "first lines": (
+        "What a first line is called is no new name, equals it not, or has a sign that it has not",
+        {
+            "a bound parameter": lambda: D("b", log(p(x)), symbol=E(Normal(theta, 0, 1), log(p(x)))),
+            "an integral over a parameter": lambda: D("b", p(x), symbol=Integral(p(x), (theta, 0, 1))),
+            "exp log": lambda: D("d", a, symbol=exp(log(a))),
+            "a root of a square": lambda: D("d", a - b, symbol=sqrt(a - b) ** 2),
+            "a variance of any sign": lambda: D("d", b, symbol=E(Normal(a, 0, b), a**2)),
+            "a positive name for a negative line": lambda: D("b", -(a**2) - 1, symbol=t),
+            "a number beyond (0, 1)": lambda: D("d", Integer(2), symbol=u),
+            "a whole number that is none": lambda: D("d", half, symbol=N),
+            "a density with itself as its mean": lambda: D("b", Normal(z, z, 1), symbol=p(z)),
+            "a density with a variance of any sign": lambda: D("b", Normal(z, 0, b), symbol=p(z)),
+            "a number that is assumed, beyond (0, 1)": lambda: D(
+                "d", Integer(2), symbol=u, given={u: Integer(2)}
+            ),
+            "defined between 0 and 1": lambda: D("d", u).define(t),
+            "defined positive": lambda: D("d", t).define(log(a)),
+        },
+    ),
+    "hidden assumptions": (
+        "An assumption narrows what was checked, and is not printed",
+        {
+            "what an inequality rests on": lambda: _says(
+                D("x", a, given={t: a}).at_least(0, "claimed", because=t), "given"
+            ),
+            "a number below one": lambda: _says(
+                D("x", t, given={u: t}).at_most(1, "claimed", because=1 - u), "given"
+            ),
+            "a logarithm": lambda: _says(D("x", exp(log(a)), given={t: a}).step(a, "claimed"), "given"),
+            "a root": lambda: _says(
+                D("x", sqrt(a - b) ** 2, given={t: a - b}).step(a - b, "claimed"), "given"
+            ),
+            "a range, two lemmas below": lambda: _says(
+                D(
+                    "over", 2 * S, using=[D("on", S, using=[_long_sum()]).step(Sum(B[i], (i, 1, N)), "lemma")]
+                ).step(2 * Sum(B[i], (i, 1, N)), "claimed"),
+                r"2 \le N",
+            ),
+            "a slope under an assumption": line(lambda: Derivative(a * b, a), lambda: 2 * a, given={b: a}),
+            "one function, two assumptions": line(lambda: f(c), lambda: c**2, given={f(a): a, f(b): b**2}),
+            "one density, two assumptions": line(
+                lambda: E(p(h2), h2),
+                lambda: Integer(0),
+                given={p(z): Normal(z, 0, 1), p(h2): Normal(h2, 5, 1)},
+            ),
+            "an equation as a condition": line(lambda: a, lambda: b, where=[Eq(a, b)]),
+        },
+    ),
+    "ends of a limit": (
+        "A limit leaves what is assumed, or fails where a coefficient vanishes",
+        {
+            "beyond a condition": lambda: D("l", 1 / a, where=[a < 1]).tends_to(0, a, oo, "claimed"),
+            "to a point beyond it": lambda: D("l", a, where=[a < 1]).tends_to(5, a, 5, "claimed"),
+            "beyond a range": lambda: D("l", 1 / N, where={N: (1, 5)}).tends_to(0, N, oo, "claimed"),
+            "beyond the end of a sum": lambda: D("l", k / T, where={k: (1, T)}).tends_to(
+                oo, k, oo, "claimed"
+            ),
+            "beyond (0, 1), by an assumption": lambda: D("l", u / (1 + t), given={u: t}).tends_to(
+                1, t, oo, "claimed"
+            ),
+            "to leading order, beyond a condition": lambda: D("x", 1 + a, where=[a > 1]).leading_order(
+                1, a, 0, "claimed"
+            ),
+            "a signal that may be zero": tends(lambda: a**2 / (a**2 + t), lambda: Integer(1), t, 0),
+            "a weight that may be zero": tends(lambda: w * t / (1 + w * t), lambda: Integer(1), t, oo),
+            "a factor that vanishes at one": leads(lambda: (b - 1) * t + 1, lambda: (b - 1) * t, t, oo),
+            "a difference that may vanish": leads(lambda: (a - b) * t + t**2, lambda: (a - b) * t, t, 0),
+            "a divergence that may vanish": leads(
+                lambda: t * KL(Q, p(z)) + t**2, lambda: t * KL(Q, p(z)), t, 0
+            ),
+            "a share of a divergence": tends(
+                lambda: KL(Q, p(z)) / (KL(Q, p(z)) + t), lambda: Integer(1), t, 0
+            ),
+            "a whole number that may be six": leads(lambda: (N - 6) * t + t**2, lambda: (N - 6) * t, t, 0),
+            "an entry that may vanish": leads(lambda: B[1] * t + t**2, lambda: B[1] * t, t, 0),
+        },
+    ),
+    "empty sums": (
+        "A sum that ends before it begins is taken for minus the sum between",
+        {
+            "a bound": at_most(lambda: Sum(1, (i, N, 3)), lambda: 4 - N),
+            "of divergences": at_most(lambda: Sum(KL(Q, p(z)), (i, N, 3)), lambda: (4 - N) * KL(Q, p(z))),
+            "as a reason": at_least(
+                lambda: Integer(0),
+                lambda: Sum(1, (i, N, 3)) - 4 + N,
+                because=lambda: 4 - N - Sum(1, (i, N, 3)),
+            ),
+            "to leading order": leads(lambda: Sum(t + t**2, (i, N, 10)), lambda: (11 - N) * t, t, 0),
+            "in a limit": tends(lambda: Sum(t + 1, (i, N, 9)), lambda: 10 - N, t, 0),
+        },
+    ),
+    "chains": (
+        "A product over layers is called a density, and is none",
+        {
+            "of another variable's marginal": lambda: D("d", q(h | x)).define(Product(q(x), (i, 1, N))),
+            "without an index": lambda: D("d", q(h | x)).define(Product(q(y | z), (i, 1, N))),
+            "of an empty range": lambda: D("d", q(h | x)).define(q(y) * Product(q(z | x), (i, 2, 1))),
+            "one layer twice": lambda: D("d", q(h)).define(Product(q(x | y), (i, 1, N)) * q(x | y)),
+            "of another family": lambda: D("d", q(h | x)).define(Product(p(xt | xs), (k, 1, T))),
+            "and a step": lambda: (
+                D("d", q(h | x)).define(Product(q(xt | xs), (k, 1, T))).step(q(h | x), "claimed")
+            ),
+        },
+    ),
+    "one print, two things": (
+        "Two things are printed alike, or a name is printed like a formula",
+        {
+            "a name with a plus": line(
+                lambda: c * Symbol("a+b", real=True), lambda: Symbol("a+b", real=True) * c
+            ),
+            "a symbol and Euler's constant": line(
+                lambda: Symbol("gamma", real=True) - EulerGamma,
+                lambda: -EulerGamma + Symbol("gamma", real=True),
+            ),
+            "a symbol and π": line(
+                lambda: Symbol(r"\pi", real=True) - pi, lambda: -pi + Symbol(r"\pi", real=True)
+            ),
+            "a symbol called 2": line(lambda: a * Symbol("2", real=True), lambda: Symbol("2", real=True) * a),
+            "a function and a density": line(
+                lambda: Function("r")(x) * r(x), lambda: r(x) * Function("r")(x)
+            ),
         },
     ),
     "not a formula": (

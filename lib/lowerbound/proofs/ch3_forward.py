@@ -38,7 +38,10 @@ with as_written():
 @derivation(chapter=3, lecture="11:42–12:03")
 def forward_chain() -> Derivation:
     """The encoder of a diffusion model: a Markov chain of T small steps."""
-    chain, steps = RandomVariable("x_{1:T}"), (Symbol("t", integer=True), 1, Symbol("T", integer=True))
+    chain, steps = (
+        RandomVariable("x_{1:T}"),
+        (Symbol("t", integer=True), 1, Symbol("T", integer=True, positive=True)),
+    )
     d = Derivation("forward_chain", start=q(chain | x0))
     return d.define(Product(q(xt | xs), steps))
 
@@ -47,7 +50,10 @@ def forward_chain() -> Derivation:
 def reverse_chain() -> Derivation:
     """The model: a prior for x_T, and T steps back, of which the last makes the image."""
     xT, whole = RandomVariable("x_T"), RandomVariable("x_{0:T}")
-    p, steps = Family("p", "theta", fixed=[xT]), (Symbol("t", integer=True), 1, Symbol("T", integer=True))
+    p, steps = (
+        Family("p", "theta", fixed=[xT]),
+        (Symbol("t", integer=True), 1, Symbol("T", integer=True, positive=True)),
+    )
     d = Derivation("reverse_chain", start=p(whole))
     return d.define(p(xT) * Product(p(xs | xt), steps))
 

@@ -1,6 +1,6 @@
 """Chapter 4: the bound of a chain of any length, telescoped by induction. Letters as in ch3_chain."""
 
-from sympy import IndexedBase, Integer, Sum, Symbol, log
+from sympy import Function, IndexedBase, Integer, Sum, Symbol, log
 
 from ..symbolic import KL, Derivation, E, RandomVariable
 from .ch3_chain import T, inner, now, p, prior, q, t, turned, x0, x1, y
@@ -27,6 +27,7 @@ def telescoped_first() -> Derivation:
 def _longer(name: str, index, layers: list, last, new) -> Derivation:
     """What one more layer, `new` behind `last`, changes in the bound; layers: those before `last`."""
     before = index - 1 if index is t else Integer(1)
+    ratio = turned if index is t else Function("W_2", positive=True)
     decoder = p(x0, layers[0] | last) if layers else p(x0 | last)
     path, longer = q(*layers, last | x0), q(*layers, last, new | x0)
     forward = {longer: path * q(new | last), q(new | last): q(new | last, x0)}
@@ -35,14 +36,14 @@ def _longer(name: str, index, layers: list, last, new) -> Derivation:
         R[index]: KL(q(new | x0), prior(new)),
         M[index]: E(q(new | x0), KL(q(last | new, x0), p(last | new))),
         B[before]: E(path, -log(decoder * prior(last) / path)),
-        turned(last, new): p(last | new) * prior(new) / (q(last | new, x0) * q(new | x0)),
+        ratio(last, new): p(last | new) * prior(new) / (q(last | new, x0) * q(new | x0)),
     }
     start = E(longer, -log(decoder * p(last | new) * prior(new) / longer))
     where = {t: (3, T)} if index is t else {}
     d = Derivation(name, start=start, symbol=B[index], given={**forward, **terms}, where=where)
-    d.step(E(longer, -log(decoder / path * turned(last, new) * q(last | x0))), "Bayes, given $x_0$")
+    d.step(E(longer, -log(decoder / path * ratio(last, new) * q(last | x0))), "Bayes, given $x_0$")
     rest = E(q(last | x0), log(q(last | x0) / prior(last)))
-    d.step(B[before] - rest + E(longer, -log(turned(last, new))), "add and subtract the prior")
+    d.step(B[before] - rest + E(longer, -log(ratio(last, new))), "add and subtract the prior")
     return d.step(B[before] + (M[index] + R[index] - R[before]), "name the terms")
 
 

@@ -31,6 +31,7 @@ with as_written():
 
 i, N = Symbol("i", integer=True), Symbol("N", integer=True, positive=True)
 one, density = IndexedBase("x", real=True), Function("q_{\\varsigma}", positive=True)(path)
+guess = Function("\\hat{x}_0", real=True)(path)  # of the image, from x̃
 
 
 def _bell():
@@ -46,7 +47,7 @@ def _mean_bell():
 def _data_set():
     """The density of x̃ at the level ς for N images, all equally likely, and the best guess of the image."""
     images = (i, 1, N)
-    return {density: _mean_bell(), image: Sum(one[i] * _bell(), images) / (N * density)}
+    return {density: _mean_bell(), guess: Sum(one[i] * _bell(), images) / (N * density)}
 
 
 @derivation(chapter=4)
@@ -54,7 +55,7 @@ def slope_of_density() -> Derivation:
     """The density of the noised data rises towards the best guess of the image."""
     d = Derivation("slope_of_density", start=Derivative(_mean_bell(), path), given=_data_set())
     d.step(Sum((one[i] - path) / level**2 * _bell(), (i, 1, N)) / N, "each bell's slope")
-    return d.step((image - path) / level**2 * density, "the best guess is the weighted mean")
+    return d.step((guess - path) / level**2 * density, "the best guess is the weighted mean")
 
 
 @derivation(chapter=4)
@@ -63,7 +64,7 @@ def tweedie() -> Derivation:
     d = Derivation("tweedie", start=Derivative(log(_mean_bell()), path), given=_data_set())
     slopes = Sum((one[i] - path) / level**2 * _bell(), (i, 1, N)) / N
     d.step(slopes / density, "the slope of a logarithm")
-    return d.step((image - path) / level**2, "the best guess is the weighted mean")
+    return d.step((guess - path) / level**2, "the best guess is the weighted mean")
 
 
 @derivation(chapter=4)
@@ -73,7 +74,7 @@ def flow_carries_density() -> Derivation:
     widened = ((path - one[i]) ** 2 / level**3 - 1 / level) * _bell()
     d.step(Sum(widened, (i, 1, N)) / N, "differentiate each bell")
     d.step(-Sum(Derivative((path - one[i]) / level * _bell(), path), (i, 1, N)) / N, "the same, as a slope")
-    return d.step(-Derivative((path - image) / level * density, path), "the best guess is the weighted mean")
+    return d.step(-Derivative((path - guess) / level * density, path), "the best guess is the weighted mean")
 
 
 @derivation(chapter=4)

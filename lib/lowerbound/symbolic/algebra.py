@@ -62,6 +62,22 @@ def is_zero(expr) -> bool:
         return bool(expr.count_ops() < 300 and simplified(expr) == 0)
 
 
+def evaluated(expr):
+    """What sympy's doit makes of an expression, but for sums and products that may end before they begin.
+
+    To sympy those are not empty: Σ from 5 to 3 is −Σ from 4 to 4 (Karr's convention). Here they are 0 and 1.
+    """
+    letters: dict = {}
+    for node in expr.atoms(sp.Sum, sp.Product):
+        _, low, high = (
+            node.limits[0] if len(node.limits[0]) == 3 else (None, sp.S.Zero, sp.S.NegativeInfinity)
+        )
+        if not high.is_finite or not at_least_zero(high - low + 1):
+            letters[_letter(node)] = node
+    masked = expr.xreplace({node: letter for letter, node in letters.items()})
+    return masked.doit().xreplace(letters)
+
+
 def simplified(expr):
     """What sympy's simplify makes of an expression whose sums, integrals and densities are letters to it.
 

@@ -50,6 +50,13 @@ class Assumptions:
         self.conditions = tuple(conditions)
         for name, value in self.given.items():
             self._check(name, value)
+        told: dict = {}
+        for name in self.given:
+            if told.setdefault(subject(name), name) != name:
+                raise UnsoundError(
+                    f"{text(name)} and {text(told[subject(name)])} are one thing at two places; what is "
+                    "assumed of it is said once."
+                )
         self.plain = {name: value for name, value in self.given.items() if not isinstance(name, Density)}
         self.plain |= {
             lemma.name: lemma.value for lemma in self.lemmas if not _indexed(lemma) and not lemma.anywhere
@@ -157,6 +164,12 @@ class Assumptions:
             for v in variables:
                 if v in self.plain:
                     raise UnsoundError(f"{v} is fixed by an assumption; a derivative in it is not defined.")
+            for s in free(e.expr) & set(self.plain):
+                if moved := [v for v in variables if v in self.closure(self.plain[s])]:
+                    raise UnsoundError(
+                        f"{text(s)} = {text(self.plain[s])} is assumed, and a line differentiates {text(s)} "
+                        f"in {moved[0]}: write its value there, so that it is clear what is held fixed."
+                    )
             counts = [(env.get(v, v), n) for v, n in e.variable_count]
             return sp.Derivative(self._put(e.expr, env, ranges), *counts, evaluate=False)
         return e.func(*(self._put(a, env, ranges) for a in e.args))
@@ -257,7 +270,10 @@ class Assumptions:
                     f"{text(v)} = {text(self.plain[v])} is assumed, and {v} stands in the density "
                     f"{text(density)}, where no formula can stand."
                 )
-        return substitute(density, {v: env[v] for v in (*density.variables, *density.given) if v in env})
+        own = {s: env[s] for s in (density.parameter,) if s is not None and s in env}
+        return substitute(
+            density, own | {v: env[v] for v in (*density.variables, *density.given) if v in env}
+        )
 
     def density(self, d, env: dict):
         """What is assumed of a density at this place; by the product rule from others, if need be."""
@@ -353,6 +369,15 @@ def _of_densities(value) -> bool:
     return isinstance(value, Density)
 
 
+def subject(name):
+    """What an assumption is about: f, whatever its arguments are called; a density, by its roles."""
+    if isinstance(name, AppliedUndef):
+        return name.func
+    if isinstance(name, Density):
+        return name.family, *(frozenset(v.role for v in side) for side in (name.variables, name.given))
+    return name
+
+
 def _indexed(lemma: Lemma) -> bool:
     return isinstance(lemma.name, sp.Indexed)
 
@@ -361,6 +386,10 @@ def read_where(where) -> tuple[dict, list]:
     """Ranges {i: (1, N)} and conditions [a > b], from a mapping or a list of conditions and (i, 1, N)."""
     ranges, conditions = {}, []
     for item in [*where.items()] if isinstance(where, Mapping) else list(where):
+        if isinstance(item, sp.Eq):
+            raise UnsoundError(
+                f"where= is for > and <; an equation is assumed by given={{{item.lhs}: {item.rhs}}}."
+            )
         if isinstance(item, sp.core.relational.Relational):
             conditions.append(item)
         elif isinstance(item, tuple | sp.Tuple) and len(item) in (2, 3):

@@ -7,7 +7,7 @@ from itertools import pairwise
 import sympy as sp
 from sympy.calculus.util import continuous_domain
 
-from .algebra import is_positive, unit_to_positive
+from .algebra import evaluated, is_positive, unit_to_positive
 from .notation import KL, Unit
 
 
@@ -16,7 +16,7 @@ def never_negative(expr) -> str:
     if isinstance(expr, KL):
         return "a KL is never negative"
     with sp.evaluate(True):
-        expr = sp.sympify(expr).doit()
+        expr = evaluated(sp.sympify(expr))
         if _sign_known(expr):
             return "its sign is known"
         return by_calculus(expr)

@@ -10,17 +10,17 @@ from typing import NoReturn
 
 import sympy as sp
 
-from .algebra import assuming, equal, is_positive, is_zero, simplified
+from .algebra import assuming, equal, evaluated, is_positive, is_zero, simplified
 from .assumptions import Assumptions, Facts
 from .bounds import never_negative
 from .clock import OutOfTime, time_limit
-from .limits import check_symbol, confirmed, limit
+from .limits import check_symbol, confirmed, limit, may_vanish
 from .messages import StepError, explain
 from .normal_form import NormalForm, readable
 from .notation import KL, Density, E, Normal, Unit
 from .numeric_check import Model, NoModel, NoNumber, Undefined
 from .printing import latex, text
-from .scope import UnsoundError, admit, free, nodes, one_name_each, substitute, unmerged
+from .scope import UnsoundError, admit, free, nodes, one_name_each, one_range_each, substitute, unmerged
 
 RELATIONS = {"=": "=", ">=": r"\ge", "<=": r"\le", "->": r"\longrightarrow", "~": r"\sim", ":=": ":="}
 MODELS = ((False, False), (False, False), (True, False), (False, False))  # (wild, corner) of each model
@@ -74,6 +74,7 @@ class Checked:
         self.name, self.assumptions, self.modelled = name, assumptions, modelled
         self.steps: list[Step] = []
         self._names: dict = {}
+        self._values: dict = {}
         self._form = NormalForm(assumptions)
         with self._refusals():
             for expr in assumptions.expressions():
@@ -119,7 +120,7 @@ class Checked:
                 f"({type(error).__name__}: {error}). Write a smaller step.", number, verdict="unchecked",
             ) from error  # fmt: skip
 
-    def _admitted(self, line):
+    def _admitted(self, line, names_alone: bool = False):
         if isinstance(line, str) or line is None:
             raise UnsoundError(f"it must be a formula of sympy; got {line!r}.")
         try:
@@ -127,8 +128,9 @@ class Checked:
         except (sp.SympifyError, TypeError, ValueError):
             raise UnsoundError(f"it must be a formula of sympy; got {type(line).__name__}.") from None
         line = unmerged(line)
-        admit(line, "it")
+        admit(line, "the line", names_alone)
         one_name_each(self._names, line, latex)
+        one_range_each(self._values, line)
         return line
 
     def _equality(self, right, reason: str) -> Step:
@@ -187,7 +189,14 @@ class Checked:
             left = self._form(self.last)
             new = right if endless else self._form(right)
             with sp.evaluate(True):
-                found = limit(sp.factor(left) / sp.factor(new) if ratio else left, symbol, target)
+                whole = sp.factor(left) / sp.factor(new) if ratio else left
+                vanishing = may_vanish(whole, symbol, target, ratio, self.assumptions.conditions)
+                if vanishing is not None:
+                    raise UnsoundError(
+                        f"where {text(vanishing)} = 0 this limit is another. Say that it is not: declare its "
+                        "letters positive=True or nonzero=True, or give where=[Ne(...)]."
+                    )
+                found = limit(whole, symbol, target, self.assumptions.conditions)
             expected = sp.Integer(1) if ratio else new
             of = "the ratio" if ratio else f"line {len(self.steps)}"
             if found is None or (
@@ -212,8 +221,9 @@ class Checked:
     def _by_divergence(self, gap, sign: int, right) -> str:
         """Whether the gap is a KL of the lines, or Jensen's for a logarithm of them."""
         lines = (self.last, right)
-        for k in sorted({k for line in lines for k in line.atoms(KL)}, key=str):
-            for each in (k, *(E(m, k) for m in sorted({n.args[0] for n in right.atoms(E)}, key=str))):
+        measures = sorted({n.args[0] for line in lines for n in line.atoms(E)}, key=str)
+        for k in sorted({k for line in lines for k in line.atoms(KL)} | _gaps(lines), key=str):
+            for each in (k, *(E(m, k) for m in measures)):
                 if is_zero(gap - self._form(each)):
                     return "a KL is never negative"
         t = sp.Symbol("t", positive=True)
@@ -263,7 +273,7 @@ class Checked:
     def _may_be(self, symbol, value) -> bool:
         """Whether a value obeys all assumptions of the symbol that it is put in for."""
         with sp.evaluate(True):
-            plain = value.doit() if not value.has(E, KL) else value
+            plain = evaluated(value) if not value.has(E, KL) else value
         return self._obeys(symbol, plain) or self._obeys(symbol, self._form(value))
 
     def _obeys(self, symbol, value) -> bool:
@@ -360,7 +370,7 @@ class Checked:
                 )  # fmt: skip
                 if inner is None or inner.has(Density, E):
                     continue
-                plain = inner.doit() if not inner.has(KL) else inner
+                plain = evaluated(inner) if not inner.has(KL) else inner
                 if not (is_positive(plain) or plain.is_nonnegative):
                     return True
         return False
@@ -467,3 +477,16 @@ class Checked:
         else:
             residual = self._left_over(*lines)
         raise explain(self.name, len(self.steps) + 1, relation, lines, reason, residual, differs)
+
+
+def _gaps(lines) -> set:
+    """The divergences from each average's density to the posteriors of the other densities in the lines."""
+    densities = {d for line in lines for d in line.atoms(Density)}
+    found = set()
+    for q in {n.args[0] for line in lines for n in line.atoms(E) if isinstance(n.args[0], Density)}:
+        for d in densities - {q}:
+            every = {v.role: v for v in (*d.variables, *d.given)}
+            rest = [v for role, v in every.items() if role not in {u.role for u in q.variables}]
+            if {u.role for u in q.variables} <= set(every):
+                found.add(KL(q, Density(d.family, sp.Tuple(*q.variables), sp.Tuple(*rest))))
+    return found

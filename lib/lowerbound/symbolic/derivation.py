@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from .algebra import assuming, equal, is_positive
-from .assumptions import Assumptions, Facts, Lemma, read_where
+from .algebra import assuming, at_least_zero, equal, evaluated, is_positive
+from .assumptions import Assumptions, Facts, Lemma, read_where, subject
 from .checking import RELATIONS, Checked, Step
 from .messages import StepError
 from .normal_form import NormalForm
@@ -16,7 +16,7 @@ from .notation import KL, Density, E, Normal, SquaredNorm, Unit
 from .numeric_check import compiled_obeys
 from .printing import aligned, latex, text
 from .reading import reads_back
-from .scope import UnsoundError, free, is_name, made
+from .scope import UnsoundError, bound, free, is_name, made, names_alone, subscripted, substitute
 
 
 class Derivation(Checked):
@@ -81,6 +81,7 @@ class Derivation(Checked):
         super().__init__(name, start, assumptions, modelled)
         self.facts = {lemma.named: lemma.last for lemma in self.using} | self.given
         self.named_by_definition = False
+        self.closed = False  # by a definition from which nothing can be derived
         if self.symbol is not None:
             with self._refusals():
                 self._check_symbol()
@@ -112,6 +113,12 @@ class Derivation(Checked):
             if lemma.symbol is not None and lemma.named_by_definition:
                 said[lemma.symbol] = lemma.first
             for left, right in said.items():
+                there = {**self.given, **self.inherited}
+                if any(subject(name) == subject(left) and name != left for name in there):
+                    raise UnsoundError(
+                        f"{lemma.name} assumes {text(left)} = {text(right)}, and another name is used for it "
+                        "here: use the same letters."
+                    )
                 other = self.inherited.get(left, self.given.get(left, right))
                 if other != right:
                     raise UnsoundError(
@@ -144,12 +151,27 @@ class Derivation(Checked):
             fresh = is_name(core) and not isinstance(core, Density)
         if fresh and not any(part.has(core) for part in said):
             self.named_by_definition = True
+            if isinstance(core, Density):
+                self.assumptions._check(core, self.first)
+                self._check_signs(
+                    sp.Symbol(f"the variance of {text(core)}", positive=True), self.first.args[2]
+                )
+            elif isinstance(symbol, sp.Pow):
+                self._check_signs(sp.Dummy(core.name, nonnegative=True), self.first)
+            elif core == symbol:
+                self._check_signs(core, self.first)
             return
         form = self._form
         if symbol.has(Density):  # the laws of densities show it, whatever their values are
             laws = [_longer_first(a, b) for a, b in self.given.items() if not isinstance(b, Normal)]
             form = NormalForm(Assumptions(dict(laws)))
-        if equal(form(symbol), form(self.first)):
+        try:
+            model, _ = self._numbers(symbol, self.first, lambda a, b: abs(a - b))
+        except StepError as error:  # the laws of densities are shown without numbers, where none can be had
+            if error.verdict != "unchecked" or not symbol.has(Density) or bound(symbol):
+                raise
+            model = None
+        if model is None and equal(form(symbol), form(self.first)):
             return
         raise UnsoundError(
             f"{text(symbol)} is no new name, and was not seen to equal the first line. Begin with it, and "
@@ -186,20 +208,23 @@ class Derivation(Checked):
                 f"{self.name}: define() comes first, after a name such as q(z | x); step() for what follows"
             )
         with self._refusals():
-            expr = self._admitted(expr)
+            expr = self._admitted(expr, names_alone=True)
             if expr.has(name):
-                raise ValueError(f"{self.name}: {name} cannot be defined by itself")
+                raise UnsoundError(f"{text(name)} cannot be defined by itself.")
             if (isinstance(name, Density) and not _is_chain(name, expr)) or not is_name(name):
                 self.assumptions._check(name, expr)
                 self._check_density(name, expr)
             if any(part.has(name) for part in self.assumptions.expressions()):
                 raise UnsoundError(f"{text(name)} stands in the assumptions; a definition is of a new name.")
             self._check_signs(name, expr)
-        return self._add(Step(expr, reason, ":=", "definition", "", {"method": "define"}))
+        self._add(Step(expr, reason, ":=", "definition", "", {"method": "define"}))
+        self.closed = names_alone(expr)
+        return self
 
     def _check_density(self, name, expr) -> None:
         """A density is defined by what integrates to one over its variables."""
         if isinstance(expr, Normal):
+            self._check_signs(sp.Symbol(f"the variance of {text(name)}", positive=True), expr.args[2])
             return
         whole = self._form(made(sp.Integral, expr, *(sp.Tuple(v) for v in name.variables)))
         if not free(expr) <= free(name) | set(name.given) or whole != 1:
@@ -273,7 +298,8 @@ class Derivation(Checked):
                 with assuming(self.assumptions.conditions, self.assumptions.ranges):
                     value = NormalForm(Assumptions())(value)
             else:
-                value = value.doit()
+                with assuming(self.assumptions.conditions, self.assumptions.ranges):
+                    value = evaluated(value)
         if value.has(Density, E, KL):
             raise TypeError(f"the last line of {self.name} holds densities without numbers: {value}")
         free_symbols = sorted(value.free_symbols, key=str)
@@ -287,9 +313,19 @@ class Derivation(Checked):
             return sp.lambdify(names, value.xreplace(plain), modules=modules)
 
     def _with_facts(self, expr):
-        while expr != (replaced := expr.xreplace(self.facts)):
+        named = {f: self.assumptions.plain[name] for f, name in self.assumptions.functions.items()}
+        while True:
+            calls = {
+                e: substitute(
+                    named[e.func], dict(zip(self.assumptions.functions[e.func].args, e.args, strict=True))
+                )
+                for e in expr.atoms(AppliedUndef)
+                if e.func in named
+            }
+            replaced = expr.xreplace(calls).xreplace(self.facts)
+            if replaced == expr:
+                return expr
             expr = replaced
-        return expr
 
     # What is printed
 
@@ -314,13 +350,15 @@ class Derivation(Checked):
         facts = [self._fact(a, b) for a, b in self._used()]
         facts += [self._fact(a, b) for a, b in self.inherited.items() if (a, b) not in self._used()]
         facts += [f"{latex(c.lhs)} {_SIGNS[type(c)]} {latex(c.rhs)}" for c in self.assumptions.conditions]
-        ranges = {
-            s: r for lemma in self.using for s, r in lemma.assumptions.ranges.items()
-        } | self.assumptions.ranges
-        for symbol, (low, high) in ranges.items():
+        for symbol, (low, high) in self._ranges().items():
             above = "" if high == sp.oo else rf" \le {latex(high)}"
             facts.append(rf"{latex(low)} \le {latex(symbol)}{above}")
         return facts
+
+    def _ranges(self) -> dict:
+        """The ranges of whole numbers, those of all lemmas below too."""
+        below = {s: r for lemma in self.using for s, r in lemma._ranges().items()}
+        return below | self.assumptions.ranges
 
     def _fact(self, name, value) -> str:
         """An assumption, with the sign that its symbol is assumed to have where its value hides it."""
@@ -383,6 +421,11 @@ class Derivation(Checked):
     def _used(self) -> list[tuple]:
         """The assumptions that the lines speak of, directly or through another."""
         heads = [step.expr for step in self.steps]
+        for step in self.steps:  # what an inequality rests on
+            reason, places = step.replay.get("because"), step.replay.get("at") or {}
+            heads += [part for part in (reason, *places, *places.values()) if part is not None]
+        about = frozenset().union(*map(self.assumptions.closure, heads))
+        heads += [a for a, b in self.given.items() if _signed(a) and self.assumptions.closure(b) & about]
         if self.symbol is not None and not self.named_by_definition:
             heads.append(self.symbol)
         used = {}
@@ -402,13 +445,17 @@ class Derivation(Checked):
         new = object.__new__(Derivation)
         vars(new).update(vars(self), steps=list(self.steps), given=dict(self.given), facts=dict(self.facts))
         new._names = {name: set(group) for name, group in self._names.items()}
+        new._values = dict(self._values)
         new.inherited = dict(self.inherited)
         return new
 
     def _add(self, step: Step) -> Derivation:
-        if self.last.has(sp.Product) and isinstance(self.first, Density) and self.relation == ":=":
-            raise ValueError(
-                f"{self.name} names a chain of any length; begin a new derivation for what follows"
+        if self.closed:
+            raise StepError(
+                f"line {len(self.steps) + 1} of '{self.name}': the definition before it speaks of x_t for "
+                "every t, which the engine reads as names alone: nothing can be derived from it.",
+                len(self.steps) + 1,
+                verdict="unsound",
             )
         if step.relation not in ("=", ":=") and self.relation not in ("=", ":=", step.relation):
             raise ValueError(
@@ -426,6 +473,13 @@ class Derivation(Checked):
         return "\n".join(lines)
 
 
+def _signed(name) -> bool:
+    """Whether a symbol is assumed to have a sign: what it is said to be has it then, too."""
+    return isinstance(name, sp.Symbol) and any(
+        getattr(name, f"is_{sign}") is not None for sign in ("positive", "negative", "integer", "nonzero")
+    )
+
+
 def _longer_first(name, value) -> tuple:
     """An assumption q(a | b, c) = q(a | b), turned round: then the joint densities show what follows."""
     both = isinstance(name, Density) and isinstance(value, Density) and name.family == value.family
@@ -436,15 +490,20 @@ _SIGNS = {sp.Gt: ">", sp.Ge: r"\ge", sp.Lt: "<", sp.Le: r"\le", sp.Ne: r"\ne"}
 
 
 def _is_chain(name, expr) -> bool:
-    """Whether the layers of a chain, lumped into one variable, get their density as a Π over t."""
-    known, factors = {v.role for v in name.given}, []
-    for factor in sp.Mul.make_args(expr):
-        factors.append(factor.function if isinstance(factor, sp.Product) else factor)
-    inside = {v.role for d in factors if isinstance(d, Density) for v in (*d.variables, *d.given)}
+    """Whether the layers of a chain, lumped into one variable, get their density as one Π over t."""
+    factors = sp.Mul.make_args(expr)
+    products = [f for f in factors if isinstance(f, sp.Product)]
+    if len(products) != 1:
+        return False
+    (index, low, high), step = products[0].limits[0], products[0].function
+    every = [step, *(f for f in factors if f not in products)]
+    inside = {v.role for d in every if isinstance(d, Density) for v in (*d.variables, *d.given)}
     return (
-        expr.has(sp.Product)
-        and all(isinstance(d, Density) and d.family == name.family for d in factors)
-        and not inside & ({v.role for v in name.variables} - known)
+        at_least_zero(high - low)
+        and all(isinstance(d, Density) and d.family == name.family for d in every)
+        and not inside & {v.role for v in name.variables}
+        and not {v.role for d in every for v in d.variables} & {v.role for v in name.given}
+        and all(subscripted(v, index) for v in (*step.variables, *step.given))
     )
 
 

@@ -6,17 +6,30 @@ import math
 
 import sympy as sp
 
+from .algebra import evaluated, is_positive
 from .bounds import domain
 from .numeric_check import Model, NoModel, NoNumber, Undefined, _obeys
-from .scope import UnsoundError, bound, symbols
+from .scope import UnsoundError, bound, subscripted, symbols
 
 NEAR, FAR = (0.3, 0.1, 0.03, 0.01, 0.003), (10.0, 100.0, 1000.0, 10000.0)
 NEARER = (1e-4, 1e-6)  # not for a ratio, where large terms may cancel
 
 
-def sides(symbol, target) -> list[str]:
-    """From where a symbol can come to a target: "+" from above, "-" from below. Raises UnsoundError."""
+def sides(symbol, target, conditions=()) -> list[str]:
+    """From where a symbol can come to a target: "+" from above, "-" from below. Raises UnsoundError.
+
+    conditions: inequalities that are assumed; those about the symbol alone narrow the side.
+    """
     allowed = domain(symbol)
+    for condition in conditions:
+        if condition.free_symbols == {symbol} and not isinstance(condition, sp.Ne):
+            with sp.evaluate(True):
+                real = sp.Dummy(real=True)
+                allowed = allowed.intersect(condition.subs(symbol, real).as_set())
+    if not isinstance(allowed, sp.Interval):
+        raise UnsoundError(
+            f"the values that {symbol} may take are no interval: a limit in it is not treated."
+        )
     low, high = allowed.start, allowed.end
     if symbol.is_integer and target not in (sp.oo, -sp.oo):
         raise UnsoundError(f"{symbol} is a whole number: it can tend to oo only, not to {target}.")
@@ -35,11 +48,11 @@ def _interval(allowed) -> str:
     return f"({allowed.start}, {allowed.end})"
 
 
-def limit(f, symbol, target):
+def limit(f, symbol, target, conditions=()):
     """The limit of f from every side that the domain allows; None where they differ or sympy finds none."""
     values = set()
-    f = f.xreplace({node: node.doit() for node in f.atoms(sp.Sum) if not node.has(sp.Indexed)})
-    for side in sides(symbol, target):
+    f = f.xreplace({node: evaluated(node) for node in f.atoms(sp.Sum) if not node.has(sp.Indexed)})
+    for side in sides(symbol, target, conditions):
         try:
             value = _one_sided(f, symbol, target, side)
         except NotImplementedError:
@@ -63,6 +76,11 @@ def check_symbol(symbol, target, lines, assumptions) -> None:
     """Raises UnsoundError where the limit in this symbol makes no sense."""
     if not isinstance(symbol, sp.Symbol):
         raise UnsoundError(f"a limit is taken in a symbol; got {symbol}.")
+    for line in lines:
+        if name := subscripted(line, symbol):
+            raise UnsoundError(
+                f"{name} is one number, and does not change with {symbol}: write a function of it."
+            )
     if symbol in assumptions.plain:
         raise UnsoundError(f"{symbol} is fixed by an assumption; it cannot tend to {target}.")
     if any(symbol in bound(line) for line in lines):
@@ -84,7 +102,7 @@ def confirmed(left, right, symbol, target, ratio: bool, assumptions) -> str:
             model = Model([*lines, symbol], assumptions, seed)
         except NoModel:
             continue
-        for side in sides(symbol, target):
+        for side in sides(symbol, target, assumptions.conditions):
             said = _approach(model, left, right, symbol, target, side, ratio)
             if said is None:
                 continue
@@ -111,7 +129,8 @@ def _where_zero(left, right, symbol, target, s, assumptions) -> str:
         model.moved(s, type(model.numbers[s])(0.0) if not hasattr(model.numbers[s], "state") else 0.0)
         if not model._conditions():
             return ""
-        said = _approach(model, left, right, symbol, target, sides(symbol, target)[0], True)
+        side = sides(symbol, target, assumptions.conditions)[0]
+        said = _approach(model, left, right, symbol, target, side, True)
     except (NoModel, NoNumber, Undefined, ArithmeticError, KeyError):
         return ""
     return (
@@ -129,6 +148,9 @@ def _approach(model, left, right, symbol, target, side: str, ratio: bool) -> str
         at = _place(target, side, step)
         try:
             model.moved(symbol, at)
+            inside = _allowed(model)
+            if not inside:
+                continue
             a = model.value(left)
             if ratio:
                 b = model.value(right)
@@ -147,7 +169,7 @@ def _approach(model, left, right, symbol, target, side: str, ratio: bool) -> str
             return None if not values else f"at {symbol} = {at:g} it is no real number"
         values.append((at, value))
         errors.append(abs(value - want) if math.isfinite(want) else value)
-    if len(values) < 2:
+    if len(values) < 2 or not inside:
         return None
     where, last = values[-1]
     of = "the ratio" if ratio else "the line before"
@@ -161,6 +183,59 @@ def _approach(model, left, right, symbol, target, side: str, ratio: bool) -> str
     close = errors[-1] <= 1e-7 * (1 + abs(want))
     nearer = errors[-1] <= 0.35 * max(max(errors), 1e-300) and errors[-1] <= errors[-2] * 1.01 + 1e-9
     return "" if close or nearer else f"at {symbol} = {where:g} {of} is {last:.4g}, not near {want:.4g}"
+
+
+def _allowed(model) -> bool:
+    """Whether the numbers of a model, one of them moved, still obey all that is assumed."""
+    named = [s for s in model.assumptions.plain if isinstance(s, sp.Symbol)]
+    values = {s: model._symbol(s) for s in named}
+    return model._conditions() and all(_obeys(s, v) or _rounded(s, v) for s, v in values.items())
+
+
+def _rounded(s, value: float) -> bool:
+    """Whether a number has come so near to an end that it is rounded to it."""
+    return value in (float(domain(s).start), float(domain(s).end))
+
+
+def may_vanish(f, symbol, target, ratio: bool, conditions=()):
+    """A coefficient of the rational function f without which its limit is another; None if each is known ≠ 0.
+
+    In a·x/(a·x + 1) it is a, as x tends to oo. ratio: the terms above the bar must not vanish either.
+    """
+    x = sp.Dummy(positive=True)
+    place = {sp.oo: x, -sp.oo: -x}.get(target, target + x)
+    sides = sp.fraction(sp.together(f.subs(symbol, place)))
+    for side in sides if ratio else sides[1:]:
+        side = sp.expand(side)
+        if not side.has(x):
+            terms = [side]
+        elif side.is_polynomial(x):
+            polynomial = sp.Poly(side, x)
+            terms = [
+                polynomial.LC() if target.is_infinite else polynomial.coeff_monomial(x ** _lowest(polynomial))
+            ]
+        else:
+            continue
+        for term in terms:
+            if not _never_zero(term, conditions):
+                return sp.factor(term)
+    return None
+
+
+def _lowest(polynomial) -> int:
+    return min(n for (n,), _ in polynomial.terms())
+
+
+def _never_zero(term, conditions) -> bool:
+    """Whether each factor of a term has a known sign, or is assumed not to be zero."""
+    apart = [c.lhs - c.rhs for c in conditions if isinstance(c, sp.Ne)]
+    for factor in sp.Mul.make_args(sp.factor(term)):
+        base = factor.as_base_exp()[0]
+        if base.is_nonzero or is_positive(base) or is_positive(-base):
+            continue
+        if not any(sp.expand(base / other).is_number for other in apart):
+            return False
+    return True
 
 
 def _place(target, side: str, step: float) -> float:

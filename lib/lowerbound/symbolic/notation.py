@@ -104,7 +104,15 @@ class Family(sp.Basic):
                 f"{self.args[0]}(...): write the variables behind the bar without brackets, as in p(x | z, y)"
             )
         if not left or not all(isinstance(v, RandomVariable) for v in left + right):
-            raise TypeError(f"{self.args[0]}(...) takes random variables, as in q(z | x); got {args}")
+            wrong = next((v for v in left + right if not isinstance(v, RandomVariable)), None)
+            raise TypeError(
+                f"{self.args[0]}(...) takes random variables, as in q(z | x); "
+                + (
+                    f'{wrong} is a {type(wrong).__name__}: make it by RandomVariable("{wrong}")'
+                    if left
+                    else "got none"
+                )
+            )
         return Density(self, sp.Tuple(*left), sp.Tuple(*right))
 
 

@@ -273,7 +273,7 @@ class Model:
         if _key(d.family)[:2] in {_key(f)[:2] for f in self.smooth}:
             return self._smooth(d, places, env)
         if not all(isinstance(value, Cell) for value in places.values()):
-            raise NoNumber(f"{d} at a number that is none of its states")
+            raise NoNumber(f"{d} under a Gaussian average: assume what it is, given={{{d}: Normal(...)}}")
         above = self._marginal(d.family, {**places}, env)
         given = {v.role: places[v.role] for v in d.given}
         return above / (self._marginal(d.family, given, env) if given else 1.0)
@@ -870,8 +870,9 @@ def _moderate(rng: random.Random, signed: bool = False) -> float:
 
 def _drawn(s, rng: random.Random, wild: bool, corner: bool) -> float:
     if s.is_integer:
-        return float(rng.randrange(1, 5)) if s.is_nonnegative and not corner else float(rng.choice(
-            (0, 1, 2, 3, -1, -2)))  # fmt: skip
+        if s.is_nonnegative and not corner:
+            return float(rng.choice((1, 2, 3, 4, rng.randrange(5, 13))))
+        return float(rng.choice((0, 1, 2, 3, -1, -2, rng.randrange(4, 13))))
     if isinstance(s, Unit):
         if corner:
             return rng.choice((0.001, 0.01, 0.03, 0.97, 0.99, 0.999))
@@ -944,13 +945,13 @@ def _sums(table: dict, keep: list) -> dict:
 
 
 def compiled_obeys(symbol, value, assumptions: Assumptions) -> bool:
-    """Whether numbers allow that a symbol is this value: it obeys the symbol's assumptions in some models."""
+    """Whether a value obeys the assumptions of a symbol in all of some random models."""
     tried, obeyed = 0, 0
-    for seed in range(6):
+    for seed in range(12):
         try:
             number = Model([value], assumptions, seed).value(value)
         except (NoModel, ArithmeticError):
             continue
         tried += 1
         obeyed += _obeys(symbol, number)
-    return not tried or obeyed > 0
+    return tried == obeyed

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import defaultdict
 from functools import cache
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
+from sympy.core.symbol import Str
 
 from .notation import KL, Density, E, Family, Normal, RandomVariable, SquaredNorm
 
 FUNCTIONS = (sp.exp, sp.log, sp.Abs, sp.sin, sp.cos, sp.tan, sp.sinh, sp.cosh, sp.tanh, sp.atan, sp.erf,
              sp.Max, sp.Min)  # fmt: skip
-BINDERS = (E, KL, sp.Integral, sp.Sum, sp.Product, SquaredNorm)
+BINDERS = E | KL | sp.Integral | sp.Sum | sp.Product | SquaredNorm
 TREATED = (
     *(sp.Add, sp.Mul, sp.Pow, sp.Symbol, sp.Rational, sp.Float, sp.Indexed, AppliedUndef, sp.Derivative),
-    *(Density, Normal, *BINDERS, *FUNCTIONS),
+    *(Density, Normal, *BINDERS.__args__, *FUNCTIONS),
 )
 CONSTANTS = (sp.pi, sp.E, sp.EulerGamma)
+
+
+_NAME = re.compile(r"\\?[^\W\d_]+(\{[^{}]*\}|\d*)'*(_(\{[^#]*\}|[\w\\'*<>:+-]*))?")
 
 
 class UnsoundError(ValueError):
@@ -86,8 +91,23 @@ def nodes(expr):
         yield from nodes(part)
 
 
-def admit(expr, of: str = "a line") -> None:
-    """Raises UnsoundError where expr holds what the engine does not treat."""
+def names_alone(expr) -> bool:
+    """Whether some name's subscript holds the index of a sum or product around it: x_t under a sum over t."""
+    return any(
+        subscripted(part, s)
+        for node in nodes(expr)
+        if isinstance(node, sp.Sum | sp.Product)
+        for s in parts(node)[0]
+        if not isinstance(s, RandomVariable)
+        for part in parts(node)[1]
+    )
+
+
+def admit(expr, of: str = "a line", names_alone: bool = False) -> None:
+    """Raises UnsoundError where expr holds what the engine does not treat.
+
+    names_alone: x_t may stand under a sum over t, since nothing is derived from it.
+    """
     if not isinstance(expr, sp.Basic):
         raise UnsoundError(f"{of} must be a formula; got {type(expr).__name__}.")
     if isinstance(expr, sp.core.relational.Relational) or expr in (sp.true, sp.false):
@@ -97,6 +117,41 @@ def admit(expr, of: str = "a line") -> None:
         )
     for node in nodes(expr):
         _admit_node(node, of)
+        if isinstance(node, BINDERS | sp.Derivative) and not names_alone:
+            _admit_subscripts(node, of)
+
+
+def subscripted(expr, index) -> str:
+    """The first name in expr whose subscript holds the name of a symbol: x_t, x_{t-1} for t. "" if none."""
+    names = {s.name for s in symbols(expr) if s != index}
+    for node in sp.preorder_traversal(expr):
+        if isinstance(node, AppliedUndef):
+            names.add(node.func.__name__)
+        elif isinstance(node, sp.IndexedBase):
+            names.add(str(node.label))
+        elif isinstance(node, Family):
+            names |= {str(node.args[0]), str(node.args[1])}
+    holding = [n for n in sorted(names) if index.name in re.findall("[A-Za-z]+", n.partition("_")[2])]
+    return holding[0] if holding else ""
+
+
+def _admit_subscripts(node, of: str) -> None:
+    """Refuse x_t under a sum over t: to the engine it is one number, whatever t is."""
+    if isinstance(node, sp.Derivative):
+        pairs = [(v, node.expr) for v, _ in node.variable_count]
+    else:
+        variables, inside, _ = parts(node)
+        pairs = [(v, part) for v in variables for part in inside]
+    for symbol, part in pairs:
+        if isinstance(symbol, RandomVariable):
+            continue
+        if name := subscripted(part, symbol):
+            head = name.partition("_")[0]
+            raise UnsoundError(
+                f"{of} holds {name} where {symbol} changes, and a subscript is but a part of a name: "
+                f"{name} is one number. Write an indexed letter, {head} = IndexedBase(...) and "
+                f"{head}[{symbol}], or a function of {symbol}."
+            )
 
 
 def _admit_node(node, of: str) -> None:
@@ -129,8 +184,11 @@ def _admit_node(node, of: str) -> None:
 
 
 def _admit_symbol(symbol, of: str) -> None:
-    if "#" in symbol.name:
-        raise UnsoundError(f"{of}: a name has no '#'; got {symbol.name}.")
+    if not _NAME.fullmatch(symbol.name):
+        raise UnsoundError(
+            f"{of}: a name is a letter or a word, perhaps with a subscript, as in alpha_t or x_{{t-1}}; "
+            f"got {symbol.name!r}, which would print like a formula."
+        )
     if symbol.name in ("e", "pi", "oo", "I"):
         raise UnsoundError(f"{of}: {symbol.name} is printed like a constant; choose another name.")
     wrong = {k for k in ("real", "commutative", "finite") if symbol.assumptions0.get(k) is False}
@@ -194,6 +252,36 @@ def over_values(node) -> bool:
     )
 
 
+def one_range_each(known: dict, expr) -> None:
+    """Raises UnsoundError where a variable has two sets of values; known: how each is summed so far."""
+    ends = []
+    for node in sp.preorder_traversal(expr):
+        if not isinstance(node, sp.Sum | sp.Integral) or not over_values(node):
+            continue
+        for limit in node.limits:
+            role, own = limit[0].role, ("over",)
+            if isinstance(node, sp.Sum):
+                low, high = limit[1:] if len(limit) == 3 else (sp.S.One, None)
+                if low != 1 or not (high is None or isinstance(high, sp.Symbol)):
+                    raise UnsoundError(
+                        f"a sum over {limit[0]}, which stands in a density, is over all its values, as in "
+                        f"Sum(f, ({limit[0]}, 1, K)) with one K; got ({', '.join(map(str, limit))})."
+                    )
+                own = ("sum", high)
+                ends += [high] if high is not None else []
+            other = known.setdefault(role, own)
+            if other != own:
+                raise UnsoundError(
+                    f"{limit[0]} is summed over in two ways, or summed here and integrated there: a variable "
+                    "has one set of values."
+                )
+    uses = [node for node in sp.preorder_traversal(expr) if node in ends]
+    if len(uses) > len(ends):
+        raise UnsoundError(
+            f"{uses[0]} is the number of values of a variable; it cannot stand elsewhere in the line."
+        )
+
+
 def one_name_each(known: dict, expr, latex) -> None:
     """Raises UnsoundError where two different symbols or densities are printed alike; known: those so far."""
     new: dict = defaultdict(set)
@@ -205,8 +293,12 @@ def one_name_each(known: dict, expr, latex) -> None:
             new[node.label.name + "[]"].add(node)
         elif isinstance(node, AppliedUndef):
             new[latex(sp.Symbol(node.func.__name__))].add(node.func)
+            new[f"{node.func.__name__}[]"].add(Str("a function"))
         elif isinstance(node, Family):
             new[f"{node.args[0]}_{node.args[1]} family"].add(node)
+            new[f"{node.args[0]}[]"].add(Str("a density"))
+        elif node in CONSTANTS:
+            new[latex(node)].add(node)
     for name, group in sorted(new.items()):
         group |= known.get(name, set())
         if len(group) > 1:
@@ -230,7 +322,7 @@ def _kind(node) -> str:
     if isinstance(node, Density):
         fixed = [str(name) for name in node.family.args[2]]
         return f"a density of Family({node.family.args[0]}, {node.family.args[1]}, fixed={fixed})"
-    return f"{type(node).__name__} {node}"
+    return str(node) if isinstance(node, Str) else f"{type(node).__name__} {node}"
 
 
 def substitute(expr, values: dict):
