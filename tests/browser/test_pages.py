@@ -262,7 +262,7 @@ def test_page(browser: Browser, address: str, name: str, widths: list[str]) -> N
     visit.context.close()
 
 
-# Displayed formulas of an opened page: those that go on beyond what can be seen and do not say so or cannot be
+# Formulas of an opened page: those that go on beyond what can be seen, and do not say so or cannot be
 # moved; derivations with a reason that cannot be seen; and those that are smaller than formulas in a line.
 CUT = """() => {
   const wide = box => box.clientWidth && box.scrollWidth > box.clientWidth + 3;
