@@ -68,7 +68,7 @@ def note_text(env: BuildEnvironment, target: str) -> str:
     text, about = text_of(output["data"].get("text/plain", "")), output["metadata"]["lowerbound"]
     if "alt" in about or not text.startswith(f"{key}: "):
         raise MissingError(f"{target} is a figure, not a note; use the labfigure directive")
-    text = text.removeprefix(f"{key}: ")
+    text = re.sub(r"(?<![\w.])-(?=\d)", "−", text.removeprefix(f"{key}: "))  # a minus, not a hyphen
     if not target.endswith(SHORT):
         return text
     if "n" not in about:

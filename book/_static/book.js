@@ -102,29 +102,42 @@
     });
   }
 
-  // One that is wider than the page scrolls, so the keyboard must reach what scrolls. Formulas come as they are seen;
-  // they are measured once a frame, all before any is changed.
+  // What is wider than its place scrolls, a formula or a program: the keyboard must reach it, and its edges say that
+  // there is more. Formulas come as they are seen, folds are opened, and windows are turned.
   function letScroll() {
-    var fresh = new Set();
-
-    function measure() {
-      var wide = Array.from(fresh).filter(function (formula) {
-        return formula.scrollWidth >= formula.clientWidth + 3;
-      });
-      fresh.clear();
-      wide.forEach(function (formula) {
-        formula.tabIndex = 0;
-        formula.classList.add("scrolls");
-      });
+    // On which sides there is more to see.
+    function tellWhere() {
+      this.classList.toggle("more-left", this.scrollLeft > 2);
+      this.classList.toggle("more-right", this.scrollLeft + this.clientWidth < this.scrollWidth - 2);
     }
 
+    function isWide(box) {
+      var drawn = box.querySelector("mjx-math");
+      return box.clientWidth && (drawn ? drawn.getBoundingClientRect().width : box.scrollWidth) >= box.clientWidth + 3;
+    }
+
+    var sizes = new ResizeObserver(function (changes) {
+      var boxes = changes.map(function (change) {
+        return change.target;
+      });
+      var wide = boxes.map(isWide);
+      boxes.forEach(function (box, i) {
+        box.classList.toggle("scrolls", wide[i]);
+        if (!wide[i]) return box.classList.remove("more-left", "more-right");
+        box.tabIndex = 0;
+        box.addEventListener("scroll", tellWhere, { passive: true });
+        tellWhere.call(box);
+      });
+    });
+
+    document.querySelectorAll("main .highlight pre").forEach(function (program) {
+      sizes.observe(program);
+    });
     new MutationObserver(function (changes) {
-      if (!fresh.size) requestAnimationFrame(measure);
       changes.forEach(function (change) {
         var around = change.target.closest("mjx-container");
-        var formulas = around ? [around] : change.target.querySelectorAll("mjx-container");
-        formulas.forEach(function (formula) {
-          if (formula.querySelector("mjx-math")) fresh.add(formula);
+        (around ? [around] : change.target.querySelectorAll("mjx-container")).forEach(function (formula) {
+          if (formula.querySelector("mjx-math")) sizes.observe(formula);
         });
       });
     }).observe(document.querySelector("main"), { childList: true, subtree: true });

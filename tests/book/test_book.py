@@ -90,7 +90,7 @@ def player() -> str:
 def lab(slider: str = "") -> str:
     """A lab with a note, two figures and a slider, as JSON."""
     outputs = [
-        output("gap", text_plain=["gap: 0.35 nats: exactly"]),
+        output("gap", text_plain=["gap: -0.35 nats: exactly"]),
         output("bits", text_plain="bits: 4.11 ± 0.03 (1,500 test images)"),
         output("two-terms", "Two bars of equal height.", text_plain="Two bars", image_png=PNG),
         output("drawing", "A line.", **{"text_plain": "A line", "image_svg+xml": SVG}),
@@ -273,7 +273,7 @@ def test_each_mistake_is_a_warning_with_its_line(built: Book) -> None:
 
 def test_notes_and_results_stand_in_the_text_and_follow_their_files(built: Book) -> None:
     text = re.sub(r"<[^>]+>", "", built.html())
-    assert "It is 0.35 nats: exactly, or 3.14 bits of VAE." in text
+    assert "It is −0.35 nats: exactly, or 3.14 bits of VAE." in text
 
 
 def test_an_estimate_stands_in_the_text_with_its_error_and_how_many(built: Book) -> None:

@@ -262,6 +262,51 @@ def test_page(browser: Browser, address: str, name: str, widths: list[str]) -> N
     visit.context.close()
 
 
+# Formulas of an opened page: those that go on beyond what can be seen, and do not say so or cannot be
+# moved; derivations with a reason that cannot be seen; and those that are smaller than formulas in a line.
+CUT = """() => {
+  const wide = box => box.clientWidth && box.scrollWidth > box.clientWidth + 3;
+  const silent = box => box.tabIndex !== 0 || getComputedStyle(box).maskImage === "none";
+  return [...document.querySelectorAll("main mjx-container, main .highlight pre")]
+    .filter(box => wide(box) && silent(box)).map(box => (box.closest("[id]") || box).id);
+}"""
+UNREAD = """() => [...document.querySelectorAll("main .derivation div.math")].filter(formula => {
+  const place = formula.getBoundingClientRect();
+  const reasons = formula.querySelectorAll(".why, mjx-mtext");
+  return [...reasons].some(reason => reason.getBoundingClientRect().right > place.right + 1);
+}).map(formula => formula.id)"""
+SMALL = """() => {
+  const size = formula => parseFloat(getComputedStyle(formula).fontSize);
+  const inLine = size(document.querySelector("main p > span.math mjx-container"));
+  return [...document.querySelectorAll("main .derivation .line mjx-container")].filter(f => size(f) < inLine)
+    .map(formula => formula.closest("div.math").id);
+}"""
+UNFOLD = """() => {
+  document.querySelectorAll("main details:not(.frame)").forEach(fold => { fold.open = true; });
+  document.querySelectorAll("main .toggle-hidden").forEach(fold => fold.classList.remove("toggle-hidden"));
+  return new Promise(seen => requestAnimationFrame(() => setTimeout(seen, 200)));
+}"""
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_formulas_on_a_phone(browser: Browser, address: str, name: str, dark: bool) -> None:
+    visit = Visit(browser, WIDTHS["phone"], dark=dark)
+    page = visit.open(f"{address}/{name}.html")
+    page.evaluate(UNFOLD)
+    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0, "formulas that MathJax refused"
+    assert page.locator("main div.math").count() == page.locator("main div.math.narrow").count()
+    assert page.evaluate(CUT) == [], "cut without a word"
+    assert page.evaluate(UNREAD) == [], "reasons out of sight"
+    assert page.evaluate(SMALL) == [], "derivations smaller than the formulas beside them"
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 1
+    cut = page.locator("main .scrolls").first
+    cut.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+    expect(cut, "the end of what scrolls does not fade").not_to_have_class(re.compile("more-right"))
+    assert visit.faults == []
+    visit.context.close()
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_formulas_know_their_symbols(browser: Browser, address: str, name: str) -> None:
     visit = Visit(browser, WIDTHS["desk"])
