@@ -139,6 +139,7 @@ FAULTS = (
     Fault("bound weighted by beta", "vae.py", "VAE.bound", "q.kl()", "self.beta * q.kl()", ("test_vae.test_beta_weighs_the_loss_and_never_the_bound()",)),
     Fault("mean pinched in sampling alone", "vae.py", "VAE.sample", "return p.sample(rng) if last_noise else p.mean", "return torch.tanh(p.sample(rng) if last_noise else p.mean)", ("test_vae.test_samples_are_the_decoders_mean_or_a_draw_around_it()",)),
     # diffusion: forward
+    Fault("the width beside the best", "diffusion.py", "Diffusion.fit_width", "widths[best]", "widths[best - 1]", ("test_diffusion.test_the_width_that_is_fitted_is_the_best_of_all(DiscretisedLogistic, 0.05)",)),
     Fault("variance √(1 − ᾱ)", "diffusion.py", "Diffusion.q_sample", "(1 - alpha_bar).sqrt()", "(1 - alpha_bar) ** 0.25", (_CHAIN,)),
     Fault("std 1 − ᾱ", "diffusion.py", "Diffusion.q_sample", "(1 - alpha_bar).sqrt()", "1 - alpha_bar", (_CHAIN,), "03_forward:13"),
     Fault("noise scaled by β_t", "diffusion.py", "Diffusion.q_sample", "(1 - alpha_bar).sqrt()", "self.schedule.beta", (_CHAIN,)),
