@@ -48,9 +48,9 @@ class Fault:
             body, first, last = node.body, node.lineno - 1, node.end_lineno
         part = "".join(lines[first:last])
         if part.count(self.old) != 1:
-            place = f"{self.scope or 'the file'} of {self.path}"
+            where = f"{self.scope or 'the file'} of {self.path}"
             raise ValueError(
-                f"planted error {self.name!r}: {place} has {self.old!r} {part.count(self.old)} times, "
+                f"planted error {self.name!r}: {where} has {self.old!r} {part.count(self.old)} times, "
                 "and must have it once; renew its line"
             )
         return "".join([*lines[:first], part.replace(self.old, self.new), *lines[last or len(lines) :]])
@@ -139,7 +139,6 @@ FAULTS = (
     Fault("bound weighted by beta", "vae.py", "VAE.bound", "q.kl()", "self.beta * q.kl()", ("test_vae.test_beta_weighs_the_loss_and_never_the_bound()",)),
     Fault("mean pinched in sampling alone", "vae.py", "VAE.sample", "return p.sample(rng) if last_noise else p.mean", "return torch.tanh(p.sample(rng) if last_noise else p.mean)", ("test_vae.test_samples_are_the_decoders_mean_or_a_draw_around_it()",)),
     # diffusion: forward
-    Fault("the width beside the best", "diffusion.py", "Diffusion.fit_width", "widths[best]", "widths[best - 1]", ("test_diffusion.test_the_width_that_is_fitted_is_the_best_of_all(DiscretisedLogistic, 0.05)",)),
     Fault("variance √(1 − ᾱ)", "diffusion.py", "Diffusion.q_sample", "(1 - alpha_bar).sqrt()", "(1 - alpha_bar) ** 0.25", (_CHAIN,)),
     Fault("std 1 − ᾱ", "diffusion.py", "Diffusion.q_sample", "(1 - alpha_bar).sqrt()", "1 - alpha_bar", (_CHAIN,), "03_forward:13"),
     Fault("noise scaled by β_t", "diffusion.py", "Diffusion.q_sample", "(1 - alpha_bar).sqrt()", "self.schedule.beta", (_CHAIN,)),
@@ -154,6 +153,7 @@ FAULTS = (
     Fault("network told another noise level", "diffusion.py", "Diffusion.predict_eps", "(self.schedule.log_snr, t, xt).flatten()", "(self.schedule.log_snr, t - 1, xt).flatten().clamp(max=14)", ("test_diffusion.test_the_network_is_told_log_snr()",), "04_reverse:27"),
     Fault("step back as wide as √σ", "diffusion.py", "Diffusion.p_reverse", ".log()", ".log() / 2", ("test_bridge.test_width_of_a_step_back()",)),
     # diffusion: bound and losses
+    Fault("the width beside the best", "diffusion.py", "Diffusion.fit_width", "widths[best]", "widths[best - 1]", ("test_diffusion.test_the_width_that_is_fitted_is_the_best_of_all(DiscretisedLogistic, 0.05)",)),
     Fault("L_T dropped", "diffusion.py", "Diffusion.bound", "rates.append(self.prior(x).kl())", "pass", ("test_bridge.test_the_bound_of_a_diffusion_model_term_by_term()",)),
     Fault("signal's variance at the last step", "diffusion.py", "Diffusion.prior", "torch.log1p(-last)", "last.log()", ("test_bridge.test_kl_at_the_last_step()",)),
     Fault("classes never hidden", "diffusion.py", "Diffusion.loss", "< self.drop_class", "< 0", ("test_guidance.test_the_loss_hides_a_class_as_often_as_it_is_told(0.6)",)),
