@@ -82,7 +82,7 @@ pdf: book $(READY) ## print the book into _build/lower-bound.pdf (needs a Chromi
 
 test: $(READY) ## everything that CI runs, quick things first
 	@$(MAKE) --no-print-directory -j2 $(WHOLE) lint pages
-	@$(MAKE) --no-print-directory -j2 $(WHOLE) unit-lane labs-lane
+	@$(MAKE) --no-print-directory -j$(if $(filter 1,$(JOBS)),1,2) $(WHOLE) unit-lane labs-lane
 
 # Two lanes side by side, each with half of the processes: what one worker has loaded and proved serves all its
 # tests. The browser waits at times, and has all that are left.
