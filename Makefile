@@ -28,13 +28,16 @@ CLEAN_BUILD := rm -rf _build/html _build/.doctrees _build/jupyter_execute && $(B
 PYTEST := $(BIN)/python -m pytest
 PUBLISH := $(BIN)/python -m tools.publish
 
+HALF := $(shell echo $$(( ($(JOBS) + 1) / 2 )))
+WHOLE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)  # a stage's lines stay together
+
 # $(call stage,title,command): run a command, and say how long it took
 define stage
 	@echo; echo "── $(1)"; start=$$(date +%s); $(2) && echo "── $(1): $$(( $$(date +%s) - start )) s"
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf test lint unit labs pages browse execute assignments grade replica train experiments bench canary clean distclean
+.PHONY: help book pdf test lint unit labs pages browse unit-lane labs-lane execute assignments grade replica train experiments bench canary clean distclean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -78,9 +81,16 @@ pdf: book $(READY) ## print the book into _build/lower-bound.pdf (needs a Chromi
 	@$(PUBLISH).pdf
 
 test: $(READY) ## everything that CI runs, quick things first
-	@$(MAKE) --no-print-directory -j2 lint pages
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory labs
+	@$(MAKE) --no-print-directory -j2 $(WHOLE) lint pages
+	@$(MAKE) --no-print-directory -j$(if $(filter 1,$(JOBS)),1,2) $(WHOLE) unit-lane labs-lane
+
+# Two lanes side by side, each with half of the processes: what one worker has loaded and proved serves all its
+# tests. The browser waits at times, and has all that are left.
+unit-lane:
+	@$(MAKE) --no-print-directory unit JOBS=$(HALF)
+
+labs-lane:
+	@$(MAKE) --no-print-directory labs JOBS=$(HALF)
 	@$(MAKE) --no-print-directory browse
 
 lint: $(READY) ## style and types
@@ -99,7 +109,8 @@ pages: $(LIGHT)
 
 browse: $(READY) ## the built book: links, and every page in a browser
 	@$(BIN)/python -m tools.publish.site || $(BIN)/python -m playwright install chromium || true
-	@echo; echo "── built book"; $(PYTEST) tests/browser -p no:nbval -n $(JOBS) --dist worksteal --durations=5
+	@echo; echo "── built book"; $(PYTEST) tests/browser --confcutdir=tests/browser -p no:nbval \
+		-n $(JOBS) --dist worksteal --durations=5
 
 execute: $(READY) ## run every lab and store its outputs
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --ExecutePreprocessor.timeout=600 \

@@ -1,4 +1,4 @@
-"""What the book prints of its proofs: checked on all cores before the reading, kept until one changes."""
+"""What the book prints of its proofs: checked on all cores during the reading, kept until one changes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import functools
 import hashlib
 import json
 import os
+import re
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -43,7 +44,9 @@ class Checked:
     read_back: int
 
 
+PRINTS = re.compile(r"\{(derivation|ledger)\}")  # on a page that needs proofs
 _checked: dict[str, Checked] = {}
+_begun: dict[str, Future[Checked | None]] = {}
 
 
 def check(name: str) -> Checked:
@@ -60,7 +63,7 @@ def check(name: str) -> Checked:
 def checked(name: str) -> Checked:
     """What is printed of the derivation of that name, checked once. Raises ValueError where it is wrong."""
     if name not in _checked:
-        _checked[name] = check(name)
+        _checked[name] = (name in _begun and _begun[name].result()) or check(name)
     return _checked[name]
 
 
@@ -78,8 +81,9 @@ def _attempt(name: str) -> Checked | None:
         return None  # is raised again, and reported, at its place on a page
 
 
-def check_all(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
-    """Check what the pages to be read print, on all cores; what was checked before is read from the file."""
+def begin(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
+    """Begin to check all proofs, on all cores; what was checked before is read from the file. Pages without
+    proofs are read first, meanwhile."""
     root = Path(app.srcdir)
     if not (root / "_toc.yml").is_file() or not {each.proof for each in ledger.equations(root)} - {""}:
         return  # a few pages by themselves: each proof is checked where it is printed
@@ -91,11 +95,18 @@ def check_all(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
         _checked.update((name, Checked(**fields)) for name, fields in kept.items())
     missing = [name for name in ledger.proofs().derivations() if name not in _checked]
     if missing:
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
-            found = zip(missing, pool.map(_attempt, missing), strict=True)
-            _checked.update((name, proof) for name, proof in found if proof)
-        fields = {name: asdict(proof) for name, proof in _checked.items()}
-        file.write_text(json.dumps({"sources": key, **fields}, ensure_ascii=False), encoding="utf-8")
+        pool = ProcessPoolExecutor(os.cpu_count())
+        _begun.update((name, pool.submit(_attempt, name)) for name in missing)
+        pool.shutdown(wait=False)
+        pages.sort(key=lambda page: bool(PRINTS.search(Path(env.doc2path(page)).read_text(encoding="utf-8"))))
+        app.connect("env-updated", functools.partial(keep, key, file))
+
+
+def keep(key: str, file: Path, app: Sphinx, env: BuildEnvironment) -> None:
+    """Write down what was checked, once all of it is."""
+    proofs = {name: checked(name) if begun.result() else None for name, begun in list(_begun.items())}
+    fields = {name: asdict(proof) for name, proof in (proofs | _checked).items() if proof}
+    file.write_text(json.dumps({"sources": key, **fields}, ensure_ascii=False), encoding="utf-8")
 
 
 def write_on_all_cores(app: Sphinx, env: BuildEnvironment) -> None:
@@ -104,5 +115,5 @@ def write_on_all_cores(app: Sphinx, env: BuildEnvironment) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("env-before-read-docs", check_all)
+    app.connect("env-before-read-docs", begin)
     app.connect("env-updated", write_on_all_cores)

@@ -232,7 +232,7 @@ def link_back(app: Sphinx, doctree: nodes.document, page: str) -> None:
     if folder != LABS:
         return
     for box in list(doctree.findall(nodes.container)):
-        for chapter, metadata in app.env.metadata.items():
+        for chapter, metadata in sorted(app.env.metadata.items()):
             name = metadata.get("lab_figures", {}).get(f"{stem}:{box.get('lab', '')}")
             number = app.env.toc_fignumbers.get(chapter, {}).get("figure", {}).get(name)
             if number:

@@ -9,6 +9,7 @@ lecture). Here stands what every page gets.
 from __future__ import annotations
 
 import functools
+import gc
 import html
 import textwrap
 from typing import Any
@@ -25,6 +26,9 @@ import pybtex.plugin
 import symbols
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.builders import Builder
+from sphinx.environment import BuildEnvironment
+from sphinx.search.en import SearchEnglish
 
 LONG_ENOUGH, DESCRIPTION = 40, 160  # characters of a paragraph that describes its page, and of what is kept
 
@@ -56,11 +60,30 @@ def describe_page(app: Sphinx, page: str, template: str, context: dict[str, Any]
             return
 
 
+class Loaded:
+    """An environment that loads a page once for all references to numbers on it, and not for each."""
+
+    def __init__(self, env: BuildEnvironment) -> None:
+        self.env, self.get_doctree = env, functools.cache(env.get_doctree)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.env, name)
+
+
+def load_once(app: Sphinx, builder: Builder) -> None:
+    labels: Any = builder.env.get_domain("std")
+    resolve, loaded = labels._resolve_numref_xref, Loaded(builder.env)
+    labels._resolve_numref_xref = lambda env, *reference: resolve(loaded, *reference)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     for subject in (checked, falsehoods, formulas, labs, measurements, minutes, pictures, proofs, symbols):
         subject.setup(app)
     # Each citation has the metadata of every installed package read, to find one and the same style.
     pybtex.plugin._load_entry_point = functools.cache(pybtex.plugin._load_entry_point)
+    gc.set_threshold(100_000, 50, 100)  # a page is a large tree that stays: no need to look for garbage
+    SearchEnglish.stem = functools.cache(SearchEnglish.stem)  # Sphinx forgets a page's words with the page
+    app.connect("write-started", load_once)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", name_entries)
     app.connect("html-page-context", describe_page)

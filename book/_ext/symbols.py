@@ -42,7 +42,7 @@ def _pages(heading: str) -> str:
 
 def read(doctree: nodes.document) -> list[dict[str, Any]]:
     """The symbols of the notation page; gives each entry an anchor."""
-    found = []
+    entries = []
     for number, item in enumerate(doctree.findall(nodes.definition_list_item), 1):
         term, definition = item[0], item[-1]
         assert isinstance(term, nodes.term)
@@ -58,10 +58,10 @@ def read(doctree: nodes.document) -> list[dict[str, Any]]:
             if not pages.startswith("0"):  # in a section for all chapters
                 page, part = SCOPES.get(symbol.astext(), (pages, "*"))
             meaning = " ".join(_text(paragraph) for paragraph in definition.findall(nodes.paragraph))
-            found.append(
+            entries.append(
                 {"tex": symbol.astext(), "meaning": meaning, "anchor": anchor, "page": page, "part": part}
             )
-    return found
+    return entries
 
 
 def collect(app: Sphinx, doctree: nodes.document) -> None:
@@ -77,10 +77,10 @@ def merge(app: Sphinx, env: BuildEnvironment, pages: list[str], other: BuildEnvi
 def write(app: Sphinx, failure: Exception | None) -> None:
     if failure or app.builder.format != "html":
         return
-    found = getattr(app.env, "notation_symbols", [])
+    entries = getattr(app.env, "notation_symbols", [])
     path = Path(app.outdir, "_static", FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"window.notationSymbols = {json.dumps(found)};\n", encoding="utf-8")
+    path.write_text(f"window.notationSymbols = {json.dumps(entries)};\n", encoding="utf-8")
 
 
 def setup(app: Sphinx) -> None:

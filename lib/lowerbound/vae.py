@@ -183,17 +183,17 @@ class LatentMixture:
         cholesky = torch.linalg.cholesky
         start = z[torch.randperm(len(z), generator=rng, device=z.device)[:components]]
         spread = cholesky(z.T.cov().view(z.shape[1], -1) + eye).expand(components, -1, -1)
-        found = LatentMixture(z.new_full((components,), 1 / components), start, spread)
+        mixture = LatentMixture(z.new_full((components,), 1 / components), start, spread)
         for _ in range(steps if components > 1 else 1):
-            joint = found._joint(z)
+            joint = mixture._joint(z)
             share = torch.softmax(joint, 1)  # (N, K)
             total = share.sum(0) + 1e-9
             means = share.T @ z / total[:, None]
             spreads = [
                 (z - m).T @ (share[:, k, None] * (z - m)) / total[k] + eye for k, m in enumerate(means)
             ]
-            found = LatentMixture(total / total.sum(), means, cholesky(torch.stack(spreads)))
-        return found
+            mixture = LatentMixture(total / total.sum(), means, cholesky(torch.stack(spreads)))
+        return mixture
 
     def _joint(self, z: Tensor) -> Tensor:
         """Log weight and density of each component at z (N, D). (N, K)."""

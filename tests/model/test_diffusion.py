@@ -8,6 +8,7 @@ from lowerbound import data, schedule
 from lowerbound.dense import DenseDenoiser
 from lowerbound.diffusion import Diffusion, fixed_large, fixed_small, l_bound, l_simple
 from lowerbound.gaussian import Gaussian
+from lowerbound.likelihood import DiscretisedGaussian, DiscretisedLogistic, GaussianLikelihood
 from lowerbound.nets import UNet
 from oracles import AnyDenoiser, ExactDenoiser, full, generator, standard_normal, toy_diffusion, z_score
 
@@ -209,6 +210,20 @@ def test_fit_last_step_lowers_the_distortion_and_changes_nothing_else():
     after = model.bound(x, generator(2))
     assert after.distortion.mean() < before.distortion.mean()
     assert torch.equal(before.rates, after.rates)
+
+
+@pytest.mark.parametrize("kind", [DiscretisedLogistic, DiscretisedGaussian, GaussianLikelihood])
+@pytest.mark.parametrize("off", [0.0, 1e-4, 0.05, 0.4, 30.0])
+def test_the_width_that_is_fitted_is_the_best_of_all(kind, off):
+    x = data.to_unit(data.load("fashion-mnist", "test").x[:4])
+    guess = x + off * torch.randn(x.shape, generator=generator())
+    model = Diffusion(AnyDenoiser(), schedule.cosine(3), likelihood=kind).fit_width(guess, x)
+    fitted, costs = model.log_width.item(), {}
+    with torch.no_grad():
+        for width in torch.linspace(-5, 2, 141):
+            model.log_width.fill_(width)
+            costs[width.item()] = -float(model.last_step(guess).log_prob(x).double().mean())
+    assert fitted == min(costs, key=costs.get)
 
 
 def test_the_width_is_trained_by_l_bound():

@@ -41,12 +41,15 @@ def encoded(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def decoded(fig: Figure) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(png(fig))).convert("RGB"))
+def decoded(picture: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+
+
+PLOT, GRID = png(plot()), png(grid())
 
 
 def test_a_picture_is_no_distance_from_itself() -> None:
-    assert distance(png(plot()), png(plot())) == 0.0
+    assert distance(PLOT, png(plot())) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -61,18 +64,18 @@ def test_a_picture_is_no_distance_from_itself() -> None:
 def test_slight_differences_pass(change: Callable[[Figure], object]) -> None:
     fig = plot()
     change(fig)
-    assert 0 < distance(png(plot()), png(fig)) <= TOLERANCE
+    assert 0 < distance(PLOT, png(fig)) <= TOLERANCE
 
 
 def test_another_resolution_passes() -> None:
-    width, height = Image.open(io.BytesIO(png(plot()))).size
-    smaller = Image.fromarray(decoded(plot())).resize((width - 3, height - 2))
-    assert distance(png(plot()), encoded(np.asarray(smaller))) <= TOLERANCE
+    width, height = Image.open(io.BytesIO(PLOT)).size
+    smaller = Image.fromarray(decoded(PLOT)).resize((width - 3, height - 2))
+    assert distance(PLOT, encoded(np.asarray(smaller))) <= TOLERANCE
 
 
 @pytest.mark.parametrize("moved", [(0, 1), (1, 0), (1, 1)])
 def test_a_shift_by_a_pixel_passes(moved: tuple[int, int]) -> None:
-    assert distance(png(plot()), encoded(np.roll(decoded(plot()), moved, (0, 1)))) <= TOLERANCE
+    assert distance(PLOT, encoded(np.roll(decoded(PLOT), moved, (0, 1)))) <= TOLERANCE
 
 
 FAULTS: dict[str, Callable[[Figure], object]] = {
@@ -92,7 +95,7 @@ FAULTS: dict[str, Callable[[Figure], object]] = {
 def test_faults_of_a_plot_are_seen(name: str) -> None:
     fig = plot()
     FAULTS[name](fig)
-    assert distance(png(plot()), png(fig)) > TOLERANCE
+    assert distance(PLOT, png(fig)) > TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -107,11 +110,11 @@ def test_faults_of_a_plot_are_seen(name: str) -> None:
     ids=["mirrored", "upside down", "negative", "empty", "rows shuffled"],
 )
 def test_garbled_images_are_seen(garble: Callable[[np.ndarray], np.ndarray]) -> None:
-    assert distance(png(grid()), encoded(garble(decoded(grid())))) > TOLERANCE
+    assert distance(GRID, encoded(garble(decoded(GRID)))) > TOLERANCE
 
 
 def test_another_size_is_seen() -> None:
-    assert distance(png(plot()), png(grid())) == 1.0
+    assert distance(PLOT, GRID) == 1.0
 
 
 def test_a_missing_picture_is_seen() -> None:

@@ -74,26 +74,27 @@ def _stop_at(monkeypatch, step, number=signal.SIGINT):
     monkeypatch.setattr(train, "default_loss", loss)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_names_the_command_that_goes_on_to_the_same_files(tmp_path, monkeypatch, capsys, number):
-    _train(tmp_path / "straight", "ddpm-classes-smoke", "--every", "1")
+@pytest.mark.parametrize(
+    ("number", "preset"), [(signal.SIGINT, "ddpm-classes-smoke"), (signal.SIGTERM, "vae-smoke")]
+)
+def test_ctrl_c_names_the_command_that_goes_on_to_the_same_files(
+    tmp_path, monkeypatch, capsys, number, preset
+):
+    _train(tmp_path / "straight", preset, "--every", "1")
     _stop_at(monkeypatch, 2, number)
     with pytest.raises(SystemExit) as end:
-        _train(tmp_path / "stopped", "ddpm-classes-smoke", "--every", "1")
+        _train(tmp_path / "stopped", preset, "--every", "1")
     assert end.value.code == 130
     said = capsys.readouterr().err.strip()
-    assert said.startswith("stopped; go on with: python -m lowerbound.train ddpm-classes-smoke --out ")
+    assert said.startswith(f"stopped; go on with: python -m lowerbound.train {preset} --out ")
     assert said.endswith(" --resume")
     train.main(said.split("lowerbound.train ")[1].split())
     folders = [tmp_path / "straight", tmp_path / "stopped"]
-    rows = [
-        [(r["step"], r["loss"], r["lr"], r["gradient_norm"]) for r in _rows(f, "ddpm-classes-smoke")]
-        for f in folders
-    ]
+    rows = [[(r["step"], r["loss"], r["lr"], r["gradient_norm"]) for r in _rows(f, preset)] for f in folders]
     assert len(rows[0]) == 3
     assert rows[0] == rows[1]
     for end in (".safetensors", "-samples/000002.png"):
-        first, second = ((f / f"ddpm-classes-smoke{end}").read_bytes() for f in folders)
+        first, second = ((f / f"{preset}{end}").read_bytes() for f in folders)
         assert first == second
 
 

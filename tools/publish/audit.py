@@ -46,14 +46,14 @@ def visit(browser: Browser, address: str, name: str, width: str) -> dict[str, An
     first = opened.transferred
     opened.open(f"{address}/{name}.html")
     faults = len(opened.faults)  # axe asks for files of its own
-    found = Axe().run(opened.page, context="body", options={"resultTypes": ["violations"]}).response
+    response = Axe().run(opened.page, context="body", options={"resultTypes": ["violations"]}).response
     opened.context.close()
     whole = Visit(browser, WIDTHS[width])
     page = whole.open(f"{address}/{name}.html")
     page.locator("main img").evaluate_all(EVERY_PICTURE)
     figures = {
         "faults": faults + len(whole.faults),
-        "axe": dict(Counter(violation["impact"] for violation in found["violations"])),
+        "axe": dict(Counter(violation["impact"] for violation in response["violations"])),
         "bytes_at_first": first,
         "bytes_with_every_frame": whole.transferred,
         "formulas": page.locator("main mjx-container").count(),
@@ -61,7 +61,7 @@ def visit(browser: Browser, address: str, name: str, width: str) -> dict[str, An
         "moving_figures": page.locator("main .player").count(),
     }
     whole.context.close()
-    return {**figures, "axe_version": found["testEngine"]["version"]}
+    return {**figures, "axe_version": response["testEngine"]["version"]}
 
 
 def lighthouse(url: str) -> dict[str, Any]:

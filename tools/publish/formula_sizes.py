@@ -29,18 +29,18 @@ MEASURE = """() => {
 
 def main() -> None:
     """Command line."""
-    found: dict[str, float] = {}
+    sizes: dict[str, float] = {}
     with served() as address, sync_playwright() as playwright:
         browser = launch(playwright)
         for name in PAGES:
             visit = Visit(browser, WIDTHS["desk"])
             page = visit.open(f"{address}/{name}.html")
             if page.locator("main .math").count():
-                found |= {key(tex): round(size, 2) for tex, size in page.evaluate(MEASURE) if size}
+                sizes |= {key(tex): round(size, 2) for tex, size in page.evaluate(MEASURE) if size}
             visit.context.close()
         browser.close()
-    SIZES.write_text(json.dumps(dict(sorted(found.items())), indent=0) + "\n")
-    print(f"wrote {SIZES}: {len(found)} formulas")
+    SIZES.write_text(json.dumps(dict(sorted(sizes.items())), indent=0) + "\n")
+    print(f"wrote {SIZES}: {len(sizes)} formulas")
 
 
 if __name__ == "__main__":

@@ -40,21 +40,21 @@ def pictures(outputs: Iterable[Any]) -> list[bytes]:
 
 def lines(outputs: Iterable[Any], sanitize: Any = str) -> list[str]:
     """The text of outputs, in order and line by line, as it is compared."""
-    found: list[str] = []
+    lines: list[str] = []
     for output in outputs:
         data = output.get("data", {})
         texts = [data[mime] for mime in sorted(data) if mime.startswith("text/") or mime == "image/svg+xml"]
         for text in [output["text"]] if "text" in output else texts:
-            found += sanitize(text).splitlines()
-    return found
+            lines += sanitize(text).splitlines()
+    return lines
 
 
 def difference(stored: list[str], fresh: list[str]) -> list[str]:
     """Lines that are not in both, `-` for stored and `+` for fresh, cut to a readable length."""
-    found = [
+    lines = [
         line[:WIDTH] for line in difflib.unified_diff(stored, fresh, n=0, lineterm="") if line[:2] != "@@"
     ]
-    return found[2 : 2 + LINES]
+    return lines[2 : 2 + LINES]
 
 
 def look(stored: Iterable[Any], fresh: Iterable[Any]) -> list[float]:
@@ -118,8 +118,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         for kind in ("passed", "failed", "skipped", "xfailed", "xpassed")
         for report in terminalreporter.stats.get(kind, [])
     ]
-    found = [value for r in reports for key, value in getattr(r, "user_properties", []) if key == "cell"]
-    cells = {(cell["lab"], cell["cell"]): cell for cell in found}
+    recorded = [value for r in reports for key, value in getattr(r, "user_properties", []) if key == "cell"]
+    cells = {(cell["lab"], cell["cell"]): cell for cell in recorded}
     if not cells:
         return
     ordered = [cells[key] for key in sorted(cells)]

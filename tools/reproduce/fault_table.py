@@ -48,9 +48,9 @@ class Fault:
             body, first, last = node.body, node.lineno - 1, node.end_lineno
         part = "".join(lines[first:last])
         if part.count(self.old) != 1:
-            place = f"{self.scope or 'the file'} of {self.path}"
+            where = f"{self.scope or 'the file'} of {self.path}"
             raise ValueError(
-                f"planted error {self.name!r}: {place} has {self.old!r} {part.count(self.old)} times, "
+                f"planted error {self.name!r}: {where} has {self.old!r} {part.count(self.old)} times, "
                 "and must have it once; renew its line"
             )
         return "".join([*lines[:first], part.replace(self.old, self.new), *lines[last or len(lines) :]])
@@ -153,6 +153,7 @@ FAULTS = (
     Fault("network told another noise level", "diffusion.py", "Diffusion.predict_eps", "(self.schedule.log_snr, t, xt).flatten()", "(self.schedule.log_snr, t - 1, xt).flatten().clamp(max=14)", ("test_diffusion.test_the_network_is_told_log_snr()",), "04_reverse:27"),
     Fault("step back as wide as √σ", "diffusion.py", "Diffusion.p_reverse", ".log()", ".log() / 2", ("test_bridge.test_width_of_a_step_back()",)),
     # diffusion: bound and losses
+    Fault("the width beside the best", "diffusion.py", "Diffusion.fit_width", "widths[best]", "widths[best - 1]", ("test_diffusion.test_the_width_that_is_fitted_is_the_best_of_all(DiscretisedLogistic, 0.05)",)),
     Fault("L_T dropped", "diffusion.py", "Diffusion.bound", "rates.append(self.prior(x).kl())", "pass", ("test_bridge.test_the_bound_of_a_diffusion_model_term_by_term()",)),
     Fault("signal's variance at the last step", "diffusion.py", "Diffusion.prior", "torch.log1p(-last)", "last.log()", ("test_bridge.test_kl_at_the_last_step()",)),
     Fault("classes never hidden", "diffusion.py", "Diffusion.loss", "< self.drop_class", "< 0", ("test_guidance.test_the_loss_hides_a_class_as_often_as_it_is_told(0.6)",)),

@@ -73,8 +73,8 @@ def run(session: nox.Session, configuration: record.Configuration, options: argp
     session.install("--no-cache-dir", str(SOURCE))
     after, installed = versions(session), time.monotonic() - start
     session.chdir(SOURCE)
-    found = [*Path("notebooks").glob("*.ipynb"), *Path("notebooks/assignments").glob("*.ipynb")]
-    labs = [lab for lab in sorted(found) if not options.labs or lab.stem in options.labs]
+    notebooks = [*Path("notebooks").glob("*.ipynb"), *Path("notebooks/assignments").glob("*.ipynb")]
+    labs = [lab for lab in sorted(notebooks) if not options.labs or lab.stem in options.labs]
     runs = [{lab.stem: run_lab(session, lab, log) for lab in labs} for _ in range(options.repeat)]
     result = {
         "name": configuration.name,

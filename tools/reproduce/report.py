@@ -65,9 +65,9 @@ def identical(runs: list[dict[str, tuple[list[Cell], float]]]) -> dict[str, Any]
 def total(configurations: list[dict[str, Any]]) -> dict[str, Any]:
     """All configurations in one row of counts."""
     keys = ("cells", "compared", "equal", "different", "errors", "pictures")
-    added = {key: sum(found[key] for found in configurations) for key in keys}
+    added = {key: sum(each[key] for each in configurations) for key in keys}
     share = 100 * added["equal"] / added["compared"] if added["compared"] else 0.0
-    furthest = max((found["furthest_picture"] for found in configurations), default=0.0)
+    furthest = max((each["furthest_picture"] for each in configurations), default=0.0)
     return {
         "configurations": len(configurations),
         **added,

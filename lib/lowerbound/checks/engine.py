@@ -264,10 +264,10 @@ def compare(ours: Any, theirs: Any) -> str:
     off = ~torch.isclose(a, b, RTOL, ATOL)
     value, right = float(a[off][0]), float(b[off][0])
     sign = "negative" if right < 0 else "positive" if right > 0 else "zero"
-    place = f" at index {tuple(off.nonzero()[0].tolist())}" if a.ndim else ""
+    index = f" at index {tuple(off.nonzero()[0].tolist())}" if a.ndim else ""
     way = "larger" if value > right else "smaller"
     share = f"{int(off.sum())} of {off.numel()} differ"
-    return f"{value:.5g}{place} is {way} than the right value, which is {sign} ({share})."
+    return f"{value:.5g}{index} is {way} than the right value, which is {sign} ({share})."
 
 
 def describe(case: tuple[Any, ...]) -> str:

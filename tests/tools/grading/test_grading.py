@@ -7,7 +7,6 @@ import json
 import re
 import socket
 import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from lowerbound.symbolic import Density, Derivation, Family, RandomVariable, Squ
 from test_grading_hostile import sandbox_or_skip
 from toy_assignment import MARKER, NAME, student, write
 
-from tools.grading.__main__ import STUDENT
+from tools.grading.__main__ import STUDENT, main
 from tools.grading.assignment import SOURCES, Assignment, assignments
 from tools.grading.inside import formulas, protocol
 from tools.grading.judge import Submitted, Verdict
@@ -375,8 +374,6 @@ def test_no_answer_is_in_the_sandbox(sandbox: Sandbox) -> None:
     assert Submitted(sandbox, "steps").run([(X,)], ()) == [(True, False, True)]
 
 
-def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tools.grading", "grade", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 2
-    assert "put STUDENT/A1_bound.ipynb into it" in done.stderr
+def test_the_command_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grade", str(tmp_path)]) == 2
+    assert "put STUDENT/A1_bound.ipynb into it" in capsys.readouterr().err
