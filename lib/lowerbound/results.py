@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,22 @@ def difference(
     z = statistics.NormalDist().inv_cdf(below)
     mean, reach = statistics.fmean(gaps), math.sqrt(t**2 * over_seeds + z**2 * over_images)
     return Interval(mean, mean - reach, mean + reach, level, comparisons)
+
+
+def sees(values: Sequence[float], floors: Sequence[float], best: str, most: float | None = None) -> bool:
+    """Whether a ruler sees a kind of fault: each beyond the floor by three deviations, worse ones farther.
+
+    values: of the faults, the mildest first; floors: of several draws of unspoiled images
+    best: what it says of perfect ones, "low", "high", "one" or "half"; most: the highest that it can say,
+    within a tenth of which no order is asked for
+    """
+    mean, spread = statistics.fmean(floors), statistics.stdev(floors)
+    signs = {"low": (1,), "high": (-1,), "one": (1, -1), "half": (1, -1)}[best]
+    ordered = [(a, b) for a, b in pairwise(values) if most is None or min(a, b) < 0.9 * most]
+    return any(
+        all(s * (value - mean) > 3 * spread for value in values) and all(s * a < s * b for a, b in ordered)
+        for s in signs
+    )
 
 
 def student_quantile(probability: float, freedom: float) -> float:
