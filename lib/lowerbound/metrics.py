@@ -162,7 +162,7 @@ def nearer_to(
 
 
 class _Contrast(nn.Module):
-    """x (B, 1, H, W) in [−1, 1] with its brightness and its Laplacian, both on a logarithmic scale. (B, 3, H, W).
+    """x (B, 1, H, W) in [−1, 1], its brightness and its Laplacian, both on a log scale. (B, 3, H, W).
 
     A grain of a few grey levels is a hundredth of what edges are. A network that is given the image alone
     does not find it; on a scale of ratios, as an eye sees them, it is as large as the rest.

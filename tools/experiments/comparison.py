@@ -25,7 +25,12 @@ from tools.experiments.training import VALIDATION, Spending, forget, train, vali
 from tools.jobs import Job
 
 FIRST_SHARE = 4  # one example in so many is trained at t = 1
-SHIPPED = {"vae-fashion-long": "vae", "ddpm-fashion-long": "simple"}
+SHIPPED = {
+    "vae-fashion-long": "vae",
+    "ddpm-fashion-long": "simple",
+    "vae-fashion": "vae",
+    "ddpm-fashion": "simple",
+}
 
 
 FULL = Spending(budget=2e14)
@@ -327,7 +332,8 @@ def stages(setting: Setting, run_dir: RunDir) -> list[list[Job]]:
     runs = [(kind, size) for size in setting.sizes for kind in setting.models]
     runs += [(kind, setting.sizes[0]) for kind in setting.more]
     own = replace(setting, seeds=(), counts=(), models=(), more=(), sizes=(), floors=0)
-    card = [run_dir.job(f"floor-{s}", rulers.floor, s, setting.samples) for s in range(setting.floors)]
+    card = [run_dir.job("rulers", rulers.described)]
+    card += [run_dir.job(f"floor-{s}", rulers.floor, s, setting.samples) for s in range(setting.floors)]
     card += [
         run_dir.job(f"fault-{kind}-{i}", rulers.spoiled, kind, i, setting.samples)
         for kind, faults in rulers.FAULTS.items()

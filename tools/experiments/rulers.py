@@ -139,6 +139,14 @@ def judge(images: Tensor, run_dir: RunDir) -> dict[str, float]:
 # ---- the report card
 
 
+def described(run_dir: RunDir) -> dict[str, Any]:
+    """What the rulers are called and say at best, and the kinds of fault, for whoever reads results."""
+    said = {
+        n: {"label": r.label, "best": r.best, "most": r.most, "about": r.about} for n, r in RULERS.items()
+    }
+    return {"rulers": said, "kinds": list(FAULTS)}
+
+
 def _blurred(x: Tensor, std: float) -> Tensor:
     offsets = torch.arange(-4, 5, dtype=torch.float32)
     kernel = torch.exp(-(offsets**2) / (2 * std**2))
