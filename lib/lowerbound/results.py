@@ -83,7 +83,7 @@ def shipped_table(found: dict[str, Run]) -> list[dict[str, str]]:
         values = {name: _short(row[name]) for name in found["rulers"]["rulers"]}
         for name in values:
             if f"{name}_error" in row:
-                values[name] += f" ± {row[f'{name}_error']:.2f}"
+                values[name] += f" ± {math.ceil(100 * row[f'{name}_error']) / 100:.2f}"  # rounded up
         rows.append({"what": how, "calls": str(row["calls"]), "ms": f"{1000 * row['seconds']:.1f}", **values})
     return rows
 
