@@ -39,9 +39,11 @@ def floors(found: dict[str, Run], ruler: str) -> list[float]:
 
 def seen(found: dict[str, Run], ruler: str, kind: str) -> bool:
     """Whether a ruler sees a kind of fault, by `sees`."""
-    values = [run[ruler] for job, run in sorted(found.items()) if job.startswith(f"fault-{kind}-")]
+    runs = [run for job, run in sorted(found.items()) if job.startswith(f"fault-{kind}-")]
+    errors = [run[f"{ruler}_error"] for run in runs if f"{ruler}_error" in run]
     about = found["rulers"]["rulers"][ruler]
-    return sees(values, floors(found, ruler), about["best"], about["most"])
+    values = [run[ruler] for run in runs]
+    return sees(values, floors(found, ruler), about["best"], about["most"], errors)
 
 
 def card(found: dict[str, Run]) -> list[dict[str, str]]:
@@ -195,18 +197,27 @@ def apart(mean: float, error: float, comparisons: int = 1, level: float = 0.95) 
     return Interval(mean, mean - reach, mean + reach, level, comparisons)
 
 
-def sees(values: Sequence[float], floors: Sequence[float], best: str, most: float | None = None) -> bool:
+def sees(
+    values: Sequence[float],
+    floors: Sequence[float],
+    best: str,
+    most: float | None = None,
+    errors: Sequence[float] = (),
+) -> bool:
     """Whether a ruler sees a kind of fault: each beyond the floor by three deviations, worse ones farther.
 
     values: of the faults, the mildest first; floors: of several draws of unspoiled images
     best: what it says of perfect ones, "low", "high", "one" or "half"; most: the highest that it can say,
     within a tenth of which no order is asked for
+    errors: standard errors of the values, where it says them: three of these, if that is more
     """
     mean, spread = statistics.fmean(floors), statistics.stdev(floors)
+    reach = [3 * max(spread, error) for error in errors or [0.0] * len(values)]
     signs = {"low": (1,), "high": (-1,), "one": (1, -1), "half": (1, -1)}[best]
     ordered = [(a, b) for a, b in pairwise(values) if most is None or min(a, b) < 0.9 * most]
     return any(
-        all(s * (value - mean) > 3 * spread for value in values) and all(s * a < s * b for a, b in ordered)
+        all(s * (value - mean) > far for value, far in zip(values, reach, strict=True))
+        and all(s * a < s * b for a, b in ordered)
         for s in signs
     )
 

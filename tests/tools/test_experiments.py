@@ -277,6 +277,8 @@ def test_a_ruler_sees_what_lies_beyond_its_floor_and_in_order():
     assert not sees([2.0, 0.1], floors, "one")
     assert sees([2.0, 1.9], floors, "low", most=2.0)  # it can say no more of either
     assert not sees([2.0, 1.7], floors, "low", most=2.0)
+    assert sees([2.0, 3.0], floors, "low", errors=[0.3, 0.4])
+    assert not sees([2.0, 3.0], floors, "low", errors=[0.4, 0.3])  # within three of its own errors
 
 
 # ---- the number of steps

@@ -96,20 +96,20 @@ SMOKE = Setting(
     fitted=40,
     floors=2,
 )
-# What an hour and a half of one slow core can judge: the report card and what ships. No model is trained.
+# What an hour of one slow core can judge: the report card and what ships. No model is trained.
 CPU = Setting(
     sizes=(),
     models=(),
     more=(),
     seeds=(),
     counts=(),
-    calls=(4, 1, 16, 8, 2),
+    calls=(4, 8, 16, 1, 2),
     samples=2500,
-    candidates=100,
-    bound_images=500,
-    levels=32,
-    weighted=100,
-    fitted=5000,
+    candidates=50,
+    bound_images=200,
+    levels=16,
+    weighted=25,
+    fitted=3000,
 )
 SETTINGS = {"full": Setting(), "cpu": CPU, "smoke": SMOKE}
 
