@@ -38,30 +38,38 @@ def floors(found: dict[str, Run], ruler: str) -> list[float]:
 
 
 def seen(found: dict[str, Run], ruler: str, kind: str) -> bool:
-    """Whether a ruler sees a kind of fault, by `sees`."""
-    runs = [run for job, run in sorted(found.items()) if job.startswith(f"fault-{kind}-")]
-    errors = [run[f"{ruler}_error"] for run in runs if f"{ruler}_error" in run]
+    """Whether a ruler sees a kind of fault, the mild and the strong one and in this order, by `sees`."""
+    return _sees(
+        found, ruler, [run for job, run in sorted(found.items()) if job.startswith(f"fault-{kind}-")]
+    )
+
+
+def _sees(found: dict[str, Run], ruler: str, faults: list[Run]) -> bool:
+    errors = [run[f"{ruler}_error"] for run in faults if f"{ruler}_error" in run]
     about = found["rulers"]["rulers"][ruler]
-    values = [run[ruler] for run in runs]
+    values = [run[ruler] for run in faults]
     return sees(values, floors(found, ruler), about["best"], about["most"], errors)
 
 
 def card(found: dict[str, Run]) -> list[dict[str, str]]:
     """The report card of the rulers: real images, mean ± standard deviation, then a row for each fault.
 
-    A row has "fault" and, by ruler, its value, with ✓ if the ruler sees this kind of fault and ✗ if not.
+    A row has "fault" and, by ruler, its value, with ✓ if the ruler sees this fault, by `sees`, and ✗ if not.
     """
     names = found["rulers"]["rulers"]
     first: dict[str, str] = {"fault": "none: real images"}
     for name in names:
         spread = Spread(tuple(floors(found, name)))
-        first[name] = f"{spread:.{2 if spread.std > 0.02 else 3}f}"
+        digits = 2 if spread.std > 0.02 else 3
+        mean = round(spread.mean, digits) + 0.0  # no −0
+        first[name] = f"{mean:.{digits}f} ± {spread.std:.{digits}f}".replace("-", "−")
     rows = [first]
     for kind in found["rulers"]["kinds"]:
-        marks = {name: "✓" if seen(found, name, kind) else "✗" for name in names}
         for job, run in sorted(found.items()):
             if job.startswith(f"fault-{kind}-"):
-                row = {name: f"{_short(run[name])} {mark}" for name, mark in marks.items()}
+                row = {
+                    name: f"{_short(run[name])} {'✓' if _sees(found, name, [run]) else '✗'}" for name in names
+                }
                 rows.append({"fault": run["fault"], **row})
     return rows
 
@@ -91,7 +99,8 @@ def shipped_table(found: dict[str, Run]) -> list[dict[str, str]]:
 
 
 def _short(value: float) -> str:
-    return f"{value:.{2 if abs(value) < 10 else 0}f}".replace("-", "−")
+    digits = 2 if abs(value) < 10 else 0
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,12 @@ def _found():
 def test_the_card_has_the_floor_and_each_fault_with_whether_its_kind_is_seen():
     assert report.card(_found()) == [
         {"fault": "none: real images", "a": "1.00 ± 0.20", "b": "0.000 ± 0.010"},
-        {"fault": "mild", "a": "5.00 ✗", "b": "0.97 ✓"},  # to b both are as bad as can be, to a out of order
-        {"fault": "strong", "a": "4.00 ✗", "b": "0.95 ✓"},
+        {"fault": "mild", "a": "5.00 ✓", "b": "0.97 ✓"},
+        {"fault": "strong", "a": "4.00 ✓", "b": "0.95 ✓"},
         {"fault": "copy", "a": "12 ✓", "b": "−0.02 ✗"},
     ]
+    kinds = [(ruler, report.seen(_found(), ruler, "blur")) for ruler in "ab"]
+    assert kinds == [("a", False), ("b", True)]  # to b both are as bad as can be, to a out of order
 
 
 def test_samples_of_what_ships_are_read_few_calls_first():
@@ -68,16 +70,19 @@ def test_samples_of_what_ships_are_read_few_calls_first():
     assert second["what"] == "diffusion, DDIM, even"
 
 
-def test_the_rulers_that_judge_have_seen_blur_noise_and_grey_levels_and_say_nothing_of_real_images():
+def test_the_rulers_that_judge_have_seen_how_images_are_drawn_and_the_class_distance_has_not():
     """The measured card: what the chapter's verdicts rest on."""
     found = report.comparison()
+    drawing = ("blur", "noise", "grey", "mirrored")
     for ruler in ("told", "pyramid"):
-        assert all(report.seen(found, ruler, kind) for kind in ("blur", "noise", "grey"))
+        assert all(report.seen(found, ruler, kind) for kind in drawing)
+    assert not any(report.seen(found, "labels", kind) for kind in drawing)
     told = Spread(tuple(report.floors(found, "told")))
     assert len(told.values) == 8
     assert abs(told.mean) < 3 * told.std
     faint = [found[f"fault-{kind}-0"]["told"] for kind in ("blur", "noise", "grey")]
     assert min(faint) > 0.5
+    assert [ruler for ruler in found["rulers"]["rulers"] if report.seen(found, ruler, "copy")] == ["nearer"]
 
 
 def test_a_difference_of_two_models_is_paired_over_images():
