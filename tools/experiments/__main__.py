@@ -59,7 +59,7 @@ def stop_after(minutes: float) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line: `python -m tools.experiments [NAME …] [--preset full|cpu|smoke] [--jobs N] [--minutes M]`."""
+    """Command line: `python -m tools.experiments [NAME …] [--preset full|cpu|smoke] [--jobs N]`."""
     parser = argparse.ArgumentParser(prog="python -m tools.experiments", description=main.__doc__)
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all of them if none is given")
