@@ -223,7 +223,8 @@ def two_sample(
     (x, y), valid, judged = parts
     optimizer = torch.optim.Adam(net.parameters())
     steps = epochs * math.ceil(len(x) / 64)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=0.1)
+    rising = 0.1 if steps > 20 else 0.3  # the scheduler divides by rising · steps − 1
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=rising)
     best, chosen = math.inf, (1.0, 0.0, 0.5)
     for _ in range(epochs):
         for batch in torch.split(torch.randperm(len(x), generator=rng), 64):
