@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from lowerbound import results
 from sources import MissingError, TextRole, instead, read_json
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -13,9 +15,17 @@ from sphinx.environment import BuildEnvironment
 RESULTS = "results"
 
 
+def comparison_tables(env: BuildEnvironment) -> dict[str, Any]:
+    """The tables that are made of results/comparison: `results.card` and `results.shipped_table`."""
+    folder = Path(env.srcdir, RESULTS, "comparison")
+    names = sorted(f"comparison/{path.name}" for path in folder.glob("*.json"))
+    found = {Path(name).stem: read_json(env, RESULTS, name)["result"] for name in names}
+    return {"card": results.card(found), "shipped": results.shipped_table(found)}
+
+
 def result_at(env: BuildEnvironment, name: str, path: str) -> Any:
-    """What the results file holds at a dotted path."""
-    value = read_json(env, RESULTS, name)
+    """What the results file holds at a dotted path; "comparison" is no file, but its tables."""
+    value = comparison_tables(env) if name == "comparison" else read_json(env, RESULTS, name)
     for part in path.split("."):
         try:
             value = value[int(part)] if isinstance(value, list) else value[part]

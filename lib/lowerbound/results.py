@@ -1,20 +1,20 @@
-"""What the results files say: means and spreads over seeds, and verdicts that the seeds agree on."""
+"""What the results files say: tables of the comparison, and differences with their intervals."""
 
 from __future__ import annotations
 
 import json
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 Run = dict[str, Any]
-STORED = ("races", "shipped", "sweep", "codes", "reverse_step", "reverse_chain")
+STORED = ("races", "sweep", "reverse_step", "reverse_chain")
 INSTALLED, CHECKOUT = Path(__file__).with_name("stored"), Path(__file__).parents[2] / "results"
 FOLDER = INSTALLED if INSTALLED.is_dir() else CHECKOUT
-NAMES = {"vae": "VAE", "simple": "diffusion, L_simple", "bound": "diffusion, bound"}
 
 
 def stored() -> dict[str, Run]:
@@ -26,10 +26,81 @@ def stored() -> dict[str, Run]:
         raise FileNotFoundError(f"no {Path(error.filename).name} in {FOLDER}: {remedy}") from None
 
 
-def comparison() -> dict[str, Run]:
+def comparison(folder: Path | None = None) -> dict[str, Run]:
     """The results of the comparison that are there so far, by job (`python -m tools.experiments --list`)."""
-    files = sorted((FOLDER / "comparison").glob("*.json"))
+    files = sorted((folder or FOLDER / "comparison").glob("*.json"))
     return {path.stem: json.loads(path.read_text(encoding="utf-8"))["result"] for path in files}
+
+
+def floors(found: dict[str, Run], ruler: str) -> list[float]:
+    """What a ruler says of several draws of real images, from the results of `comparison`."""
+    return [run[ruler] for job, run in found.items() if job.startswith("floor-")]
+
+
+def seen(found: dict[str, Run], ruler: str, kind: str) -> bool:
+    """Whether a ruler sees a kind of fault, the mild and the strong one and in this order, by `sees`."""
+    return _sees(
+        found, ruler, [run for job, run in sorted(found.items()) if job.startswith(f"fault-{kind}-")]
+    )
+
+
+def _sees(found: dict[str, Run], ruler: str, faults: list[Run]) -> bool:
+    errors = [run[f"{ruler}_error"] for run in faults if f"{ruler}_error" in run]
+    about = found["rulers"]["rulers"][ruler]
+    values = [run[ruler] for run in faults]
+    return sees(values, floors(found, ruler), about["best"], about["most"], errors)
+
+
+def card(found: dict[str, Run]) -> list[dict[str, str]]:
+    """The report card of the rulers: real images, mean ± standard deviation, then a row for each fault.
+
+    A row has "fault" and, by ruler, its value, with ✓ if the ruler sees this fault, by `sees`, and ✗ if not.
+    """
+    names = found["rulers"]["rulers"]
+    first: dict[str, str] = {"fault": "none: real images"}
+    for name in names:
+        spread = Spread(tuple(floors(found, name)))
+        digits = 2 if spread.std > 0.02 else 3
+        mean = round(spread.mean, digits) + 0.0  # no −0
+        first[name] = f"{mean:.{digits}f} ± {spread.std:.{digits}f}".replace("-", "−")
+    rows = [first]
+    for kind in found["rulers"]["kinds"]:
+        for job, run in sorted(found.items()):
+            if job.startswith(f"fault-{kind}-"):
+                row = {
+                    name: f"{_short(run[name])} {'✓' if _sees(found, name, [run]) else '✗'}" for name in names
+                }
+                rows.append({"fault": run["fault"], **row})
+    return rows
+
+
+def shipped(found: dict[str, Run]) -> list[dict[str, Any]]:
+    """What the rulers say of samples of the models that ship: a row for each sampler, few calls first."""
+    rows = [
+        {"name": run["name"], "model": run["model"], **row}
+        for job, run in found.items()
+        if job.startswith("ships-")
+        for row in run.get("samplers", ())
+    ]
+    return sorted(rows, key=lambda row: (row["calls"], row["sampler"]))
+
+
+def shipped_table(found: dict[str, Run]) -> list[dict[str, str]]:
+    """The rows of `shipped` as text: "what" was sampled how, "calls", "ms", and by ruler its value."""
+    rows = []
+    for row in shipped(found):
+        how = f"VAE, {row['sampler']}" if row["model"] == "vae" else f"diffusion, {row['chosen']}"
+        values = {name: _short(row[name]) for name in found["rulers"]["rulers"]}
+        for name in values:
+            if f"{name}_error" in row:
+                values[name] += f" ± {math.ceil(100 * row[f'{name}_error']) / 100:.2f}"  # rounded up
+        rows.append({"what": how, "calls": str(row["calls"]), "ms": f"{1000 * row['seconds']:.1f}", **values})
+    return rows
+
+
+def _short(value: float) -> str:
+    digits = 2 if abs(value) < 10 else 0
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -56,60 +127,6 @@ class Spread:
         """The mean, and ± the standard deviation where there are several values."""
         mean = format(self.mean, spec)
         return f"{mean} ± {format(self.std, spec)}" if len(self.values) > 1 else mean
-
-
-def look_up(run: Run, path: str) -> float:
-    """The number under a path such as "bound.bits_per_dim" or "samplers.DDIM 20.frechet"."""
-    value: Any = run
-    for key in path.split("."):
-        if isinstance(value, list):
-            value = next(row for row in value if f"{row['sampler']} {row['calls']}" == key)
-        else:
-            value = value[key]
-    return float(value)
-
-
-def over_seeds(runs: Iterable[Run], path: str, **match: Any) -> Spread:
-    """The numbers under a path of all runs that match, as in model="vae", size="0.5M"."""
-    chosen = [run for run in runs if all(run.get(key) == value for key, value in match.items())]
-    return Spread(tuple(look_up(run, path) for run in chosen))
-
-
-def lower(candidates: dict[str, Spread]) -> str | None:
-    """The one whose every seed lies below every seed of every other; None if the seeds do not agree."""
-    least = min(candidates, key=lambda name: candidates[name].mean)
-    rest = [value for name, spread in candidates.items() if name != least for value in spread.values]
-    return least if not rest or max(candidates[least].values) < min(rest) else None
-
-
-def paired(runs: Iterable[Run], first: dict[str, Any], second: dict[str, Any]) -> tuple[float, float]:
-    """How much higher the bound of `first` is than that of `second` on the same images, in bits/dim.
-
-    Returns the mean difference and its standard error over the images, each averaged over its seeds first;
-    the spread over seeds is not in it. Raises ValueError if the images are not as many.
-    """
-    runs = list(runs)
-    sides = []
-    for match in (first, second):
-        chosen = [r["bound"]["each"] for r in runs if all(r.get(k) == v for k, v in match.items())]
-        if not chosen or len({len(each) for each in chosen}) > 1:
-            raise ValueError(f"no runs of one number of images match {match}")
-        sides.append([statistics.fmean(values) for values in zip(*chosen, strict=True)])
-    if len(sides[0]) != len(sides[1]):
-        raise ValueError(f"bounds of {len(sides[0])} and {len(sides[1])} images; compare the same ones")
-    gaps = [a - b for a, b in zip(*sides, strict=True)]
-    spread = Spread(tuple(gaps))
-    return spread.mean, spread.std / math.sqrt(len(gaps))
-
-
-def calls_of(run: Run, sampler: str) -> list[int]:
-    """The numbers of calls that a run was sampled with by this sampler."""
-    return [row["calls"] for row in run["samplers"] if row["sampler"] == sampler]
-
-
-def first_below(calls: Sequence[int], distances: Sequence[float], target: float) -> int | None:
-    """The least number of calls whose distance is below the target; None if there is none."""
-    return next((n for n, d in zip(calls, distances, strict=True) if d < target), None)
 
 
 @dataclass(frozen=True)
@@ -166,6 +183,52 @@ def difference(
     z = statistics.NormalDist().inv_cdf(below)
     mean, reach = statistics.fmean(gaps), math.sqrt(t**2 * over_seeds + z**2 * over_images)
     return Interval(mean, mean - reach, mean + reach, level, comparisons)
+
+
+def over_images(
+    first: Sequence[float], second: Sequence[float], comparisons: int = 1, level: float = 0.95
+) -> Interval:
+    """How much higher `first` is than `second` on the same images: of two trained models, not of two kinds.
+
+    The half-width is z standard errors of the mean difference, Bonferroni over `comparisons`. What another
+    training would say is not in it. Raises ValueError for other numbers of values, or fewer than two.
+    """
+    gaps = [a - b for a, b in zip(first, second, strict=True)]
+    if len(gaps) < 2:
+        raise ValueError(f"need the values of two images or more, got {len(gaps)}")
+    error = statistics.stdev(gaps) / math.sqrt(len(gaps))
+    return apart(statistics.fmean(gaps), error, comparisons, level)
+
+
+def apart(mean: float, error: float, comparisons: int = 1, level: float = 0.95) -> Interval:
+    """A difference with its standard error as an interval: normal z, Bonferroni over `comparisons`."""
+    reach = error * statistics.NormalDist().inv_cdf(1 - (1 - level) / (2 * comparisons))
+    return Interval(mean, mean - reach, mean + reach, level, comparisons)
+
+
+def sees(
+    values: Sequence[float],
+    floors: Sequence[float],
+    best: str,
+    most: float | None = None,
+    errors: Sequence[float] = (),
+) -> bool:
+    """Whether a ruler sees a kind of fault: each beyond the floor by three deviations, worse ones farther.
+
+    values: of the faults, the mildest first; floors: of several draws of unspoiled images
+    best: what it says of perfect ones, "low", "high", "one" or "half"; most: the highest that it can say,
+    within a tenth of which no order is asked for
+    errors: standard errors of the values, where it says them: three of these, if that is more
+    """
+    mean, spread = statistics.fmean(floors), statistics.stdev(floors)
+    reach = [3 * max(spread, error) for error in errors or [0.0] * len(values)]
+    signs = {"low": (1,), "high": (-1,), "one": (1, -1), "half": (1, -1)}[best]
+    ordered = [(a, b) for a, b in pairwise(values) if most is None or min(a, b) < 0.9 * most]
+    return any(
+        all(s * (value - mean) > far for value, far in zip(values, reach, strict=True))
+        and all(s * a < s * b for a, b in ordered)
+        for s in signs
+    )
 
 
 def student_quantile(probability: float, freedom: float) -> float:

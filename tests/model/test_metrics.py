@@ -274,17 +274,63 @@ def test_copies_are_nearer_to_what_they_copy():
         metrics.nearer_to(first, first, second[1:])
 
 
-def test_two_samples_of_one_set_are_not_told_apart_and_of_two_sets_they_are():
+def _spoiled(fault: str, x: torch.Tensor) -> torch.Tensor:
+    if fault == "noise":
+        grain = 8 * torch.randn(x.shape, generator=generator(4))
+        return (x + grain).round().clamp(0, 255).to(torch.uint8)
+    if fault == "blur":
+        weights = torch.outer(*[torch.tensor([0.1065, 0.787, 0.1065])] * 2)  # a Gaussian of half a pixel
+        unit = nn.functional.pad(data.to_unit(x), (1, 1, 1, 1), value=-1.0)
+        return data.to_uint8(nn.functional.conv2d(unit, weights[None, None]))
+    return {"levels": x // 32 * 32 + 16, "mirrored": x.flip(3), "none": x}[fault]
+
+
+@pytest.mark.parametrize(
+    ("fault", "least"), [("noise", 0.3), ("blur", 0.3), ("levels", 0.5), ("mirrored", 0.01)]
+)
+def test_a_fault_that_an_eye_sees_is_told(fault, least):
+    images = _images(1200)
+    found = metrics.two_sample(images[:600], _spoiled(fault, images[600:]))
+    assert found["bits"] > max(least, 3 * found["error"])
+    assert found["accuracy"] > 0.55
+
+
+def test_two_halves_of_one_set_are_not_told_apart():
     images = _images(800)
-    same = metrics.two_sample(images[:400], images[400:], epochs=2)
-    other = metrics.two_sample(images[:400], 255 - images[400:], epochs=2)
-    assert 0.3 < same["accuracy"] < 0.7
-    assert same["bits"] < 0.1
-    assert other["accuracy"] > 0.95
-    assert 0.3 < other["bits"] <= 1
+    found = [metrics.two_sample(images[:400], images[400:], seed, epochs=3) for seed in range(4)]
+    for each in found:
+        assert each["bits"] < 3 * each["error"] + 0.01
+        assert 0.35 < each["accuracy"] < 0.65
     before = torch.get_rng_state()
-    assert metrics.two_sample(images[:400], images[400:], epochs=2) == same
+    assert metrics.two_sample(images[:400], images[400:], epochs=3) == found[0]
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_each_part_of_the_test_holds_as_many_real_as_fake_images(monkeypatch):
+    """Of two sets of one level each, so that a part says by its mean how many of each it holds."""
+    seen = []
+    whole = metrics._told
+    monkeypatch.setattr(metrics, "_told", lambda net, x, y: seen.append((x, y)) or whole(net, x, y))
+    dark, light = (torch.full((40, 1, 28, 28), level, dtype=torch.uint8) for level in (0, 255))
+    metrics.two_sample(light, dark, epochs=1)
+    for x, y in seen:
+        assert len(x) == 20
+        assert float(x.mean()) == pytest.approx(0, abs=1e-6)
+        assert torch.equal(x[:, 0, 0, 0] > 0, y > 0.5)
+
+
+def test_the_error_is_that_of_the_mean_over_the_images_that_judge():
+    class Given(nn.Module):
+        def forward(self, x):
+            return x[:, 0, 0, :1]
+
+    logits = torch.tensor([0.3, -1.0, 2.0, 0.1])
+    x, y = logits.view(4, 1, 1, 1).expand(4, 1, 2, 2), torch.tensor([1.0, 0.0, 1.0, 0.0])
+    bits, error, right = metrics._told(Given(), x, y)
+    each = [math.log2(1 + math.exp(-v if label else v)) for v, label in zip(logits.tolist(), y, strict=True)]
+    assert bits == pytest.approx(sum(each) / 4)
+    assert error == pytest.approx(float(np.std(each, ddof=1)) / 2)
+    assert right == 0.75
 
 
 def test_what_is_told_is_judged_on_images_that_neither_trained_nor_chose():

@@ -12,7 +12,7 @@ from lowerbound import data, zoo
 from lowerbound.diffusion import Diffusion
 from lowerbound.estimate import levels
 from lowerbound.nets import Decoder, Encoder, UNet
-from lowerbound.results import Spread
+from lowerbound.results import Spread, sees
 from lowerbound.schedule import cosine
 from lowerbound.vae import VAE
 from oracles import generator
@@ -30,7 +30,7 @@ from tools.experiments.comparison import (
     timed,
 )
 from tools.experiments.registry import MODELS, Measure, chain_bits, even_chain, latent_bits
-from tools.experiments.rulers import FAULTS, RULERS, Ruler, sees
+from tools.experiments.rulers import FAULTS, RULERS, Ruler
 from tools.experiments.run_dir import RunDir
 from tools.experiments.training import Spending, multiply_adds, steps_for, train
 from tools.jobs import fingerprint, write
@@ -234,8 +234,12 @@ def test_a_model_is_added_by_an_entry_alone(few, monkeypatch):
 
 
 def test_a_ruler_is_added_by_an_entry_alone(few, monkeypatch):
-    monkeypatch.setattr(rulers, "RULERS", {"new": Ruler("count", "high", lambda images, _: len(images), "")})
-    assert rulers.judge(few.images("test").x, few) == {"new": 60}
+    added = {
+        "new": Ruler("count", "high", lambda images, _: len(images), ""),
+        "sure": Ruler("count", "high", lambda images, _: (len(images), 0.5), ""),
+    }
+    monkeypatch.setattr(rulers, "RULERS", added)
+    assert rulers.judge(few.images("test").x, few) == {"new": 60, "sure": 60, "sure_error": 0.5}
 
 
 def test_each_ruler_says_its_best_of_the_test_images_themselves():
@@ -271,6 +275,10 @@ def test_a_ruler_sees_what_lies_beyond_its_floor_and_in_order():
     assert sees([0.1, 0.05], floors, "one")
     assert sees([2.0, 3.0], floors, "one")
     assert not sees([2.0, 0.1], floors, "one")
+    assert sees([2.0, 1.9], floors, "low", most=2.0)  # it can say no more of either
+    assert not sees([2.0, 1.7], floors, "low", most=2.0)
+    assert sees([2.0, 3.0], floors, "low", errors=[0.3, 0.4])
+    assert not sees([2.0, 3.0], floors, "low", errors=[0.4, 0.3])  # within three of its own errors
 
 
 # ---- the number of steps
@@ -366,12 +374,14 @@ def test_a_job_of_each_kind_is_done_from_end_to_end(few, name):
     setting = replace(TINY, calls=(1, 2))
     jobs = {job.path.stem: job for jobs in stages(setting, few) for job in jobs}
     if name == "ships":
-        (job,) = (jobs[each] for each in ("vae-fashion-long",))
-        result = job.result()
+        result = jobs["ships-vae-fashion-long-1"].result()
         assert result["sha256"] == zoo.card("vae-fashion-long")["weights"]["sha256"]
         assert {row["sampler"] for row in result["samplers"]} == {
             f"{start}, {end}" for start in ("N(0, I)", "mixture") for end in ("mean", "draw")
         }
+        assert set(jobs["ships-vae-fashion-long-bits"].result()["bits"]) == {"bound", "weighted"}
+        row = jobs["ships-ddpm-fashion-long-2"].result()["samplers"]
+        assert [(each["calls"], each["samples"]) for each in row] == [(2, 24)]
         return
     result = jobs[name].result()
     assert result["first"] == (-6.0 if result["T"] == 1 else 0.0)

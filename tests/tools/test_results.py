@@ -19,53 +19,96 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results"
 
 
-def run(model, size, seed, bits, distances, each=(1.0, 2.0)):
-    rows = [{"sampler": "DDIM", "calls": n, "frechet": d} for n, d in distances.items()]
-    bound = {"bits_per_dim": bits, "each": list(each)}
-    return {"model": model, "size": size, "seed": seed, "bound": bound, "samplers": rows}
-
-
-RUNS = [
-    run("vae", "s", 0, 3.0, {1: 20.0}, (3.0, 5.0)),
-    run("vae", "s", 1, 3.2, {1: 22.0}, (3.2, 5.4)),
-    run("bound", "s", 0, 2.9, {1: 90.0, 20: 5.0}, (2.0, 3.0)),
-    run("bound", "s", 1, 3.1, {1: 95.0, 20: 6.0}, (2.4, 3.2)),
-    run("bound", "l", 0, 2.0, {1: 99.0, 20: 1.0}),
-]
-
-
-def test_a_spread_is_the_mean_and_the_standard_deviation_over_the_seeds_that_match():
-    spread = report.over_seeds(RUNS, "bound.bits_per_dim", model="vae", size="s")
-    assert spread.values == (3.0, 3.2)
+def test_a_spread_is_the_mean_and_the_sample_standard_deviation():
+    spread = Spread((3.0, 3.2))
     assert spread.mean == pytest.approx(3.1)
     assert spread.std == pytest.approx(0.2 / math.sqrt(2))
     assert f"{spread:.2f}" == "3.10 ± 0.14"
     assert f"{Spread((3.0,)):.1f}" == "3.0"
-    assert report.over_seeds(RUNS, "samplers.DDIM 20.frechet", model="bound", size="s").values == (5.0, 6.0)
     with pytest.raises(ValueError, match="no run matches"):
-        report.over_seeds(RUNS, "bound.bits_per_dim", model="gan")
+        Spread(())
 
 
-def test_a_race_is_won_only_if_every_seed_says_so():
-    assert report.lower({"a": Spread((1.0, 2.0)), "b": Spread((2.1, 9.0))}) == "a"
-    assert report.lower({"a": Spread((1.0, 2.2)), "b": Spread((2.1, 9.0))}) is None
-    assert report.lower({"a": Spread((3.0,)), "b": Spread((1.0, 2.0)), "c": Spread((4.0,))}) == "b"
+# The report card, and what ships
 
 
-def test_bounds_are_paired_image_by_image():
-    mean, error = report.paired(RUNS, {"model": "vae", "size": "s"}, {"model": "bound", "size": "s"})
-    assert mean == pytest.approx((0.9 + 2.1) / 2)  # (3.1 − 2.2, 5.2 − 3.1)
-    assert error == pytest.approx(1.2 / math.sqrt(2) / math.sqrt(2))
-    with pytest.raises(ValueError, match="no runs"):
-        report.paired(RUNS, {"model": "gan"}, {"model": "vae"})
-    with pytest.raises(ValueError, match="compare the same"):
-        report.paired([*RUNS, run("x", "s", 0, 1.0, {}, (1.0,))], {"model": "vae"}, {"model": "x"})
+def _found():
+    """A comparison in miniature: two rulers, two kinds of fault, two models that ship."""
+    about = {"label": "", "best": "low", "most": None, "about": ""}
+    made = {"rulers": {"rulers": {"a": about, "b": about | {"most": 1.0}}, "kinds": ["blur", "copy"]}}
+    for seed, (a, b) in enumerate([(1.0, 0.0), (1.2, 0.01), (0.8, -0.01)]):
+        made[f"floor-{seed}"] = {"a": a, "b": b}
+    made["fault-blur-0"] = {"fault": "mild", "kind": "blur", "a": 5.0, "b": 0.97}
+    made["fault-blur-1"] = {"fault": "strong", "kind": "blur", "a": 4.0, "b": 0.95}
+    made["fault-copy-0"] = {"fault": "copy", "kind": "copy", "a": 12.3, "b": -0.02}
+    row = {"sampler": "N(0, I), mean", "calls": 1, "chosen": "", "seconds": 0.004, "a": 2.5, "b": 0.5}
+    made["ships-v-1"] = {"name": "v", "model": "vae", "samplers": [row | {"b_error": 0.034}]}
+    for calls in (16, 2):
+        more = {"sampler": "best of four", "calls": calls, "chosen": "DDIM, even"}
+        made[f"ships-d-{calls}"] = {"name": "d", "model": "simple", "samplers": [row | more]}
+    return made | {"ships-d-bits": {"name": "d", "bits": {}}}
 
 
-def test_calls_and_crossings():
-    assert report.calls_of(RUNS[2], "DDIM") == [1, 20]
-    assert report.first_below([1, 2, 5], [9.0, 3.0, 1.0], 4.0) == 2
-    assert report.first_below([1, 2, 5], [9.0, 8.0, 7.0], 4.0) is None
+def test_the_card_has_the_floor_and_each_fault_with_whether_its_kind_is_seen():
+    assert report.card(_found()) == [
+        {"fault": "none: real images", "a": "1.00 ± 0.20", "b": "0.000 ± 0.010"},
+        {"fault": "mild", "a": "5.00 ✓", "b": "0.97 ✓"},
+        {"fault": "strong", "a": "4.00 ✓", "b": "0.95 ✓"},
+        {"fault": "copy", "a": "12 ✓", "b": "−0.02 ✗"},
+    ]
+    kinds = [(ruler, report.seen(_found(), ruler, "blur")) for ruler in "ab"]
+    assert kinds == [("a", False), ("b", True)]  # to b both are as bad as can be, to a out of order
+
+
+def test_samples_of_what_ships_are_read_few_calls_first():
+    assert [(row["name"], row["calls"]) for row in report.shipped(_found())] == [
+        ("v", 1),
+        ("d", 2),
+        ("d", 16),
+    ]
+    first, second, _ = report.shipped_table(_found())
+    assert first == {"what": "VAE, N(0, I), mean", "calls": "1", "ms": "4.0", "a": "2.50", "b": "0.50 ± 0.04"}
+    assert second["what"] == "diffusion, DDIM, even"
+
+
+def test_the_rulers_that_judge_have_seen_how_images_are_drawn_and_the_class_distance_has_not():
+    """The measured card: what the chapter's verdicts rest on."""
+    found = report.comparison()
+    drawing = ("blur", "noise", "grey", "mirrored")
+    for ruler in ("told", "pyramid"):
+        assert all(report.seen(found, ruler, kind) for kind in drawing)
+    assert not any(report.seen(found, "labels", kind) for kind in drawing)
+    told = Spread(tuple(report.floors(found, "told")))
+    assert len(told.values) == 8
+    assert abs(told.mean) < 3 * told.std
+    faint = [found[f"fault-{kind}-0"]["told"] for kind in ("blur", "noise", "grey")]
+    assert min(faint) > 0.5
+    assert [ruler for ruler in found["rulers"]["rulers"] if report.seen(found, ruler, "copy")] == ["nearer"]
+
+
+def test_a_difference_of_two_models_is_paired_over_images():
+    rnd = random.Random(3)
+    dear = [rnd.gauss(3, 1) for _ in range(400)]
+    first, second = ([d + shift + rnd.gauss(0, 0.1) for d in dear] for shift in (0.03, 0.0))
+    gap = report.over_images(first, second)
+    gaps = [a - b for a, b in zip(first, second, strict=True)]
+    spread = Spread(tuple(gaps))
+    assert gap.mean == pytest.approx(spread.mean)
+    assert gap.high - gap.mean == pytest.approx(1.959964 * spread.std / 20)
+    assert gap.decided
+    assert report.over_images(first, second, comparisons=20).low < gap.low
+    with pytest.raises(ValueError, match="two images or more"):
+        report.over_images([1.0], [2.0])
+    with pytest.raises(ValueError, match="zip"):
+        report.over_images([1.0, 2.0], [2.0])
+
+
+def test_intervals_hold_together_as_often_as_they_promise():
+    """Eight differences without a difference: all intervals hold zero in about 95 of 100 experiments."""
+    rnd, missed = random.Random(4), 0
+    for _ in range(2000):
+        missed += any(report.apart(rnd.gauss(0, 2.0), 2.0, comparisons=8).decided for _ in range(8))
+    assert 60 < missed < 145
 
 
 # The files

@@ -29,7 +29,7 @@ NAMES = ("comparison", *SMALL)
 
 def planned(name: str, preset: str, out: Path, scratch: Path, device: str) -> list[list[Job]]:
     """The stages of an experiment. ValueError for a name that is not known."""
-    full = preset == "full"
+    full = preset != "smoke"
     if name == "comparison":
         return comparison.stages(comparison.SETTINGS[preset], RunDir(out / name, scratch, full, device))
     if name not in SMALL:
@@ -44,7 +44,7 @@ def gathered(name: str, preset: str, jobs: list[Job]) -> dict[str, Any]:
     hows = [result.pop("how") for result in results]
     how = {
         "command": f"python -m tools.experiments {name} --preset {preset}",
-        "setting": asdict(SMALL[name][0](preset == "full")),
+        "setting": asdict(SMALL[name][0](preset != "smoke")),
         **{key: sorted({how[key] for how in hows}) for key in ("commit", "torch", "hardware", "threads")},
         **{key: sum(how[key] for how in hows) for key in ("seconds", "cpu_seconds")},
     }
@@ -59,7 +59,7 @@ def stop_after(minutes: float) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Command line: `python -m tools.experiments [NAME …] [--preset full|smoke] [--jobs N] [--minutes M]`."""
+    """Command line: `python -m tools.experiments [NAME …] [--preset full|cpu|smoke] [--jobs N]`."""
     parser = argparse.ArgumentParser(prog="python -m tools.experiments", description=main.__doc__)
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all of them if none is given")

@@ -25,7 +25,12 @@ from tools.experiments.training import VALIDATION, Spending, forget, train, vali
 from tools.jobs import Job
 
 FIRST_SHARE = 4  # one example in so many is trained at t = 1
-SHIPPED = {"vae-fashion-long": "vae", "ddpm-fashion-long": "simple"}
+SHIPPED = {
+    "vae-fashion-long": "vae",
+    "ddpm-fashion-long": "simple",
+    "vae-fashion": "vae",
+    "ddpm-fashion": "simple",
+}
 
 
 FULL = Spending(budget=2e14)
@@ -40,6 +45,7 @@ class Setting:
     counts: the numbers of steps T that are trained anew; size, steps_lr: of those networks
     calls: of diffusion's samplers; samples: drawn by each; candidates: drawn to choose between placements
     bound_images, levels, importance, weighted: of the bounds, see `Measure`
+    fitted: training images to whose codes a mixture is fitted
     floors: draws of training images for the report card
     """
 
@@ -61,6 +67,7 @@ class Setting:
     levels: int = 64
     importance: int = 512
     weighted: int = 500
+    fitted: int = 10_000
     floors: int = 8
 
     @property
@@ -86,9 +93,25 @@ SMOKE = Setting(
     levels=4,
     importance=2,
     weighted=10,
+    fitted=40,
     floors=2,
 )
-SETTINGS = {"full": Setting(), "smoke": SMOKE}
+# What an hour of one slow core can judge: the report card and what ships. No model is trained.
+CPU = Setting(
+    sizes=(),
+    models=(),
+    more=(),
+    seeds=(),
+    counts=(),
+    calls=(4, 8, 16, 1, 2),
+    samples=2500,
+    candidates=50,
+    bound_images=200,
+    levels=16,
+    weighted=25,
+    fitted=3000,
+)
+SETTINGS = {"full": Setting(), "cpu": CPU, "smoke": SMOKE}
 
 
 # ---- one run
@@ -99,7 +122,7 @@ def measure_of(setting: Setting, run_dir: RunDir, seed: int) -> Measure:
     train, test = run_dir.images("train").x, run_dir.images("test").x[: setting.bound_images]
     apart = VALIDATION if run_dir.full else len(train) // 2
     seen, held = train[:-apart], train[-apart:]
-    few = setting.samples  # as many as a mixture is fitted to
+    few = setting.fitted
     x, valid, judged = (data.to_unit(part).to(run_dir.device) for part in (seen[:few], held[:few], test))
     how = setting.levels, setting.importance, setting.weighted
     return Measure(x, valid, judged, run_dir.rng(1000 + seed), *how)
@@ -196,11 +219,22 @@ def race(setting: Setting, kind: str, size: str, seed: int, run_dir: RunDir) -> 
     return result
 
 
-def ships(setting: Setting, name: str, run_dir: RunDir) -> dict[str, Any]:
-    """A model that ships, judged as those of the comparison."""
-    model, card = zoo.load(name, device=run_dir.device), zoo.card(name)
-    said = {"model": SHIPPED[name], "name": name, "sha256": card["weights"]["sha256"]}
-    return {**said, **judged(setting, SHIPPED[name], model, 0, run_dir)}
+def ships(setting: Setting, name: str, part: str, run_dir: RunDir) -> dict[str, Any]:
+    """A model that ships: its bits, or its samples by so many network calls, judged as in the comparison."""
+    model, card, kind = zoo.load(name, device=run_dir.device), zoo.card(name), SHIPPED[name]
+    entry, measure = MODELS[kind], measure_of(setting, run_dir, 0)
+    said = {"model": kind, "name": name, "sha256": card["weights"]["sha256"]}
+    if part == "bits":
+        bits = {key: values.tolist() for key, values in entry.bits(model, measure).items()}
+        return {**said, "bits": {key: rounded_bits(values) for key, values in bits.items()}}
+    found = entry.samplers(model, measure, (int(part),))
+    return {**said, "samplers": [sampled(setting, sampler, 0, run_dir) for sampler in found]}
+
+
+def parts_of(setting: Setting, name: str) -> tuple[str, ...]:
+    """The parts in which a model that ships is judged, each a job: the samples first."""
+    calls = setting.calls if SHIPPED[name] in ("simple", "bound") else (1,)
+    return (*(str(count) for count in calls), "bits")
 
 
 # ---- the number of steps
@@ -298,7 +332,8 @@ def stages(setting: Setting, run_dir: RunDir) -> list[list[Job]]:
     runs = [(kind, size) for size in setting.sizes for kind in setting.models]
     runs += [(kind, setting.sizes[0]) for kind in setting.more]
     own = replace(setting, seeds=(), counts=(), models=(), more=(), sizes=(), floors=0)
-    card = [run_dir.job(f"floor-{s}", rulers.floor, s, setting.samples) for s in range(setting.floors)]
+    card = [run_dir.job("rulers", rulers.described)]
+    card += [run_dir.job(f"floor-{s}", rulers.floor, s, setting.samples) for s in range(setting.floors)]
     card += [
         run_dir.job(f"fault-{kind}-{i}", rulers.spoiled, kind, i, setting.samples)
         for kind, faults in rulers.FAULTS.items()
@@ -306,7 +341,11 @@ def stages(setting: Setting, run_dir: RunDir) -> list[list[Job]]:
     ]
     return [
         card,
-        [run_dir.job(name, ships, replace(own, rates=(), starts=()), name) for name in SHIPPED],
+        [
+            run_dir.job(f"ships-{name}-{part}", ships, replace(own, rates=(), starts=()), name, part)
+            for name in SHIPPED
+            for part in parts_of(setting, name)
+        ],
         [job for kind, size in runs for job in rate_jobs(setting, kind, size, run_dir)],
         [
             run_dir.job(f"{kind}-{size}-{seed}", race, replace(own, starts=()), kind, size, seed)

@@ -5,11 +5,9 @@ To add a ruler is to add an entry to `RULERS`.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -73,9 +71,10 @@ def _pyramid_distance(images: Tensor, reference: Reference) -> float:
     return metrics.feature_distances(reference.pyramid, reference.scaled(images))["frechet"]
 
 
-def _told_apart(images: Tensor, reference: Reference) -> float:
+def _told_apart(images: Tensor, reference: Reference) -> tuple[float, float]:
     n = min(len(images), len(reference.test))
-    return metrics.two_sample(reference.test[:n], images[:n])["bits"]
+    said = metrics.two_sample(reference.test[:n], images[:n])
+    return said["bits"], said["error"]
 
 
 def _sharpness(images: Tensor, reference: Reference) -> float:
@@ -103,18 +102,22 @@ def _within(images: Tensor, reference: Reference) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Ruler:
-    """A number for a set of samples. best: what it says of perfect ones; about: in a line, for the page."""
+    """A number for a set of samples, or the number and its standard error.
+
+    best: what it says of perfect ones; about: in a line, for the page; most: the highest that it can say
+    """
 
     label: str
     best: str
-    measure: Callable[[Tensor, Reference], float]
+    measure: Callable[[Tensor, Reference], float | tuple[float, float]]
     about: str
+    most: float | None = None
 
 
 RULERS: dict[str, Ruler] = {
     "labels": Ruler("Fréchet, classifier", "low", _label_distance, "features of a classifier of garments"),
     "pyramid": Ruler("Fréchet, pyramid", "low", _pyramid_distance, "means and edges at three scales"),
-    "told": Ruler("two-sample test, bits", "low", _told_apart, "what a network learns to tell apart"),
+    "told": Ruler("two-sample test, bits", "low", _told_apart, "what a network learns to tell apart", 1.0),
     "sharpness": Ruler("sharpness", "one", _sharpness, "energy of the Laplacian over that of test images"),
     "nearer": Ruler("nearer to training", "half", _nearer, "nearest neighbour: training against test image"),
     "precision": Ruler("precision", "high", _precision, "samples among test images, in the pyramid"),
@@ -123,12 +126,25 @@ RULERS: dict[str, Ruler] = {
 
 
 def judge(images: Tensor, run_dir: RunDir) -> dict[str, float]:
-    """What every ruler says of uint8 images (N, 1, 28, 28)."""
-    reference = Reference.of(run_dir)
-    return {name: ruler.measure(images, reference) for name, ruler in RULERS.items()}
+    """What every ruler says of uint8 images (N, 1, 28, 28), by name; its standard error as NAME_error."""
+    reference, said = Reference.of(run_dir), {}
+    for name, ruler in RULERS.items():
+        value = ruler.measure(images, reference)
+        if isinstance(value, tuple):
+            value, said[f"{name}_error"] = value
+        said[name] = value
+    return said
 
 
 # ---- the report card
+
+
+def described(run_dir: RunDir) -> dict[str, Any]:
+    """What the rulers are called and say at best, and the kinds of fault, for whoever reads results."""
+    said = {
+        n: {"label": r.label, "best": r.best, "most": r.most, "about": r.about} for n, r in RULERS.items()
+    }
+    return {"rulers": said, "kinds": list(FAULTS)}
 
 
 def _blurred(x: Tensor, std: float) -> Tensor:
@@ -188,7 +204,7 @@ def drawn(run_dir: RunDir, seed: int, count: int) -> data.Images:
 
 def floor(seed: int, count: int, run_dir: RunDir) -> dict[str, Any]:
     """What the rulers say of training images: as good as samples can be, learned by heart or not."""
-    return {"seed": seed, **judge(drawn(run_dir, seed, count).x, run_dir)}
+    return {"seed": seed, "samples": count, **judge(drawn(run_dir, seed, count).x, run_dir)}
 
 
 def spoiled(kind: str, which: int, count: int, run_dir: RunDir) -> dict[str, Any]:
@@ -197,15 +213,5 @@ def spoiled(kind: str, which: int, count: int, run_dir: RunDir) -> dict[str, Any
     enough = min(2 * count, len(run_dir.images("train").x) - (NEIGHBOURS if run_dir.full else 0))
     images = drawn(run_dir, -1, count) if kind == "copy" else drawn(run_dir, 1000 + which, enough)
     rng = torch.Generator().manual_seed(which)
-    return {"fault": label, "kind": kind, **judge(spoil(images.x, images.y, rng)[:count], run_dir)}
-
-
-def sees(values: list[float], floors: list[float], best: str) -> bool:
-    """Whether a ruler sees a kind of fault: each beyond the floor by three deviations, worse ones farther.
-
-    values: of the faults, the mildest first; floors: of several draws of unspoiled images
-    """
-    mean, spread = statistics.fmean(floors), statistics.stdev(floors)
-    sign = {"low": (1,), "high": (-1,), "one": (1, -1), "half": (1, -1)}[best]
-    ways = ([s * (value - mean) for value in values] for s in sign)
-    return any(all(w > 3 * spread for w in way) and all(a < b for a, b in pairwise(way)) for way in ways)
+    judged = judge(spoil(images.x, images.y, rng)[:count], run_dir)
+    return {"fault": label, "kind": kind, "samples": count, **judged}

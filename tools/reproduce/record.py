@@ -20,9 +20,7 @@ HERE = ROOT / "tools" / "reproduce"
 WORK = ROOT / "_build" / "reproduce"
 RESULTS = ROOT / "results" / "reproducibility.json"
 COMMAND = "nox -f tools/reproduce/noxfile.py"
-DRAWN = tuple(
-    f"results/{name}.json" for name in ("races", "shipped", "sweep", "codes", "reverse_step", "reverse_chain")
-)
+DRAWN = tuple(f"results/{name}.json" for name in ("races", "sweep", "reverse_step", "reverse_chain"))
 TOOLS = ("tools/__init__.py", "tools/reproduce")
 RUN = ("lib", "notebooks", *TOOLS, *DRAWN, "tests/nbval_sanitize.cfg", "pyproject.toml", "README.md")
 COMPARE = tuple(f"tools/reproduce/{name}.py" for name in ("__init__", "cells", "images"))
