@@ -1,6 +1,5 @@
 """What the chapter says of the results files, and the files themselves."""
 
-import functools
 import json
 import math
 import random
@@ -181,7 +180,6 @@ def _kinds(rnd, spreads, seeds=3, images=30):
 def test_where_there_is_no_difference_one_is_declared_at_most_five_times_in_a_hundred(
     seeds, spreads, monkeypatch
 ):
-    monkeypatch.setattr(report, "student_quantile", functools.cache(report.student_quantile))
     rnd = random.Random(0)
     decided = [report.difference(*_kinds(rnd, spreads, seeds)) for _ in range(1000)]
     assert sum(interval.decided for interval in decided) <= 50 + 2 * math.sqrt(1000 * 0.05 * 0.95)

@@ -105,7 +105,7 @@ CPU = Setting(
     counts=(),
     calls=(4, 8, 16, 1, 2),
     samples=2500,
-    candidates=50,
+    candidates=500,
     bound_images=200,
     levels=16,
     weighted=25,
@@ -148,17 +148,14 @@ def rounded_bits(values: list[float]) -> dict[str, Any]:
 
 
 def sampled(setting: Setting, sampler: Sampler, seed: int, run_dir: RunDir) -> dict[str, Any]:
-    """Samples by the best of a sampler's candidates, as the pyramid has it on validation images; judged."""
+    """Samples by the best of a sampler's candidates, as the two-sample test has it on validation images."""
     draws, chosen = sampler.draws, next(iter(sampler.draws))
     if len(draws) > 1:
-        held = metrics.pyramid_features(run_dir.images("train").x[-VALIDATION:])
-        scale = held.std(0).clamp(min=0.02)
-        few = {name: timed(draw, setting.candidates, seed, run_dir)[0] for name, draw in draws.items()}
-        distances = {
-            name: metrics.feature_distances(held / scale, metrics.pyramid_features(images) / scale)["frechet"]
-            for name, images in few.items()
-        }
-        chosen = min(distances, key=distances.__getitem__)
+        n = setting.candidates
+        held = run_dir.images("train").x[-VALIDATION:][:n]
+        few = {name: timed(draw, n, seed, run_dir)[0][: len(held)] for name, draw in draws.items()}
+        told = {name: metrics.two_sample(held, images)["bits"] for name, images in few.items()}
+        chosen = min(told, key=told.__getitem__)
     images, seconds = timed(draws[chosen], setting.samples, seed + 1, run_dir)
     said = {"sampler": sampler.name, "calls": sampler.calls, "chosen": chosen, "seconds": seconds}
     return {**said, "samples": len(images), **rulers.judge(images, run_dir)}
