@@ -29,6 +29,12 @@ STUDENT = ROOT / "notebooks" / "assignments" / "student"
 TOC = re.findall(r"^\s*(?:- file|root): (\S+)", (ROOT / "_toc.yml").read_text(), re.M)
 
 
+def test_the_extension_loads_where_the_library_is_not_installed() -> None:
+    """`make book` installs neither the library nor torch: lib/ is put on the path once the build has begun."""
+    program = "import sys; sys.modules['lowerbound'] = sys.modules['torch'] = None; import lowerbound_book"
+    subprocess.run([sys.executable, "-c", program], cwd=EXTENSIONS, check=True)
+
+
 # The table of contents
 
 
