@@ -30,7 +30,7 @@ TOC = re.findall(r"^\s*(?:- file|root): (\S+)", (ROOT / "_toc.yml").read_text(),
 
 
 def test_the_extension_loads_where_the_library_is_not_installed() -> None:
-    """`make book` installs neither the library nor torch: lib/ is put on the path once the build has begun."""
+    """`make book` installs neither it nor torch: lib/ is put on the path once the build has begun."""
     program = "import sys; sys.modules['lowerbound'] = sys.modules['torch'] = None; import lowerbound_book"
     subprocess.run([sys.executable, "-c", program], cwd=EXTENSIONS, check=True)
 
