@@ -416,8 +416,7 @@ class Checked:
             return False
         model.moved(s, number)
         try:
-            named = [k for k in self.modelled.plain if isinstance(k, sp.Symbol)]
-            if model._conditions() and all(_obeys(k, model._symbol(k)) for k in named):
+            if model.allowed():
                 return True
         except (ArithmeticError, KeyError):
             pass

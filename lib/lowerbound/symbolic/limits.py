@@ -148,7 +148,7 @@ def _approach(model, left, right, symbol, target, side: str, ratio: bool) -> str
         at = _place(target, side, step)
         try:
             model.moved(symbol, at)
-            inside = _allowed(model)
+            inside = model.allowed(also=_rounded)
             if not inside:
                 continue
             a = model.value(left)
@@ -183,13 +183,6 @@ def _approach(model, left, right, symbol, target, side: str, ratio: bool) -> str
     close = errors[-1] <= 1e-7 * (1 + abs(want))
     nearer = errors[-1] <= 0.35 * max(max(errors), 1e-300) and errors[-1] <= errors[-2] * 1.01 + 1e-9
     return "" if close or nearer else f"at {symbol} = {where:g} {of} is {last:.4g}, not near {want:.4g}"
-
-
-def _allowed(model) -> bool:
-    """Whether the numbers of a model, one of them moved, still obey all that is assumed."""
-    named = [s for s in model.assumptions.plain if isinstance(s, sp.Symbol)]
-    values = {s: model._symbol(s) for s in named}
-    return model._conditions() and all(_obeys(s, v) or _rounded(s, v) for s, v in values.items())
 
 
 def _rounded(s, value: float) -> bool:

@@ -190,6 +190,11 @@ class Model:
         known = [s for s in wanted if isinstance(s, sp.Symbol)]
         return {s: self._symbol(s) for s in known if s in self.numbers or s in self.assumptions.plain}
 
+    def allowed(self, also: Callable = lambda s, value: False) -> bool:
+        """Whether the numbers, one of them moved perhaps, obey what is assumed; also: what passes, too."""
+        named = {s: self._symbol(s) for s in self.assumptions.plain if isinstance(s, sp.Symbol)}
+        return self._conditions() and all(_obeys(s, v) or also(s, v) for s, v in named.items())
+
     def moved(self, symbol, number: float) -> Model:
         """Set one symbol to another number."""
         self.numbers[symbol] = number
@@ -539,28 +544,21 @@ def _density(d):
 
 
 def _normal(expr):
-    x, mean, variance = (compiled(a) for a in expr.args)
-
-    def pdf(m, env):
-        v = variance(m, env)
-        if v <= 0:
-            raise Undefined(f"a variance is not positive in {expr}")
-        # the formula of a Gaussian, not the algebra's
-        return max(math.exp(-0.5 * (x(m, env) - mean(m, env)) ** 2 / v) / math.sqrt(2 * math.pi * v), SMALL)
-
-    return pdf
+    logarithm = _log_normal(expr)
+    return lambda m, env: max(math.exp(logarithm(m, env)), SMALL)
 
 
 def _log_normal(expr):
+    """By the formula of a Gaussian, written here anew: not the algebra's."""
     x, mean, variance = (compiled(a) for a in expr.args)
 
-    def pdf(m, env):
+    def logarithm(m, env):
         v = variance(m, env)
         if v <= 0:
             raise Undefined(f"a variance is not positive in {expr}")
         return -0.5 * (x(m, env) - mean(m, env)) ** 2 / v - 0.5 * math.log(2 * math.pi * v)
 
-    return pdf
+    return logarithm
 
 
 def _log_of(d):
