@@ -27,8 +27,14 @@ def stored() -> dict[str, Run]:
 
 
 def comparison(folder: Path | None = None) -> dict[str, Run]:
-    """The results of the comparison that are there so far, by job (`python -m tools.experiments --list`)."""
-    files = sorted((folder or FOLDER / "comparison").glob("*.json"))
+    """The results of the comparison that are there so far, by job (`python -m tools.experiments --list`).
+
+    Raises FileNotFoundError if there is none.
+    """
+    folder = folder or FOLDER / "comparison"
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        raise FileNotFoundError(f"no result in {folder}: install lowerbound anew, or run make experiments")
     return {path.stem: json.loads(path.read_text(encoding="utf-8"))["result"] for path in files}
 
 

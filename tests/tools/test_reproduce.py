@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lowerbound import results
 from lowerbound.results import STORED
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -37,8 +38,15 @@ def pinned(name: str) -> dict[str, str]:
 # Environments
 
 
-def test_results_that_a_lab_draws_are_among_what_is_run() -> None:
-    assert {Path(name).stem for name in DRAWN} == set(STORED)
+def test_the_results_that_a_lab_reads_travel_with_the_library(tmp_path: Path) -> None:
+    """The installed copy reads `stored` and `comparison` in its own folder."""
+    record.copy(tmp_path / "source")
+    copied = tmp_path / "source" / "results"
+    assert {path.stem for path in copied.glob("*.json")} == set(STORED)
+    assert results.comparison(copied / "comparison") == results.comparison(ROOT / "results" / "comparison")
+    assert {name for pattern in DRAWN for name in map(str, ROOT.glob(pattern))} == {
+        str(ROOT / path.relative_to(tmp_path / "source")) for path in copied.rglob("*.json")
+    }
 
 
 def test_the_oldest_packages_are_the_lower_ends_of_the_ranges() -> None:
