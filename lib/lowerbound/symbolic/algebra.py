@@ -153,15 +153,32 @@ def collected(expr):
     expr = expr.xreplace(
         {power: roots[power.base] * power.base ** (power.exp - sp.S.Half) for power in halves}
     )
-    symbols = [s for s in expr.free_symbols if not isinstance(s, Unit)]
+    letters: dict = {}
+    below = [p for p in expr.atoms(sp.Pow) if p.base.is_Add and p.exp.is_Integer and p.exp.is_negative]
+    expr = expr.xreplace({power: _in_letters(sp.factor(power), letters) for power in below})
+    known = {letter: factor for factor, letter in letters.items()}
+    symbols = [s for s in expr.free_symbols - known.keys() if not isinstance(s, Unit)]
     others = [*symbols, *expr.atoms(sp.log, Density, E)]
+    others += [letter for letter, factor in known.items() if factor.has(*others)]
     coefficients = defaultdict(lambda: sp.Integer(0))
     for term in sp.Add.make_args(sp.expand(expr)):
-        above, below = sp.fraction(term)
-        coefficient, rest = (above / sp.factor(below)).as_independent(*others, as_Add=False)
+        coefficient, rest = term.as_independent(*others, as_Add=False)
         coefficients[rest] += coefficient
-    total = sp.Add(*(rest * sp.cancel(coefficient) for rest, coefficient in coefficients.items()))
-    return total.xreplace({root: sp.sqrt(base) for base, root in roots.items()})
+    total = sp.Add(*(rest * sp.cancel(c.xreplace(known)) for rest, c in coefficients.items()))
+    return total.xreplace(known).xreplace({root: sp.sqrt(base) for base, root in roots.items()})
+
+
+def _in_letters(product, letters: dict):
+    """A factored product with a letter for each sum in it, one for a − b and b − a: nothing expands it."""
+    whole = sp.Integer(1)
+    for factor in sp.Mul.make_args(product):
+        base, exponent = factor.as_base_exp()
+        if base.is_Add:
+            turned = base.could_extract_minus_sign()
+            letter = letters.setdefault(-base if turned else base, sp.Dummy())
+            factor = (-letter if turned else letter) ** exponent
+        whole *= factor
+    return whole
 
 
 def _rational(expr):
@@ -183,7 +200,8 @@ def split_log(arg):
 
 @cache
 def _split(arg, known: tuple):
-    whole = _positive_factors(arg) if arg.atoms(sp.Add) else arg
+    sums = (f for f in sp.Mul.make_args(arg) if not isinstance(f, sp.exp) and f.has(sp.Add))
+    whole = arg.xreplace({f: _positive_factors(f) for f in sums})
     total, rest = sp.Integer(0), sp.Integer(1)
     for factor in sp.Mul.make_args(whole):
         base, exponent = factor.as_base_exp()

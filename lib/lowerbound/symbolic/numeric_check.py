@@ -890,34 +890,38 @@ def _mirror(s, value: float) -> float:
     return -value
 
 
-@cache
+_SIGNS: dict[str, Callable] = {
+    "positive": lambda value: value > 0,
+    "negative": lambda value: value < 0,
+    "nonnegative": lambda value: value >= 0,
+    "nonpositive": lambda value: value <= 0,
+    "nonzero": lambda value: value != 0,
+    "integer": float.is_integer,
+    "noninteger": lambda value: not value.is_integer(),
+    "rational": lambda value: True,  # every number of this check is
+    "irrational": lambda value: False,
+}
+_SIGNS |= dict.fromkeys(("real", "complex", "finite", "commutative", "hermitian"), _SIGNS["rational"])
+
+
 def _obeys(s, value: float) -> bool:
     """Whether a number obeys every assumption of a symbol."""
     if isinstance(s, Unit):
         return 0 < value < 1
     if isinstance(s, RandomVariable):
         return True
-    number = sp.Rational(value).limit_denominator(10**9) if abs(value) > 1e-8 else sp.Rational(value)
-    signs = {
-        "integer",
-        "even",
-        "odd",
-        "prime",
-        "composite",
-        "noninteger",
-        "rational",
-        "irrational",
-        "algebraic",
-    }
-    for name, wanted in s._assumptions_orig.items():
-        found = getattr(number, f"is_{name}", None)
-        if name in signs and name in ("rational", "irrational", "algebraic") and not s.is_integer:
-            if (name, wanted) in (("irrational", True), ("rational", False)):
-                return False  # every number of this check is rational
-            continue
-        if wanted is not None and found is not None and found != wanted:
-            return False
-    return True
+    return all(found(float(value)) in (wanted, None) for found, wanted in _asked(s))
+
+
+@cache
+def _asked(s) -> list:
+    """What a symbol was declared to be: tests of a number, None where one cannot tell, and their answers."""
+    asked = [(name, wanted) for name, wanted in s._assumptions_orig.items() if wanted is not None]
+    return [(_SIGNS.get(name) or _of_sympy(name), wanted) for name, wanted in asked]
+
+
+def _of_sympy(name: str) -> Callable:
+    return lambda value: getattr(sp.Rational(value).limit_denominator(10**9), f"is_{name}")
 
 
 @cache

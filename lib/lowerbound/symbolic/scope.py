@@ -163,7 +163,7 @@ def _admit_node(node, of: str) -> None:
         raise UnsoundError(f"{of} holds {name}, which the engine does not treat.{hint}")
     if isinstance(node, sp.Symbol):
         _admit_symbol(node, of)
-    if isinstance(node, sp.Pow) and node.base.is_negative and node.base.is_number and not node.exp.is_integer:
+    if isinstance(node, sp.Pow) and node.base.is_number and not node.exp.is_integer and node.base.is_negative:
         raise UnsoundError(f"{of} holds {node}, which is not a real number.")
     if isinstance(node, E | KL):
         for measure in node.args if isinstance(node, KL) else node.args[:1]:
