@@ -77,7 +77,7 @@ book: $(LIGHT) ## render the book into _build/html
 	@start=$$(date +%s); $(CLEAN_BUILD) && \
 		echo "The book is ready ($$(( $$(date +%s) - start )) s): file://$(CURDIR)/_build/html/index.html"
 
-pdf: book $(READY) ## print the book into _build/lower-bound.pdf (needs a Chromium)
+pdf: book $(READY) ## the book, and as PDF beside its pages (needs a Chromium)
 	@$(PUBLISH).pdf
 
 test: $(READY) ## everything that CI runs, quick things first

@@ -164,21 +164,35 @@ def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
         labels.note_hyperlink_target(label, docname, box["ids"][-1], key)
 
 
+def colab(config: Any, docname: str) -> str:
+    """Where a notebook opens on Colab; "" where the settings name no repository."""
+    options = config.html_theme_options
+    address = str(options.get("repository_url", "")).rstrip("/")
+    service = str(options.get("launch_buttons", {}).get("colab_url", "")).rstrip("/")
+    branch = options.get("repository_branch") or "main"
+    if not (address and service):
+        return ""
+    return f"{service}/github/{'/'.join(address.split('/')[-2:])}/blob/{branch}/{docname}.ipynb"
+
+
+def in_repository(config: Any, path: str) -> str:
+    """Where the repository shows a file; "" where the settings name none."""
+    options = config.html_theme_options
+    address = str(options.get("repository_url", "")).rstrip("/")
+    return f"{address}/blob/{options.get('repository_branch') or 'main'}/{path}" if address else ""
+
+
 def _ways_to_run(app: Sphinx, docname: str) -> nodes.paragraph:
     """Links to run, read or fetch a notebook, from the address of the repository in the settings."""
-    options = app.config.html_theme_options
-    address = str(options.get("repository_url", "")).rstrip("/")
-    branch = options.get("repository_branch") or "main"
-    colab = str(options.get("launch_buttons", {}).get("colab_url", "")).rstrip("/")
-    file = f"blob/{branch}/{docname}.ipynb"
-    ways = {"Download": f"{'../' * docname.count('/')}_sources/{docname}.ipynb"}
-    if address:
-        ways = {"View on GitHub": f"{address}/{file}"} | ways
-    if address and colab:
-        ways = {"Open in Colab": f"{colab}/github/{'/'.join(address.split('/')[-2:])}/{file}"} | ways
+    ways = {
+        "Open in Colab": colab(app.config, docname),
+        "View on GitHub": in_repository(app.config, f"{docname}.ipynb"),
+        "Download": f"{'../' * docname.count('/')}_sources/{docname}.ipynb",
+    }
     row = nodes.paragraph(classes=["ways-to-run"])
     for name, uri in ways.items():
-        row += nodes.reference("", "", nodes.Text(name), refuri=uri, internal=False)
+        if uri:
+            row += nodes.reference("", "", nodes.Text(name), refuri=uri, internal=False)
     return row
 
 

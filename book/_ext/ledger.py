@@ -40,6 +40,8 @@ def equations(root: Path) -> Iterator[Equation]:
     for page in pages(root):
         text = (root / f"{page}.md").read_text(encoding="utf-8")
         for match in PRINTED.finditer(text):
+            if ":bare:" in match[2]:
+                continue  # on the cheat sheet, which numbers nothing
             label = re.search(r"^:label: (\S+)", match[2], re.M)
             yield Equation(label[1] if label else "", page, match[1])
         for match in TYPED.finditer(text):

@@ -3,7 +3,7 @@
 Each subject is a file: measurements (numbers of results/*.json), labs (their notes and figures), pictures
 (drawings for both themes, figures that move), proofs, ledger and falsehoods (derivations, what is checked,
 what is refused), formulas (the room that they take), symbols (what their letters mean), minutes (of the
-lecture). Here stands what every page gets.
+lecture), front (the front page, how to cite), search (what can be found). Here stands what every page gets.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from typing import Any
 import checked
 import falsehoods
 import formulas
+import front
 import labs
 import measurements
 import minutes
 import pictures
 import proofs
 import pybtex.plugin
+import search
 import symbols
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.builders import Builder
 from sphinx.environment import BuildEnvironment
-from sphinx.search.en import SearchEnglish
 
 LONG_ENOUGH, DESCRIPTION = 40, 160  # characters of a paragraph that describes its page, and of what is kept
 
@@ -77,12 +78,12 @@ def load_once(app: Sphinx, builder: Builder) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    for subject in (checked, falsehoods, formulas, labs, measurements, minutes, pictures, proofs, symbols):
+    first = (checked, falsehoods, formulas, front, labs)
+    for subject in (*first, measurements, minutes, pictures, proofs, search, symbols):
         subject.setup(app)
     # Each citation has the metadata of every installed package read, to find one and the same style.
     pybtex.plugin._load_entry_point = functools.cache(pybtex.plugin._load_entry_point)
     gc.set_threshold(100_000, 50, 100)  # a page is a large tree that stays: no need to look for garbage
-    SearchEnglish.stem = functools.cache(SearchEnglish.stem)  # Sphinx forgets a page's words with the page
     app.connect("write-started", load_once)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", name_entries)

@@ -8,6 +8,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from labs import in_repository
 from sources import MissingError, TextRole, instead, read_json
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -88,9 +89,21 @@ class Results(Directive):
         for part, lines in ((nodes.thead, [[pair[0] for pair in pairs]]), (nodes.tbody, rows)):
             entries = [[nodes.entry("", nodes.paragraph("", text)) for text in line] for line in lines]
             group += part("", *(nodes.row("", *line) for line in entries))
-        return [nodes.table("", group, classes=["measured"])]
+        name = self.arguments[0].partition(":")[0].strip()
+        return [nodes.table("", group, classes=["measured"], data=f"{RESULTS}/{name}")]
+
+
+def link_data(app: Sphinx, doctree: nodes.document) -> None:
+    """Below a table, a link to the file that it is read from, where the repository has an address."""
+    for table in list(doctree.findall(nodes.table)):
+        name = table.get("data", "")
+        if name and (uri := in_repository(app.config, name)):
+            link = nodes.reference("", "", nodes.Text(name), refuri=uri, internal=False)
+            below = nodes.paragraph("", "Data: ", link, classes=["data"])
+            table.parent.insert(table.parent.index(table) + 1, below)
 
 
 def setup(app: Sphinx) -> None:
     app.add_role("result", TextRole(result_text))
     app.add_directive("results", Results)
+    app.connect("doctree-read", link_data)

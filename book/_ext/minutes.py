@@ -1,7 +1,7 @@
 """The lecture's minutes: notes in the margin, linked to the lecture map, and the map, linked to them.
 
 Role       lecture   minutes such as 01:36-05:16, in a margin or in the text
-Directive  minutes   a list of all minutes that stand in the margin of a section, in the lecture's order
+Directive  minutes   all minutes that stand in a section's margin, folded by chapter, and a box to type one
 
 On the lecture map, a term such as 01:36–05:16 is a place to link to, and the sections that speak of these
 minutes are listed below what the lecture says there.
@@ -9,6 +9,7 @@ minutes are listed below what the lecture says there.
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +81,7 @@ class LectureRole(SphinxRole):
 
 
 class MinuteList(Directive):
-    """All minutes that stand in a margin, each with its section, in the lecture's order."""
+    """All minutes that stand in a margin, each with its section, folded by chapter, with a box above them."""
 
     def run(self) -> list[nodes.Node]:
         return [minute_list()]
@@ -128,6 +129,25 @@ def _list(app: Sphinx, page: str, sections: list[Minutes]) -> nodes.bullet_list:
     return rows
 
 
+BOX = """<form class="minute-box" hidden><label>Minute <input type="text" inputmode="numeric"
+placeholder="3:21" size="5" pattern="[0-9]{1,2}:[0-9]{2}" required></label>
+<button>Go</button><output aria-live="polite"></output></form>"""  # shown by book.js
+
+
+def _folded(app: Sphinx, page: str, every: list[Minutes]) -> list[nodes.Node]:
+    """A box to type a minute, and below it the minutes of each chapter, folded."""
+    parts: list[nodes.Node] = [nodes.raw("", BOX, format="html")]
+    for chapter in sorted({part.page for part in every}):
+        title = app.env.titles[chapter].astext()
+        name = html.escape(f"{_number(app.env, chapter)}: {title}".removeprefix(": "))
+        parts += [
+            nodes.raw("", f'<details class="minutes"><summary>{name}</summary>', format="html"),
+            _list(app, page, [part for part in every if part.page == chapter]),
+            nodes.raw("", "</details>", format="html"),
+        ]
+    return parts
+
+
 def resolve(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Put the links in."""
     noted = [part for metadata in app.env.metadata.values() for part in metadata.get("minutes", [])]
@@ -139,7 +159,7 @@ def resolve(app: Sphinx, doctree: nodes.document, page: str) -> None:
         reference = _reference(app, page, MAP, anchor, nodes.Text(link.astext()))
         link.replace_self(nodes.inline("", "", reference, classes=["lecture"]))
     for holder in list(doctree.findall(minute_list)):
-        holder.replace_self(_list(app, page, every))
+        holder.replace_self(_folded(app, page, every))
     if page == MAP:
         for item in doctree.findall(nodes.definition_list_item):
             span = seconds(item[0].astext())

@@ -86,11 +86,12 @@ def _how(proof: Checked) -> nodes.Node:
 class DerivationDirective(MathDirective):
     """The named proof as aligned LaTeX, printed from the expressions that were checked, and what was checked.
 
-    With :result: the statement alone, for a proof that is printed elsewhere.
+    With :result: the statement alone, for a proof that is printed elsewhere; with :bare: without its check.
     """
 
     option_spec: ClassVar[dict[str, Any]] = {
         "result": directives.flag,
+        "bare": directives.flag,
         "label": directives.unchanged_required,
         "class": directives.class_option,
     }
@@ -108,7 +109,9 @@ class DerivationDirective(MathDirective):
         tex = proof.statement if "result" in self.options else proof.latex
         self.arguments, self.content = [], StringList(tex.splitlines(), source=self.get_location())
         line = nodes.paragraph("", f"{ledger.check(proof)} · ", *links, classes=["checked"])
-        parts = [*super().run(), line]
+        parts = super().run()
+        if "bare" not in self.options:
+            parts.append(line)
         if "result" not in self.options:
             parts.append(_how(proof))
         return [nodes.container("", *parts, classes=["derivation"])]

@@ -102,6 +102,48 @@
     });
   }
 
+  // A minute of the lecture, typed as 3:21, leads to the section with the fewest minutes around it.
+  function findMinutes() {
+    var box = document.querySelector(".minute-box");
+    if (!box) return;
+    var range = /(\d+):(\d+)\D+(\d+):(\d+)/;
+    var answer = box.querySelector("output");
+    box.hidden = false;
+    box.addEventListener("submit", function (event) {
+      event.preventDefault();
+      var typed = box.querySelector("input").value.split(":");
+      var wanted = 60 * typed[0] + Number(typed[1]);
+      var near = Array.from(document.querySelectorAll("details.minutes li"))
+        .map(function (item) {
+          var times = range.exec(item.textContent).slice(1).map(Number);
+          var start = 60 * times[0] + times[1];
+          var end = 60 * times[2] + times[3];
+          return { item: item, long: end - start, away: Math.max(start - wanted, wanted - end, 0) };
+        })
+        .sort(function (a, b) {
+          return a.away - b.away || a.long - b.long;
+        });
+      answer.replaceChildren(near[0].away ? "Nothing at this minute; the nearest is " : "", ...near[0].item.firstElementChild.cloneNode(true).childNodes);
+    });
+  }
+
+  // Below a figure, the drawing as a file, in the colours of the page.
+  function offerDrawings() {
+    document.querySelectorAll("figure.lab-figure .from-lab").forEach(function (lab) {
+      var link = document.createElement("a");
+      link.textContent = "Save";
+      link.href = "#";
+      link.addEventListener("click", function () {
+        var shown = Array.from(lab.closest("figure").querySelectorAll("img")).find(function (image) {
+          return image.offsetParent;
+        });
+        link.href = shown.currentSrc || shown.src;
+        link.download = link.href.split("/").pop();
+      });
+      lab.append(" · ", link);
+    });
+  }
+
   // What is wider than its place scrolls, a formula or a program: the keyboard must reach it, and its edges say that
   // there is more. Formulas come as they are seen, folds are opened, and windows are turned.
   function letScroll() {
@@ -185,6 +227,8 @@
       sidebar.setAttribute("aria-label", "Book");
     });
     nameFormulas();
+    findMinutes();
+    offerDrawings();
     letScroll();
   });
 })();

@@ -201,6 +201,7 @@ MISTAKES = {
     "```{results} r.json:rows\nbits | {nats}\n```": "does not fill its columns: KeyError('nats')",
     "```{results} r.json:rows\nbits\n```": 'each column must be a line "heading | format"',
     "{result}`r.json:vae.name:.2f`": "'VAE' at 'vae.name' does not take the format '.2f'",
+    "{counted}`pages`": "nothing is counted as 'pages'; there are: numbered, printed, refused, claims, labs",
     "{lecture}`1:36`": "lecture minutes must look like 01:36-05:16, got '1:36'",
     "```{labfigure} 02_lab:none\n\nCaption.\n```": "records no 'none'",
     "```{labfigure} 02_lab:two-terms\n```": "needs a caption",

@@ -10,6 +10,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -376,14 +377,39 @@ def test_symbols_are_told_apart(browser: Browser, address: str) -> None:
     visit.context.close()
 
 
-def test_the_lecture_is_two_clicks_from_each_section(browser: Browser, address: str) -> None:
+def test_the_lecture_is_a_typed_minute_from_each_section(browser: Browser, address: str) -> None:
     visit = Visit(browser, WIDTHS["desk"])
     page = visit.open(f"{address}/book/index.html", typeset=False)
-    page.locator("ul.minutes a").filter(has_text="Line by line").click()
+    box, answer = page.locator(".minute-box input"), page.locator(".minute-box output")
+    box.fill("3:21")
+    box.press("Enter")
+    expect(answer).to_contain_text("01:36–05:16")
+    box.fill("59:00")
+    box.press("Enter")
+    expect(answer).to_contain_text("the nearest is")
+    box.fill("3:21")
+    box.press("Enter")
+    answer.locator("a").click()
     expect(page).to_have_url(re.compile(r"book/01_elbo\.html#the-elbo-line-by-line$"))
     page.locator("section#the-elbo-line-by-line .lecture a").first.click()
     expect(page).to_have_url(re.compile(r"book/lecture_map\.html#minute-0096$"))
     visit.context.close()
+
+
+def test_a_drawing_can_be_saved(browser: Browser, address: str) -> None:
+    visit = Visit(browser, WIDTHS["desk"], dark=True)
+    page = visit.open(f"{address}/book/01_elbo.html", typeset=False)
+    with page.expect_download() as begun:
+        page.locator("figure.lab-figure .from-lab a", has_text="Save").first.click()
+    assert begun.value.suggested_filename.endswith("-dark.svg")
+    visit.context.close()
+
+
+def test_the_entry_to_cite_is_of_this_version() -> None:
+    page = re.sub("<[^>]+>", "", (SITE / "book" / "cite.html").read_text(encoding="utf-8"))
+    version = re.search(r"^version: (.+)", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.M)
+    assert version
+    assert f"{{Version {version[1]}}}" in page
 
 
 def test_a_book_opened_as_files(browser: Browser) -> None:
@@ -423,9 +449,12 @@ def test_figures_in_the_dark(browser: Browser, address: str, name: str) -> None:
 
 def test_a_chapter_on_paper(browser: Browser, tmp_path: Path) -> None:
     out = tmp_path / "book.pdf"
-    assert write(browser, out, ["book/01_elbo", "book/lecture_map"]) > 10
+    titles = [title for title, _ in write(browser, out, ["book/01_elbo", "book/lecture_map"])]
+    assert titles == ["1. The evidence lower bound (ELBO)", "Lecture map"]
     book = PdfReader(out)
-    assert [item["/Title"] for item in book.outline] == ["1. The evidence lower bound (ELBO)", "Lecture map"]  # type: ignore[index,call-overload]
+    assert len(book.pages) > 10
+    assert titles[0] in book.pages[3].extract_text(), "each sheet has its chapter's name"
+    assert [item["/Title"] for item in book.outline] == titles  # type: ignore[index,call-overload]
     text = "".join(page.extract_text() for page in book.pages)
     assert "\\frac" not in text, "formulas not typeset"
     assert "The two-headed coin cannot show a tail" in " ".join(text.split()), "folded solutions are printed"
@@ -439,9 +468,33 @@ def test_a_chapter_on_paper(browser: Browser, tmp_path: Path) -> None:
     assert not [link for link in links if "127.0.0.1" in link or link.startswith("file:")]
 
 
-def test_search_finds_a_chapter(browser: Browser, address: str) -> None:
-    visit = Visit(browser, WIDTHS["desk"])
-    page = visit.open(f"{address}/search.html?q=bound")
-    page.locator("#search-results li a").first.wait_for()
+FOUND = {  # what readers type, and an address that must be among the first three
+    "reparameterization": "book/02_vae.html#",
+    "reparametrization trick": "book/02_vae.html#",
+    "KL": "book/01_elbo.html#",
+    "DDIM": "book/04_reverse.html#",
+    "phân kỳ KL": "book/glossary.html#",
+    "phan ky KL": "book/glossary.html#",
+    "posterior collapse": "book/02_vae.html#",
+    "beta-VAE": "book/02_vae.html#",
+    "FID": "book/glossary.html#",
+    "guidance": "book/04_reverse.html#",
+    "noise schedule": "book/03_forward.html#",
+    "x0 prediction": "book/04_reverse.html#",
+    "score matching": "book/04_reverse.html#",
+    "03:21": "book/01_elbo.html#the-elbo-line-by-line",
+    "evidence lower bound": "book/01_elbo.html",
+}
+
+
+def test_search_finds_the_section(browser: Browser, address: str) -> None:
+    visit, first = Visit(browser, WIDTHS["desk"]), {}
+    for text in FOUND:
+        page = visit.open(f"{address}/search.html?q={quote(text)}", typeset=False)
+        page.locator("#search-results li a").first.wait_for()
+        links = page.locator("#search-results li a").evaluate_all("all => all.slice(0, 3).map(a => a.href)")
+        first[text] = [link.removeprefix(f"{address}/") for link in links]
+        assert "\\" not in page.locator("#search-results").inner_text(), "LaTeX in an excerpt"
+    assert {t: found for t, found in first.items() if not any(f.startswith(FOUND[t]) for f in found)} == {}
     assert visit.faults == []
     visit.context.close()

@@ -1,8 +1,9 @@
-"""`python -m tools.publish.pdf`: the built book as one PDF, _build/lower-bound.pdf."""
+"""`python -m tools.publish.pdf`: the built book as PDF, whole and by chapters, beside its pages."""
 
 from __future__ import annotations
 
 import argparse
+import html
 import io
 import re
 from pathlib import Path
@@ -13,7 +14,10 @@ from pypdf import PdfWriter
 from tools.publish.site import EVERY_FORMULA, EVERY_PICTURE, PAGES, ROOT, SITE, launch
 
 BOOK = [page for page in PAGES if page.startswith("book/") and not page.endswith(("/api", "/changelog"))]
-MARGIN = {"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
+MARGIN = {"top": "20mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
+RUNNING = "width: 100%; font-size: 8px; color: #555; margin: 0 16mm; display: flex; justify-content: "
+FRONT, PLACE = SITE / "book" / "index.html", re.compile(r'<p class="pdf".*?</p>', re.S)
+WHOLE = FRONT.with_name("lower-bound.pdf")
 
 
 def address() -> str:
@@ -26,9 +30,14 @@ def address() -> str:
     return f"https://{owner}.github.io/{name}"
 
 
-def write(browser: Browser, out: Path, pages: list[str]) -> int:
-    """Print the pages, one after another, each a bookmark. Returns the number of sheets."""
-    book, base = PdfWriter(), address()
+def running(text: str) -> str:
+    """A line at the head or foot of each sheet."""
+    return f'<div style="{RUNNING} space-between">{text}</div>'
+
+
+def write(browser: Browser, out: Path, pages: list[str]) -> list[tuple[str, bytes]]:
+    """Print the pages, one after another, each a bookmark. Returns the title and the sheets of each."""
+    book, base, printed = PdfWriter(), address(), []
     page = browser.new_page(viewport={"width": 900, "height": 1200})
     page.route(
         f"{base}/**",
@@ -39,27 +48,51 @@ def write(browser: Browser, out: Path, pages: list[str]) -> int:
         page.evaluate(EVERY_FORMULA)
         page.locator("main img").evaluate_all(EVERY_PICTURE)
         page.emulate_media(media="print")
-        sheet = page.pdf(format="A4", margin=MARGIN, tagged=True)
-        title = page.locator("article h1").text_content() or name
-        book.append(io.BytesIO(sheet), outline_item=title.strip().rstrip("#"), import_outline=False)
+        title = (page.locator("article h1").text_content() or name).strip().rstrip("#")
+        sheet = page.pdf(
+            format="A4", margin=MARGIN, tagged=True, display_header_footer=True,
+            header_template=running(f"<span>Lower Bound</span><span>{html.escape(title)}</span>"),
+            footer_template=running(
+                f"<span>{base}/{name}.html</span><span>sheet <span class='pageNumber'></span> of "
+                "<span class='totalPages'></span></span>"
+            ),
+        )  # fmt: skip
+        book.append(io.BytesIO(sheet), outline_item=title, import_outline=False)
+        printed.append((title, sheet))
     page.close()
     out.parent.mkdir(parents=True, exist_ok=True)
     book.write(out)
-    return len(book.pages)
+    return printed
+
+
+def link(pages: list[str], printed: list[tuple[str, bytes]]) -> None:
+    """Put the chapters beside their pages, and links to them and to the whole on the front page."""
+    chapters = []
+    for name, (title, sheet) in zip(pages, printed, strict=True):
+        number = re.match(r"\d+(?=\.)", title)
+        if number:
+            (SITE / f"{name}.pdf").write_bytes(sheet)
+            chapters.append(f'<a href="{name.removeprefix("book/")}.pdf">{number[0]}</a>')
+    whole = f'<a href="{WHOLE.name}">the whole book</a>'
+    line = f'<p class="pdf">As PDF: {whole}, or chapter {", ".join(chapters)}</p>'
+    text = FRONT.read_text(encoding="utf-8")
+    FRONT.write_text(PLACE.sub(line, text), encoding="utf-8")
 
 
 def main() -> None:
     """Command line: `python -m tools.publish.pdf [PAGE …] [--out FILE]`."""
     parser = argparse.ArgumentParser(prog="python -m tools.publish.pdf", description=__doc__)
     parser.add_argument("pages", nargs="*", default=BOOK, metavar="PAGE", help="such as book/01_elbo")
-    parser.add_argument("--out", type=Path, default=ROOT / "_build" / "lower-bound.pdf")
+    parser.add_argument("--out", type=Path, default=WHOLE)
     args = parser.parse_args()
     missing = [page for page in args.pages if not (SITE / f"{page}.html").is_file()]
     if missing:
         parser.error(f"{SITE} holds no {', '.join(missing)}; run `make book`, or name another page")
     with sync_playwright() as playwright:
-        sheets = write(launch(playwright), args.out, args.pages)
-    print(f"{sheets} sheets, written to {args.out}")
+        printed = write(launch(playwright), args.out, args.pages)
+    if args.pages == BOOK and args.out == WHOLE:
+        link(args.pages, printed)
+    print(f"{len(args.pages)} pages, written to {args.out}")
 
 
 if __name__ == "__main__":
