@@ -10,7 +10,7 @@ from lowerbound.schedule import cosine
 from oracles import generator
 
 from tools.experiments import reverse_chain
-from tools.experiments.reverse_chain import estimate, rough, shorter, spread, with_beta
+from tools.experiments.reverse_chain import estimate, rough, share, shorter, spread, with_beta
 
 STORED = json.loads((Path(__file__).parents[2] / "results" / "reverse_chain.json").read_text())
 BITS, ORDERS, SOLVERS, WALKS = STORED["runs"]
@@ -54,6 +54,17 @@ def test_roughness_looks_at_pairs_that_are_both_dark():
 
 def test_an_estimate_has_its_standard_error():
     assert estimate(torch.tensor([1.0, 3.0])) == pytest.approx({"mean": 2.0, "error": 1.0})
+
+
+def test_a_share_has_the_error_of_a_ratio():
+    whole = 5 + torch.rand(40, 400, generator=generator(3))
+    part = 0.3 * whole + 0.1 * torch.randn(40, 400, generator=generator(4))
+    found = [share(*pair) for pair in zip(part, whole, strict=True)]
+    means = torch.tensor([each["mean"] for each in found])
+    assert float(means.mean()) == pytest.approx(0.3, abs=3e-4)
+    assert found[0]["error"] == pytest.approx(float(means.std()), rel=0.4)
+    alone = estimate(part[0] / 5.5)["error"]  # what the error would be if the whole did not vary
+    assert found[0]["error"] < 0.9 * alone
 
 
 def test_a_small_run_measures_everything(tmp_path):
