@@ -89,7 +89,7 @@ def test_guidance_makes_garments_right_and_alike():
     right = [row["right"]["mean"] for row in ORDERS["by_weight"]]
     assert right == sorted(right)
     assert ORDERS["fall"]["mean"] > 2 * ORDERS["fall"]["error"]
-    assert sum(BITS["share"].values()) == pytest.approx(1, abs=1e-4)
+    assert sum(each["mean"] for each in BITS["share"].values()) == pytest.approx(1, abs=1e-4)
 
 
 def test_second_order_falls_faster_and_the_noise_of_the_last_step_shows_in_the_background():
