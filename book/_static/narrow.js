@@ -1,9 +1,12 @@
 // On a phone a displayed formula is set anew, so that nothing has to be pushed aside to be read: each line of a
 // derivation may break at a sum, a relation or inside its brackets, and its reason stands below it. What cannot be
-// broken, such as a long fraction, scrolls in its own box. Widths are in letters, as in lowerbound.symbolic.printing.
+// broken, such as a long fraction, scrolls in its own box. On a wider screen the same is done to derivations, so that
+// they are as large as the formulas in a line: a reason stands at the right, or below where there is no room. Widths
+// are in letters, as in lowerbound.symbolic.printing.
 
 (function () {
-  var LETTER = 10; // pixels
+  var PHONE = matchMedia("screen and (max-width: 600px)");
+  var LETTER = PHONE.matches ? 10 : 12.5; // pixels
   var INDENT = 30; // of a line that goes on, in pixels
   var WIDTHS = { " ": 0, "{": 0, "}": 0, "\\,": 0.4, "\\quad": 2, "\\qquad": 4, "+": 2.2, "-": 2, "=": 2.2, "\\mid": 1.6 };
   var NOTHING = /^\\(text|mathrm|mathbb|mathcal|operatorname|displaystyle|left|right|bar|hat|tilde|phantom|big[lr]|tfrac)$/;
@@ -140,8 +143,8 @@
   }
 
   // A reason: words as words, with the formulas in them.
-  function say(lines, tex) {
-    part(lines, "div", "why").textContent = tex
+  function say(row, tex) {
+    part(row, "div", "why").textContent = tex
       .replace(/^\\text\{([^]*)\}$/, "$1")
       .split("$")
       .map(function (text, i) {
@@ -154,28 +157,37 @@
   function linesOf(tex, most) {
     var body = tex.replace(/\\(begin|end)\{(split|aligned)\}/g, "");
     var lines = document.createElement("div");
+    var row = null;
     var line = null;
     lines.className = "lines";
-    body.split(/\\\\(?:\[[^\]]*\])?/).forEach(function (row) {
-      var given = /^\s*&\s*\\(?:phantom\{\\text\{given\}\}|text\{given\})\s*\\quad/.exec(row);
-      var why = /^\s*&\s*\\qquad\s*\\qquad\s*(\\text\{[^]*\})\s*$/.exec(row);
-      if (why) return say(lines, why[1]);
+    body.split(/\\\\(?:\[[^\]]*\])?/).forEach(function (written) {
+      var given = /^\s*&\s*\\(?:phantom\{\\text\{given\}\}|text\{given\})\s*\\quad/.exec(written);
+      var why = /^\s*&\s*\\qquad\s*\\qquad\s*(\\text\{[^]*\})\s*$/.exec(written);
+      if (why) return say(row, why[1]);
       if (given) {
-        row.slice(given[0].length).split(/,\s*\\quad/).forEach(function (fact) {
+        written.slice(given[0].length).split(/,\s*\\quad/).forEach(function (fact) {
           line = part(lines, "div", "line fact");
           line.textContent = lines.querySelector(".fact") === line ? "given " : "";
           write(line, fact, most);
         });
         return;
       }
-      var columns = row.split("&&");
+      var columns = written.split("&&");
       var formula = columns[0].replace(/^\s*&?\s*(\\quad|\\qquad)*/, "").replace(/&/g, " ");
       if (!formula.trim()) return;
-      line = part(lines, "div", "line");
+      row = part(lines, "div", "step");
+      line = part(row, "div", "line");
       write(line, formula, most);
-      if (columns[1]) say(lines, columns[1].trim());
+      if (columns[1]) say(row, columns[1].trim());
     });
     return lines;
+  }
+
+  // The width of a formula that is folded away, from the nearest box around it that is not.
+  function roomOf(formula) {
+    var box = formula.parentElement;
+    while (box && !box.clientWidth) box = box.parentElement;
+    return box ? box.clientWidth - 4 * INDENT : 0;
   }
 
   function reflow(formula) {
@@ -183,14 +195,18 @@
       return node.nodeType === Node.TEXT_NODE && /\\\[/.test(node.textContent);
     });
     var tex = texts.length === 1 && /^\s*\\\[([^]*)\\\]\s*$/.exec(texts[0].textContent);
+    var room = formula.clientWidth || roomOf(formula) || 300;
     if (!tex) return;
-    var lines = linesOf(tex[1], ((formula.clientWidth || 300) - INDENT) / LETTER);
+    var lines = linesOf(tex[1], (room - INDENT) / LETTER);
     texts[0].replaceWith(lines);
+    formula.dataset.tex = tex[1]; // by which the room kept for it is known: see tools/publish/formula_sizes.py
     formula.classList.add("narrow");
-    formula.style.setProperty("--high", 2.4 * lines.querySelectorAll(".piece, .why").length + "rem");
+    if (PHONE.matches || !formula.style.getPropertyValue("--high"))
+      formula.style.setProperty("--high", 2.4 * lines.querySelectorAll(".piece, .why").length + "rem");
   }
 
   document.addEventListener("DOMContentLoaded", function () {
-    if (matchMedia("screen and (max-width: 600px)").matches) document.querySelectorAll("main div.math").forEach(reflow);
+    var which = PHONE.matches ? "main div.math" : "main .derivation div.math";
+    document.querySelectorAll(which).forEach(reflow);
   });
 })();

@@ -296,9 +296,14 @@ UNREAD = """() => [...document.querySelectorAll("main .derivation div.math")].fi
 SMALL = """() => {
   const size = formula => parseFloat(getComputedStyle(formula).fontSize);
   const inLine = size(document.querySelector("main p > span.math mjx-container"));
-  return [...document.querySelectorAll("main .derivation .line mjx-container")].filter(f => size(f) < inLine)
+  const where = "main .derivation .line mjx-container, main .derivation div.math > mjx-container";
+  return [...document.querySelectorAll(where)].filter(f => size(f) < inLine)
     .map(formula => formula.closest("div.math").id);
 }"""
+BEYOND = """() => [...document.querySelectorAll("main .derivation div.math, main .derivation mjx-container")]
+  .filter(box => box.clientWidth && box.scrollWidth > box.clientWidth + 3)
+  .map(box => box.closest("div.math").id)"""
+WITH_A_LONG_FRACTION = {"equation-eq-reverse-induction"}  # no line can be broken within it, so it scrolls
 UNFOLD = """() => {
   document.querySelectorAll("main details:not(.frame)").forEach(fold => { fold.open = true; });
   document.querySelectorAll("main .toggle-hidden").forEach(fold => fold.classList.remove("toggle-hidden"));
@@ -321,6 +326,21 @@ def test_formulas_on_a_phone(browser: Browser, address: str, name: str, dark: bo
     cut = page.locator("main .scrolls").first
     cut.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
     expect(cut, "the end of what scrolls does not fade").not_to_have_class(re.compile("more-right"))
+    assert visit.faults == []
+    visit.context.close()
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_derivations_at_a_desk_fit_at_the_size_of_formulas_in_a_line(
+    browser: Browser, address: str, name: str
+) -> None:
+    visit = Visit(browser, WIDTHS["desk"])
+    page = visit.open(f"{address}/{name}.html")
+    page.evaluate(UNFOLD)
+    assert page.evaluate(SMALL) == [], "derivations smaller than the formulas beside them"
+    assert set(page.evaluate(BEYOND)) <= WITH_A_LONG_FRACTION, "derivations that go on beyond the page"
+    assert page.evaluate(CUT) == [], "cut without a word"
+    assert page.evaluate(UNREAD) == [], "reasons out of sight"
     assert visit.faults == []
     visit.context.close()
 

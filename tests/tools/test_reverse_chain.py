@@ -10,7 +10,7 @@ from lowerbound.schedule import cosine
 from oracles import generator
 
 from tools.experiments import reverse_chain
-from tools.experiments.reverse_chain import estimate, rough, shorter, spread, with_beta
+from tools.experiments.reverse_chain import estimate, rough, share, shorter, spread, with_beta
 
 STORED = json.loads((Path(__file__).parents[2] / "results" / "reverse_chain.json").read_text())
 BITS, ORDERS, SOLVERS, WALKS = STORED["runs"]
@@ -56,6 +56,17 @@ def test_an_estimate_has_its_standard_error():
     assert estimate(torch.tensor([1.0, 3.0])) == pytest.approx({"mean": 2.0, "error": 1.0})
 
 
+def test_a_share_has_the_error_of_a_ratio():
+    whole = 5 + torch.rand(40, 400, generator=generator(3))
+    part = 0.3 * whole + 0.1 * torch.randn(40, 400, generator=generator(4))
+    found = [share(*pair) for pair in zip(part, whole, strict=True)]
+    means = torch.tensor([each["mean"] for each in found])
+    assert float(means.mean()) == pytest.approx(0.3, abs=3e-4)
+    assert found[0]["error"] == pytest.approx(float(means.std()), rel=0.4)
+    alone = estimate(part[0] / 5.5)["error"]  # what the error would be if the whole did not vary
+    assert found[0]["error"] < 0.9 * alone
+
+
 def test_a_small_run_measures_everything(tmp_path):
     small = reverse_chain.ReverseChain(2, 2, 4, (2, 4), 2, (0, 1), 2, 2, (2, 4), 4, 2)
     run_dir = reverse_chain.RunDir(tmp_path, tmp_path, full=False)
@@ -78,7 +89,7 @@ def test_guidance_makes_garments_right_and_alike():
     right = [row["right"]["mean"] for row in ORDERS["by_weight"]]
     assert right == sorted(right)
     assert ORDERS["fall"]["mean"] > 2 * ORDERS["fall"]["error"]
-    assert sum(BITS["share"].values()) == pytest.approx(1, abs=1e-4)
+    assert sum(each["mean"] for each in BITS["share"].values()) == pytest.approx(1, abs=1e-4)
 
 
 def test_second_order_falls_faster_and_the_noise_of_the_last_step_shows_in_the_background():

@@ -13,7 +13,7 @@ import torch
 from lowerbound import checkpoint, data
 from lowerbound.classifier import Classifier, classifier_loss, random_shift_flip
 from lowerbound.dense import DenseDecoder, DenseEncoder
-from lowerbound.fit import Recipe, _rows, default_loss, fit
+from lowerbound.fit import Recipe, Training, _rows, default_loss, fit
 from lowerbound.likelihood import GaussianLikelihood
 from lowerbound.vae import VAE
 from oracles import generator
@@ -55,6 +55,17 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
     assert torch.equal(weights, same)
     _, other = _fit(replace(RECIPE, seed=1))
     assert not torch.equal(weights, other)
+
+
+def test_a_step_over_all_weights_at_once_is_the_same_bits_as_one_weight_after_the_other():
+    ends = []
+    for at_once in (True, False):
+        training = Training(_model(), X, RECIPE)
+        assert training.optimizer.param_groups[0]["foreach"] is True
+        training.optimizer.param_groups[0]["foreach"] = at_once
+        assert len(list(training.steps())) == RECIPE.steps
+        ends.append(nn.utils.parameters_to_vector(training.model.parameters()).detach())
+    assert torch.equal(*ends)
 
 
 @pytest.mark.parametrize("step", [5, 6, 13])

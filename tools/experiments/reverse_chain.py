@@ -61,6 +61,16 @@ def estimate(values: Tensor) -> dict[str, float]:
     return {"mean": float(values.mean()), "error": float(values.std()) / math.sqrt(len(values))}
 
 
+def share(part: Tensor, whole: Tensor) -> dict[str, float]:
+    """How much of the sum of whole (N,) is that of part (N,), and its standard error over the N examples.
+
+    A ratio of two means that vary together: to first order its error is that of the mean of part − R · whole.
+    """
+    ratio = float(part.double().sum() / whole.double().sum())
+    left = (part.double() - ratio * whole.double()) / whole.double().mean()
+    return {"mean": ratio, "error": float(left.std()) / math.sqrt(len(left))}
+
+
 def last(walk: Iterator[Tensor]) -> Tensor:
     """Where a sampler ends."""
     *_, end = walk
@@ -119,7 +129,6 @@ def bits(size: ReverseChain, run_dir: RunDir) -> dict[str, Any]:
     ]
     large = (whole.distortion + with_beta(fine.schedule, whole.rates, dims).sum(1)) / unit
     each = torch.cat([whole.distortion[:, None], whole.rates], 1)  # step 1, steps 2..T, L_T
-    shares = each.sum(0) / each.sum()
     t = model.schedule.T // fine.schedule.T * torch.arange(1, fine.schedule.T + 1)  # the levels of the steps
     ranges = {"up_to_100": t <= 100, "100_to_400": (t > 100) & (t <= 400), "above_400": t > 400}
     return {
@@ -127,7 +136,7 @@ def bits(size: ReverseChain, run_dir: RunDir) -> dict[str, Any]:
         "by_steps": rows,
         "beta": estimate(large),
         "beta_minus_posterior": estimate(large - totals[size.steps[-1]]),
-        "share": {name: float(shares[:-1][those].sum()) for name, those in ranges.items()},
+        "share": {name: share(each[:, :-1][:, those].sum(1), each.sum(1)) for name, those in ranges.items()},
         "by_level": [float(value) for value in each.mean(0) / unit],
     }
 

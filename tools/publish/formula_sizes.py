@@ -20,7 +20,8 @@ MEASURE = """() => {
   const size = formula => formula.tagName === "DIV"
     ? formula.getBoundingClientRect().height / pixels(document.documentElement)
     : formula.querySelector("mjx-container").getBoundingClientRect().width / pixels(formula);
-  const tex = formula => MathJax.startup.document.getMathItemsWithin(formula).map(i => i.math).join(" ");
+  const set = formula => MathJax.startup.document.getMathItemsWithin(formula).map(i => i.math).join(" ");
+  const tex = formula => formula.dataset.tex || set(formula);
   document.querySelectorAll("main details").forEach(folded => folded.open = true);
   const typeset = [...document.querySelectorAll("main .math")].filter(f => f.querySelector("mjx-math"));
   return typeset.map(formula => [tex(formula), size(formula)]);

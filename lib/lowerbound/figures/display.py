@@ -20,7 +20,6 @@ from urllib.parse import quote
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -35,10 +34,13 @@ LARGE, MANY = 60_000, 1000  # a drawing of more characters of SVG, or of more po
 
 
 def _freeze(fig: Figure) -> None:
-    """Lay the figure out once and for all: another layout would move the axes by a pixel."""
-    if not isinstance(fig.get_layout_engine(), PlaceHolderLayoutEngine | None):
-        fig.draw_without_rendering()
-        fig.set_layout_engine("none")
+    """Lay the figure out once and for all: another layout would move the axes by a pixel.
+
+    With an engine, and be it a placeholder, matplotlib would draw the figure twice each time it is saved.
+    """
+    if (engine := fig.get_layout_engine()) is not None:
+        engine.execute(fig)
+        fig.set_layout_engine(None)
 
 
 def svg(fig: Figure) -> str:
@@ -78,8 +80,9 @@ def png(fig: Figure, dpi: int = DPI) -> bytes:
     full, small = io.BytesIO(), io.BytesIO()
     with matplotlib.rc_context({"savefig.facecolor": "white"}):
         _freeze(fig)
-        fig.savefig(full, format="png", dpi=dpi, metadata={"Software": None})
-    picture = Image.open(full).convert("RGB")
+        fig.savefig(full, format="rgba", dpi=dpi)  # bare pixels: a PNG would be packed and unpacked again
+    width, height = (int(side * dpi) for side in fig.get_size_inches())
+    picture = Image.frombytes("RGBA", (width, height), full.getvalue()).convert("RGB")
     picture.quantize(128, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
     return small.getvalue()
 
