@@ -68,14 +68,25 @@ def evaluated(expr):
     To sympy those are not empty: Σ from 5 to 3 is −Σ from 4 to 4 (Karr's convention). Here they are 0 and 1.
     """
     letters: dict = {}
-    for node in expr.atoms(sp.Sum, sp.Product):
-        _, low, high = (
-            node.limits[0] if len(node.limits[0]) == 3 else (None, sp.S.Zero, sp.S.NegativeInfinity)
-        )
-        if not high.is_finite or not at_least_zero(high - low + 1):
-            letters[_letter(node)] = node
-    masked = expr.xreplace({node: letter for letter, node in letters.items()})
-    return masked.doit().xreplace(letters)
+    return _without_empty(expr, letters).doit().xreplace(letters)
+
+
+def _without_empty(expr, letters: dict):
+    """A letter for each sum that may be empty, and for each that holds one: its letter knows no index."""
+    if isinstance(expr, sp.Sum | sp.Product) and any(map(_may_be_empty, expr.atoms(sp.Sum, sp.Product))):
+        letter = _letter(expr)
+        letters[letter] = expr
+        return letter
+    if not expr.args or not expr.has(sp.Sum, sp.Product):
+        return expr
+    return expr.func(*(_without_empty(part, letters) for part in expr.args))
+
+
+def _may_be_empty(node) -> bool:
+    if len(node.limits[0]) < 3:
+        return True
+    _, low, high = node.limits[0]
+    return not high.is_finite or not at_least_zero(high - low + 1)
 
 
 def simplified(expr):

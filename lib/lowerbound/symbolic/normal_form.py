@@ -219,7 +219,7 @@ def _integrated_out(variables: set, factors: list):
 def _level(expr) -> int:
     """How deep integrals and sums with names of their own are nested in expr."""
     below = max((_level(a) for a in expr.args), default=0)
-    return below + isinstance(expr, Int | sp.Sum | sp.Product | sp.Integral)
+    return below + isinstance(expr, Int | E | sp.Sum | sp.Product | sp.Integral)
 
 
 def _named(f, variables: set):
