@@ -119,6 +119,18 @@ def _two_points():
     )
 
 
+x_0, u_ = RandomVariable("x_0"), Unit("y")
+z1, z2 = (RandomVariable(name, like=z) for name in ("z_1", "z_2"))
+
+
+def _weight(of):
+    return p(x, of) / q(of | x)
+
+
+def _two_samples():
+    return E(q(z1 | x), E(q(z2 | x), log((_weight(z1) + _weight(z2)) / 2)))
+
+
 def real(name):
     return Symbol(name, real=True)
 
@@ -852,6 +864,61 @@ FALSE = {
             "a sine that stands still": leads(lambda: sin((b - 1) * t) + t**2, lambda: (b - 1) * t, t, 0),
         },
     ),
+    "known inequalities": (
+        "A known inequality turned over, or without what it needs",
+        {
+            "the means of two numbers": at_most(lambda: (t + s) / 2, lambda: sqrt(t * s)),
+            "their means, of any sign": at_least(lambda: (a + b) / 2, lambda: sqrt(a * b)),
+            "unequal parts": at_least(lambda: (t + 2 * s) / 3, lambda: sqrt(t * s)),
+            "sums of logarithms": at_most(
+                lambda: t * log(t / s) + v * log(v / c), lambda: (t + v) * log((t + v) / (s + c))
+            ),
+            "entropy above cross-entropy": at_most(
+                lambda: -(u * log(u_) + (1 - u) * log(1 - u_)), lambda: -(u * log(u) + (1 - u) * log(1 - u))
+            ),
+            "a Gaussian KL without its logarithm's half": at_least(
+                lambda: (v / s - 1 - 2 * log(v / s)) / 2, lambda: Integer(0)
+            ),
+            "a Gaussian KL, nearly": at_least(
+                lambda: (v + m**2 - 1 - log(v)) / 2, lambda: Rational(1, 10**4)
+            ),
+            "a variance turned over": at_most(lambda: mean(z**2) - mean(z) ** 2, lambda: Integer(0)),
+            "a variance of two things": at_least(
+                lambda: mean(z**2) - mean(z) * E(p(z), z), lambda: Integer(0)
+            ),
+            "a weight of any size": at_least(elbo, lambda: mean(log(p(x | z))) - beta_t * KL(Q, p(z))),
+            "a weight below one": lambda: D("beta", elbo(), where=[beta_t <= 1]).at_least(
+                mean(log(p(x | z))) - beta_t * KL(Q, p(z)), "claimed"
+            ),
+            "two samples below one": at_most(
+                _two_samples,
+                elbo,
+                because=lambda: log((1 + t) / 2) - log(t) / 2,
+                at=lambda: {t: _weight(z2) / _weight(z1)},
+            ),
+            "KL to a Gaussian, turned over": at_most(lambda: KL(Q, Normal(z, 0, 1)), lambda: Integer(0)),
+            "KL to a Gaussian, and more": at_least(
+                lambda: KL(Q, Normal(z, 0, 1)), lambda: KL(Q, Normal(z, 0, 2))
+            ),
+            "a geometric sum at one": line(
+                lambda: Sum(a**i, (i, 0, N)), lambda: (1 - a ** (N + 1)) / (1 - a)
+            ),
+            "a geometric sum, a term short": line(lambda: Sum(u**i, (i, 0, N)), lambda: (1 - u**N) / (1 - u)),
+            "a product of none": line(lambda: Product(t, (i, 3, N)), lambda: t ** (N - 2)),
+            "Markov, unsaid": line(lambda: q(xs | xt, x_0), lambda: q(xt | xs) * q(xs | x_0) / q(xt | x_0)),
+            "Markov, said of another": line(
+                lambda: q(xs | xt, x_0),
+                lambda: q(xt | xs) * q(xs | x_0) / q(xt | x_0),
+                given={q(xs | xt, x_0): q(xs | xt)},
+            ),
+            "Markov, said and not printed": lambda: _says(
+                D("bayes", q(xs | xt, x_0), given={q(xt | xs, x_0): q(xt | xs)}).step(
+                    q(xt | xs) * q(xs | x_0) / q(xt | x_0), "claimed"
+                ),
+                "given",
+            ),
+        },
+    ),
     "not a formula": (
         "What is not one side of an equation, or is not treated",
         {
@@ -972,6 +1039,67 @@ TRUE = {
             lambda: Sum(R[i] - 1, (i, 1, N)),
             because=lambda: t - 1 - log(t),
             at=lambda: {t: R[i]},
+        ),
+    },
+    "more inequalities": {
+        "two samples below the evidence": at_most(
+            lambda: _two_samples(),
+            lambda: log(p(x)),
+            because=lambda: t - 1 - log(t),
+            at=lambda: {t: (_weight(z1) + _weight(z2)) / 2 / p(x)},
+        ),
+        "two samples above one": at_least(
+            lambda: _two_samples(),
+            elbo,
+            because=lambda: log((1 + t) / 2) - log(t) / 2,
+            at=lambda: {t: _weight(z2) / _weight(z1)},
+        ),
+        "the means of two numbers": at_least(lambda: (t + s) / 2, lambda: sqrt(t * s)),
+        "the log of a mean": at_least(lambda: log((t + s) / 2), lambda: (log(t) + log(s)) / 2),
+        "sums of logarithms": at_least(
+            lambda: t * log(t / s) + v * log(v / c), lambda: (t + v) * log((t + v) / (s + c))
+        ),
+        "KL is convex": at_least(
+            lambda: u * t * log(t / s) + (1 - u) * v * log(v / c),
+            lambda: (u * t + (1 - u) * v) * log((u * t + (1 - u) * v) / (u * s + (1 - u) * c)),
+            because=lambda: t * log(t / s) + v * log(v / c) - (t + v) * log((t + v) / (s + c)),
+            at=lambda: {t: u * t, s: u * s, v: (1 - u) * v, c: (1 - u) * c},
+        ),
+        "a variance": at_least(lambda: mean(z**2) - mean(z) ** 2, lambda: Integer(0)),
+        "a second moment": at_least(lambda: E(p(z), z**2), lambda: E(p(z), z) ** 2),
+        "a weight above one": lambda: D("beta", log(p(x)), where=[beta_t >= 1]).at_least(
+            mean(log(p(x | z))) - beta_t * KL(Q, p(z)), "claimed"
+        ),
+        "a weight of one and more": at_least(elbo, lambda: mean(log(p(x | z))) - (1 + w) * KL(Q, p(z))),
+        "a share of a divergence": at_least(lambda: u * KL(q(z), r(z)), lambda: Integer(0)),
+        "the formula of a Gaussian KL": at_least(
+            lambda: (v / s + (m - mu) ** 2 / s - 1 - log(v / s)) / 2, lambda: Integer(0)
+        ),
+        "cross-entropy above entropy": at_least(
+            lambda: -(u * log(u_) + (1 - u) * log(1 - u_)), lambda: -(u * log(u) + (1 - u) * log(1 - u))
+        ),
+        "KL of two coins": at_least(
+            lambda: u * log(u / u_) + (1 - u) * log((1 - u) / (1 - u_)), lambda: Integer(0)
+        ),
+        "KL to a Gaussian": at_least(lambda: KL(Q, Normal(z, 0, 1)), lambda: Integer(0)),
+    },
+    "powers and chains": {
+        "a product of constants": line(lambda: Product(a, (i, 1, N)), lambda: a**N),
+        "what a chain keeps": line(lambda: Product(1 - u, (i, 1, N)), lambda: (1 - u) ** N),
+        "a geometric sum": line(lambda: Sum(u**i, (i, 0, N - 1)), lambda: (1 - u**N) / (1 - u)),
+        "one from the first power on": line(lambda: Sum(u**i, (i, 1, N)), lambda: u * (1 - u**N) / (1 - u)),
+        "one of a number that is not one": line(
+            lambda: Sum(t**i, (i, 0, N)), lambda: (1 - t ** (N + 1)) / (1 - t), where=[t < 1]
+        ),
+        "Bayes, Markov said as usual": line(
+            lambda: q(xs | xt, x_0),
+            lambda: q(xt | xs) * q(xs | x_0) / q(xt | x_0),
+            given={q(xt | xs, x_0): q(xt | xs)},
+        ),
+        "a likelihood that is assumed": line(
+            lambda: mean(log(p(x | z))),
+            lambda: -mean((x - f(z)) ** 2) / (2 * v) - log(2 * pi * v) / 2,
+            given={p(x | z): Normal(x, f(z), v)},
         ),
     },
     "gradients": {

@@ -14,20 +14,26 @@ import sympy as sp
 from .notation import Density, E, Unit
 
 _POSITIVE: list = []  # expressions that the derivation at hand states to be positive
+_NONNEGATIVE: list = []  # expressions that it states not to be negative
+_NONZERO: list = []  # expressions that it states not to be zero
 _RANGES: dict = {}  # the ranges that it states for whole numbers
 
 
 @contextmanager
 def assuming(conditions: Iterable = (), ranges: Mapping = {}):
     """Within it, the conditions of a derivation and the ranges of its whole numbers count as known."""
-    before = list(_POSITIVE), dict(_RANGES)
+    lists = _POSITIVE, _NONNEGATIVE, _NONZERO
+    before = [list(each) for each in lists], dict(_RANGES)
     _RANGES.update(ranges)
     with sp.evaluate(True):
+        _NONNEGATIVE.extend(_canonical(c.gts - c.lts) for c in conditions if isinstance(c, sp.Ge | sp.Le))
+        _NONZERO.extend(_canonical(c.lhs - c.rhs) for c in conditions if isinstance(c, sp.Ne))
         _POSITIVE.extend(_canonical(c.gts - c.lts) for c in conditions if isinstance(c, sp.Gt | sp.Lt))
     try:
         yield
     finally:
-        _POSITIVE[:] = before[0]
+        for each, kept in zip(lists, before[0], strict=True):
+            each[:] = kept
         _RANGES.clear()
         _RANGES.update(before[1])
 
@@ -146,6 +152,22 @@ def is_positive(expr) -> bool:
     return any((expr / known).is_positive for known in _POSITIVE) or (
         bool(_POSITIVE) and any((sp.expand(expr - known)).is_nonnegative for known in _POSITIVE)
     )
+
+
+def is_nonnegative(expr) -> bool:
+    """True if sympy can show expr ≥ 0, or a condition of the derivation says so."""
+    if expr.is_nonnegative or is_positive(expr):
+        return True
+    if expr.is_Mul:
+        return all(map(is_nonnegative, expr.args))
+    return any((sp.expand(expr - known)).is_nonnegative for known in _NONNEGATIVE)
+
+
+def is_nonzero(expr) -> bool:
+    """True if sympy can show expr ≠ 0, or a condition of the derivation says so."""
+    if expr.is_nonzero or is_positive(expr) or is_positive(-expr):
+        return True
+    return any((expr / known).is_number for known in _NONZERO)
 
 
 def _with_units(form):

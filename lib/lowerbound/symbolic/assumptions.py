@@ -71,6 +71,13 @@ class Assumptions:
         self._circles()
         self._forms: dict = {}
 
+    def turned(self) -> Assumptions | None:
+        """The same assumptions with q(a | b, c) = q(a | b) turned round; None where there is none."""
+        new = dict(longer_first(a, b) for a, b in self.given.items())
+        if new == self.given or len(new) < len(self.given):
+            return None
+        return Assumptions(new, self.lemmas, self.ranges, self.conditions)
+
     def expressions(self) -> list:
         """Everything that is said in them."""
         said = [*self.given, *self.given.values(), *self.conditions]
@@ -397,6 +404,12 @@ def _matched(name, d) -> dict | None:
         return None
     places = {**left, **right}
     return {v: places[v.role] for v in (*name.variables, *name.given)}
+
+
+def longer_first(name, value) -> tuple:
+    """An assumption q(a | b, c) = q(a | b), turned round: then the joint densities show what follows."""
+    both = isinstance(name, Density) and isinstance(value, Density) and name.family == value.family
+    return (value, name) if both and set(value.given) < set(name.given) else (name, value)
 
 
 def _of_densities(value) -> bool:

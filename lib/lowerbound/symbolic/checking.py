@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import sympy as sp
 
-from .algebra import assuming, equal, evaluated, is_positive, is_zero, simplified
+from .algebra import assuming, equal, evaluated, is_nonnegative, is_positive, is_zero, simplified
 from .assumptions import Assumptions, Facts
 from .bounds import never_negative
 from .clock import OutOfTime, time_limit
@@ -73,6 +73,7 @@ class Checked:
         """modelled: what the random models obey; what lemmas rest on too."""
         self.name, self.assumptions, self.modelled = name, assumptions, modelled
         self.steps: list[Step] = []
+        self.turned = False  # whether q(a | b, c) = q(a | b) was used as one about q(a | b)
         self._names: dict = {}
         self._values: dict = {}
         self._form = NormalForm(assumptions)
@@ -145,10 +146,19 @@ class Checked:
             model, count = self._numbers(self.last, right, lambda a, b: abs(a - b))
             if model is not None:
                 self._refuse("=", right, reason, model)
-            if not equal(self._form(self.last), self._form(right)):
+            shown = next((f for f in self._forms() if equal(f(self.last), f(right))), None)
+            if shown is None:
                 self._refuse("=", right, reason, None)
+            self.turned = self.turned or shown is not self._form
         evidence = "algebra" + (f", and numbers in {count} random models" if count else "")
         return Step(right, reason, "=", "algebra", evidence, {"method": "step"}, count)
+
+    def _forms(self) -> Iterator[NormalForm]:
+        """With q(a | b, c) = q(a | b) as it is assumed; then turned round: its joint density shows it."""
+        yield self._form
+        turned = self.assumptions.turned()
+        if turned is not None:
+            yield NormalForm(turned)
 
     def _inequality(self, relation: str, right, reason: str, because, at: Facts) -> Step:
         sign = 1 if relation == ">=" else -1
@@ -157,11 +167,14 @@ class Checked:
             self._form.assumptions.put_in(right)
             at = self._places(because, at)
             model, count = self._numbers(self.last, right, lambda a, b: sign * (b - a), search=True)
-            if model is not None:
+            beside = model is not None and _beside_a_table(self.last, right)
+            if model is not None and not beside:
                 self._refuse(relation, right, reason, model)
             with sp.evaluate(True):
                 gap = sign * self._difference(self.last, right)
-                if because is None:
+                if beside:  # a Gaussian does not sum to one over the two states of the model
+                    shown, count = self._by_divergence(gap, sign, right), 0
+                elif because is None:
                     shown = never_negative(gap) or self._by_divergence(gap, sign, right)
                 else:
                     because = self._admitted(because)
@@ -231,6 +244,12 @@ class Checked:
             for each in (k, *(E(m, k) for m in measures)):
                 if is_zero(gap - self._form(each)):
                     return "a KL is never negative"
+        if self._by_weights(gap, lines):
+            return "a KL is never negative, nor is its weight"
+        squares = {n.base for line in lines for n in nodes(line) if isinstance(n, sp.Pow) and n.exp == 2}
+        for m, f in sorted((mean.args for mean in squares if isinstance(mean, E)), key=str):
+            if is_zero(gap - self._form(E(m, (f - E(m, f)) ** 2))):
+                return "a variance is never negative"
         t = sp.Symbol("t", positive=True)
         small = right if sign == -1 else self.last  # log E[f], above E[log f]
         for log in sorted(small.atoms(sp.log), key=str):
@@ -240,6 +259,23 @@ class Checked:
                 if self._is_instance(gap, right, t - 1 - sp.log(t), {t: f / mean}):
                     return "Jensen's inequality, by the tangent of the logarithm"
         return ""
+
+    def _by_weights(self, gap, lines) -> bool:
+        """Whether the gap is a sum of divergences, each with a weight that is never negative: (β − 1) KL."""
+        with sp.evaluate(True):
+            flat = [sp.expand(line) for line in lines]
+            own = sorted({k for line in lines for k in line.atoms(KL)}, key=str)
+            factors = {k: {c for line in flat if (c := line.coeff(k)) != 0} for k in own}
+            weights = {
+                k: [w for c in sorted(factors[k], key=str) for w in (c, c - 1, -c, -c - 1)
+                    if not w.is_number and is_nonnegative(w)] for k in own
+            }  # fmt: skip
+            for k in own:
+                for w in weights[k]:
+                    rest = gap - w * self._form(k)
+                    if is_zero(rest) or any(is_zero(rest - self._form(o)) for o in _gaps(lines)):
+                        return True
+        return False
 
     def _places(self, because, at) -> dict:
         if because is None and at:
@@ -539,6 +575,14 @@ def _needs_sign(node):
     if isinstance(node, sp.Pow) and not node.exp.is_integer:
         return node.base
     return node.args[2] if isinstance(node, Normal) else None
+
+
+def _beside_a_table(*lines) -> bool:
+    """Whether an average over a density that is not known holds a Gaussian of the same variable."""
+    return any(
+        isinstance(m, Density) and set(m.variables) & {d.args[0] for d in n.atoms(Normal)}
+        for line in lines for n in line.atoms(E, KL) for m in n.args[:1]
+    )  # fmt: skip
 
 
 def _apart(left, right) -> tuple:

@@ -8,7 +8,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from .algebra import assuming, at_least_zero, equal, evaluated, is_positive
-from .assumptions import Assumptions, Facts, Lemma, read_where, subject
+from .assumptions import Assumptions, Facts, Lemma, longer_first, read_where, subject
 from .checking import RELATIONS, Checked, Step
 from .messages import StepError
 from .normal_form import NormalForm
@@ -163,7 +163,7 @@ class Derivation(Checked):
             return
         form = self._form
         if symbol.has(Density):  # the laws of densities show it, whatever their values are
-            laws = [_longer_first(a, b) for a, b in self.given.items() if not isinstance(b, Normal)]
+            laws = [longer_first(a, b) for a, b in self.given.items() if not isinstance(b, Normal)]
             form = NormalForm(Assumptions(dict(laws)))
         try:
             model, _ = self._numbers(symbol, self.first, lambda a, b: abs(a - b))
@@ -428,7 +428,9 @@ class Derivation(Checked):
         heads += [a for a, b in self.given.items() if _signed(a) and self.assumptions.closure(b) & about]
         if self.symbol is not None and not self.named_by_definition:
             heads.append(self.symbol)
-        used = {}
+        if self.turned:
+            heads += [a for a, b in self.given.items() if longer_first(a, b) != (a, b)]
+        used: dict = {}
         while new := {
             a: b for a, b in self.given.items() if a not in used and any(_about(h, a) for h in heads)
         }:
@@ -478,12 +480,6 @@ def _signed(name) -> bool:
     return isinstance(name, sp.Symbol) and any(
         getattr(name, f"is_{sign}") is not None for sign in ("positive", "negative", "integer", "nonzero")
     )
-
-
-def _longer_first(name, value) -> tuple:
-    """An assumption q(a | b, c) = q(a | b), turned round: then the joint densities show what follows."""
-    both = isinstance(name, Density) and isinstance(value, Density) and name.family == value.family
-    return (value, name) if both and set(value.given) < set(name.given) else (name, value)
 
 
 _SIGNS = {sp.Gt: ">", sp.Ge: r"\ge", sp.Lt: "<", sp.Le: r"\le", sp.Ne: r"\ne"}
