@@ -237,11 +237,12 @@ class Derivation(Checked):
                 f"{text(name)} cannot be {text(expr)}: it does not obey the assumptions of {text(name)}."
             )
 
-    def step(self, expr, reason: str) -> Derivation:
+    def step(self, expr, reason: str = "") -> Derivation:
         """Add a line that equals the one before. Raises StepError when it does not."""
+        _need(reason, "step(expr, ")
         return self._add(self._equality(expr, reason))
 
-    def at_least(self, expr, reason: str, because=None, at: Facts | None = None) -> Derivation:
+    def at_least(self, expr, reason: str = "", because=None, at: Facts | None = None) -> Derivation:
         """Add a line that the one before is greater than or equal to.
 
         To be shown is that (line before) − expr ≥ 0. Without `because` calculus is tried on it directly.
@@ -249,18 +250,22 @@ class Derivation(Checked):
         at: what to put for the symbol: because=t - 1 - log(t), at={t: p(z) / q(z | x)}. The difference
         may also be the expectation or the sum of it, since E and Σ keep the sign.
         """
+        _need(reason, "at_least(expr, ")
         return self._add(self._inequality(">=", expr, reason, because, at or {}))
 
-    def at_most(self, expr, reason: str, because=None, at: Facts | None = None) -> Derivation:
+    def at_most(self, expr, reason: str = "", because=None, at: Facts | None = None) -> Derivation:
         """Add a line that the one before is less than or equal to. See `at_least`."""
+        _need(reason, "at_most(expr, ")
         return self._add(self._inequality("<=", expr, reason, because, at or {}))
 
-    def tends_to(self, expr, symbol, target, reason: str) -> Derivation:
+    def tends_to(self, expr, symbol, target, reason: str = "") -> Derivation:
         """Add a line that the one before tends to as symbol → target, from where its domain lies."""
+        _need(reason, "tends_to(expr, symbol, target, ")
         return self._add(self._limit("->", expr, reason, symbol, target))
 
-    def leading_order(self, expr, symbol, target, reason: str) -> Derivation:
+    def leading_order(self, expr, symbol, target, reason: str = "") -> Derivation:
         """Add a line whose ratio to the one before tends to 1 as symbol → target, from where it may come."""
+        _need(reason, "leading_order(expr, symbol, target, ")
         return self._add(self._limit("~", expr, reason, symbol, target))
 
     def axiom(self, expr, reason: str, relation: str = "=") -> Derivation:
@@ -473,6 +478,11 @@ class Derivation(Checked):
         lines = [f"{self.name}: {self.title}" if self.title else self.name, f"     {text(self.first)}"]
         lines += [f"  {s.relation:>2} {text(s.expr)}    [{s.note}]" for s in self.steps[1:]]
         return "\n".join(lines)
+
+
+def _need(reason: str, call: str) -> None:
+    if not reason:
+        raise TypeError(f'{call}reason) needs a reason in words, such as "product rule"')
 
 
 def _signed(name) -> bool:
