@@ -119,6 +119,47 @@ def _two_points():
     )
 
 
+x_0, u_ = RandomVariable("x_0"), Unit("y")
+z1, z2 = (RandomVariable(name, like=z) for name in ("z_1", "z_2"))
+
+
+def _weight(of):
+    return p(x, of) / q(of | x)
+
+
+def _two_samples():
+    return E(q(z1 | x), E(q(z2 | x), log((_weight(z1) + _weight(z2)) / 2)))
+
+
+def real(name):
+    return Symbol(name, real=True)
+
+
+LOG, ROOT = real(r"\log"), real(r"\sqrt")
+W = IndexedBase("W", real=True)
+even = Symbol("l", even=True)
+
+
+def _gauss(marginal=None, posterior=None):
+    """z ~ N(0, 1), x | z ~ N(z, 1), and what is said besides."""
+    said = {p(z): Normal(z, 0, 1), p(x | z): Normal(x, z, 1)}
+    said |= {p(x): Normal(x, *marginal)} if marginal else {}
+    return said | ({p(z | x): Normal(z, *posterior)} if posterior else {})
+
+
+def _first_terms():
+    return B[1] + B[2] + Sum(B[i], (i, 3, N))
+
+
+def _whole_sum():
+    return _lemma(_first_terms(), Sum(B[i], (i, 1, N)), where={N: (2, oo)})
+
+
+def _in_a_sum(start, size=1):
+    left = Sum(_first_terms(), (N, start, T)) / size
+    return D("use", left, using=[_whole_sum()]).step(Sum(Sum(B[i], (i, 1, N)), (N, start, T)) / size, "lemma")
+
+
 def _lemma(*lines, **options):
     made = D("lemma", lines[0], **options)
     for each in lines[1:]:
@@ -645,6 +686,239 @@ FALSE = {
             ),
         },
     ),
+    "small and large lines": (
+        "A line so small, or beside so large a number, that its falsehood is lost among the digits",
+        {
+            "a real symbol at a root that is none": at_least(
+                lambda: b / 10**9, lambda: Integer(0), because=lambda: a**2, at=lambda: {a: sqrt(b / 10**9)}
+            ),
+            "beside a million millions": at_least(
+                lambda: 10**12 + b, lambda: 10**12 + 0 * b, because=lambda: a**2, at=lambda: {a: sqrt(b)}
+            ),
+            "the logarithm of a density, by its root": at_least(
+                lambda: log(p(x)) / 10**9,
+                lambda: Integer(0),
+                because=lambda: a**2,
+                at=lambda: {a: sqrt(log(p(x)) / 10**9)},
+            ),
+            "a logarithm that is none": at_least(
+                lambda: 1 + b / 10**8,
+                lambda: Integer(1),
+                because=lambda: exp(a),
+                at=lambda: {a: log(b / 10**8)},
+            ),
+            "an element of two indices": line(
+                lambda: Sum(W[i, j], (j, 1, N)) / 10**9,
+                lambda: N * a / 10**9,
+                given={W[i, j]: a},
+                where={j: (1, 2)},
+            ),
+        },
+    ),
+    "variables with a sign": (
+        "What is averaged, summed or integrated over is declared positive, and its values are not",
+        {
+            "the mean of a root": line(lambda: E(Normal(t, 0, 1), sqrt(t**2)) / 10**8, lambda: Integer(0)),
+            "the mean of a modulus": line(lambda: E(Normal(t, 0, 1), Abs(t)), lambda: E(Normal(a, 0, 1), a)),
+            "a divergence": line(
+                lambda: KL(Normal(t, 0, 1), Normal(t, 0, 2)), lambda: KL(Normal(a, 0, 1), Normal(a, 0, 2))
+            ),
+            "an integral": line(lambda: Integral(sqrt(t**2), (t, -1, 1)), lambda: Integer(0)),
+            "a sum": line(lambda: Sum(sqrt(k**2), (k, -2, 2)) / 10**8, lambda: Integer(0)),
+            "an even index": line(lambda: Sum((-1) ** even, (even, 1, N)) / 10**9, lambda: N / 10**9),
+            "a whole number on the line": line(lambda: Integral(cos(2 * pi * n), (n, 0, half)), lambda: half),
+            "a fraction up to two": line(lambda: Integral(Abs(1 - u), (u, 0, 2)), lambda: Integer(0)),
+        },
+    ),
+    "sums in sums": (
+        "A lemma about N holds from 2 on, and is used in a sum over N from 1",
+        {
+            "from one on": lambda: _in_a_sum(1),
+            "from nought on": lambda: _in_a_sum(0),
+            "small": lambda: _in_a_sum(1, 10**8),
+            "in a product": lambda: D(
+                "use", Product(exp(_first_terms()), (N, 1, T)), using=[_whole_sum()]
+            ).step(Product(exp(Sum(B[i], (i, 1, N))), (N, 1, T)), "lemma"),
+            "an empty sum in a sum": at_least(
+                lambda: Sum((i - 2) * Sum(1, (j, i, N)), (i, 1, 3)), lambda: Integer(0)
+            ),
+        },
+    ),
+    "names like formulas": (
+        "A name is printed like an operator, a product or a formula",
+        {
+            "a logarithm": line(lambda: LOG * (a + b), lambda: LOG * a + LOG * b),
+            "a root": line(lambda: ROOT * (a + b), lambda: ROOT * a + ROOT * b),
+            "a sign of order": line(lambda: a * real(r"\le") * b, lambda: b * real(r"\le") * a),
+            "a sum in a subscript": line(
+                lambda: c * real("x_{a} + y_{b}"), lambda: real("x_{a} + y_{b}") * c
+            ),
+            "braces": line(lambda: c * real("x{+1}"), lambda: real("x{+1}") * c),
+            "a bar over a sum": line(lambda: c * real(r"\bar{a+b}"), lambda: real(r"\bar{a+b}") * c),
+            "an integral sign": line(lambda: real(r"\int") * b, lambda: b * real(r"\int")),
+            "infinity": line(lambda: real(r"\infty") - real(r"\infty"), lambda: Integer(0)),
+            "words": line(lambda: real(r"\text{not }") * b, lambda: b * real(r"\text{not }")),
+            "a product of letters": line(
+                lambda: real("ab") + a * b - a * b, lambda: 2 * a * b, given={real("ab"): 2 * a * b}
+            ),
+            "a differential": line(lambda: Integral(a * real("dx"), (a, 0, 1)), lambda: real("dx") / 2),
+            "a slope": line(lambda: real(r"\partial") * b / (real(r"\partial") * a), lambda: b / a),
+            "a function called log": line(
+                lambda: Function("log")(t), lambda: t, given={Function("log")(t): t}
+            ),
+            "a function called exp": line(
+                lambda: Function("exp")(a), lambda: 1 + a, given={Function("exp")(a): 1 + a}
+            ),
+            "a function with a backslash": line(
+                lambda: 2 * Function(r"\log")(a), lambda: Function(r"\log")(a) * 2
+            ),
+            "a function with a plus": line(lambda: 2 * Function("1+f")(a), lambda: Function("1+f")(a) * 2),
+            "an indexed letter with a plus": line(
+                lambda: 2 * IndexedBase("a+B", real=True)[i], lambda: IndexedBase("a+B", real=True)[i] * 2
+            ),
+            "a family called log": line(lambda: 2 * Family(r"\log")(x), lambda: Family(r"\log")(x) * 2),
+            "a family with a plus": line(lambda: 2 * Family("1+p")(x), lambda: Family("1+p")(x) * 2),
+            "a parameter with a plus": line(
+                lambda: 2 * Family("p", "theta+1")(x), lambda: Family("p", "theta+1")(x) * 2
+            ),
+            "a random variable": line(
+                lambda: 2 * r(RandomVariable(r"\log")), lambda: r(RandomVariable(r"\log")) * 2
+            ),
+        },
+    ),
+    "functions beyond their letters": (
+        "A function is assumed for positive, small or whole numbers, and used for others",
+        {
+            "positive, at a real number": line(lambda: f(a), lambda: a, given={f(t): t}),
+            "positive, at both signs": line(lambda: f(a) + f(-a), lambda: Integer(0), given={f(t): t}),
+            "between 0 and 1, at any size": line(lambda: f(t), lambda: log(t), given={f(u): log(u)}),
+            "whole, at a half": line(lambda: f(half), lambda: half**2, given={f(N): N**2}),
+            "not negative, below": line(lambda: f(-1 - t), lambda: -1 - t, given={f(w): w}),
+            "under an average": line(lambda: E(Normal(a, 0, 1), f(a)), lambda: Integer(0), given={f(t): t}),
+        },
+    ),
+    "parameters that vanish": (
+        "A density is assumed to be one without the parameter in which the line differentiates",
+        {
+            "the mean of an assumed Gaussian": line(
+                lambda: Derivative(mean(z), phi), lambda: Integer(0), given={q(z | x): Normal(z, m, v)}
+            ),
+            "its score": line(
+                lambda: Derivative(log(Q), phi), lambda: Integer(0), given={q(z | x): Normal(z, m, v)}
+            ),
+            "a divergence": line(
+                lambda: Derivative(KL(Q, p(z)), phi),
+                lambda: Integer(0),
+                given={q(z | x): Normal(z, m, v), p(z): Normal(z, 0, 1)},
+            ),
+            "another family": line(
+                lambda: Derivative(log(Q), phi), lambda: Integer(0), given={q(z | x): r(z)}
+            ),
+            "an exact posterior": line(
+                lambda: Derivative(log(p(z | x)), theta), lambda: Integer(0), given={p(z | x): q(z | x)}
+            ),
+            "by a lemma": lambda: D(
+                "use", Derivative(log(Q), phi), using=[_lemma(q(z | x), r(z), given={q(z | x): r(z)})]
+            ).step(0, "lemma"),
+        },
+    ),
+    "Gaussians that contradict": (
+        "Gaussians are assumed that no joint density has at once",
+        {
+            "a marginal": line(lambda: E(p(x), x**2), lambda: Integer(5), given=_gauss(marginal=(0, 5))),
+            "a posterior": line(
+                lambda: log(p(z | x)), lambda: log(Normal(z, x, 1)), given=_gauss(posterior=(x, 1))
+            ),
+            "a tower": line(
+                lambda: E(p(x), E(p(z | x), z**2)),
+                lambda: Integer(2),
+                given={p(z): Normal(z, 0, 1), p(z | x): Normal(z, x, 1), p(x): Normal(x, 0, 1)},
+            ),
+            "a shift forgotten": line(lambda: E(p(x), x), lambda: Integer(0), given=_gauss(marginal=(1, 2))),
+            "a variance of letters": line(
+                lambda: E(p(x), x**2),
+                lambda: v,
+                given={p(z): Normal(z, 0, 1), p(x | z): Normal(x, z, v), p(x): Normal(x, 0, v)},
+            ),
+        },
+    ),
+    "points left out": (
+        "A line is no number for some of its values, and numbers are taken elsewhere",
+        {
+            "an integral over a pole": line(
+                lambda: Integral(1 / (a - c) ** 2, (a, 0, 1)), lambda: 1 / (c * (c - 1))
+            ),
+            "the mean of 1/a": line(
+                lambda: E(Normal(a, 0, 1), 1 / a + 1) - E(Normal(a, 0, 1), 1 / a), lambda: Integer(1)
+            ),
+            "at the third whole number": line(lambda: (N - 3) / (N - 3), lambda: Integer(1)),
+            "at the seventh": line(lambda: (N - 7) ** 2 / (N - 7), lambda: N - 7),
+            "at one of a sum": line(lambda: Sum((i - 2) / (i - 2), (i, 1, N)), lambda: N),
+            "at another": line(
+                lambda: Sum(1 / (i - 3) + 1, (i, 1, N)), lambda: N + Sum(1 / (i - 3), (i, 1, N))
+            ),
+            "a range of a real number": line(lambda: sin(pi * a), lambda: Integer(0), where={a: (0, 1)}),
+            "an exponential that grows": leads(
+                lambda: exp((b - 1) * t) - 1 + t**2, lambda: (b - 1) * t, t, 0
+            ),
+            "a sine that stands still": leads(lambda: sin((b - 1) * t) + t**2, lambda: (b - 1) * t, t, 0),
+        },
+    ),
+    "known inequalities": (
+        "A known inequality turned over, or without what it needs",
+        {
+            "the means of two numbers": at_most(lambda: (t + s) / 2, lambda: sqrt(t * s)),
+            "their means, of any sign": at_least(lambda: (a + b) / 2, lambda: sqrt(a * b)),
+            "unequal parts": at_least(lambda: (t + 2 * s) / 3, lambda: sqrt(t * s)),
+            "sums of logarithms": at_most(
+                lambda: t * log(t / s) + v * log(v / c), lambda: (t + v) * log((t + v) / (s + c))
+            ),
+            "entropy above cross-entropy": at_most(
+                lambda: -(u * log(u_) + (1 - u) * log(1 - u_)), lambda: -(u * log(u) + (1 - u) * log(1 - u))
+            ),
+            "a Gaussian KL without its logarithm's half": at_least(
+                lambda: (v / s - 1 - 2 * log(v / s)) / 2, lambda: Integer(0)
+            ),
+            "a Gaussian KL, nearly": at_least(
+                lambda: (v + m**2 - 1 - log(v)) / 2, lambda: Rational(1, 10**4)
+            ),
+            "a variance turned over": at_most(lambda: mean(z**2) - mean(z) ** 2, lambda: Integer(0)),
+            "a variance of two things": at_least(
+                lambda: mean(z**2) - mean(z) * E(p(z), z), lambda: Integer(0)
+            ),
+            "a weight of any size": at_least(elbo, lambda: mean(log(p(x | z))) - beta_t * KL(Q, p(z))),
+            "a weight below one": lambda: D("beta", elbo(), where=[beta_t <= 1]).at_least(
+                mean(log(p(x | z))) - beta_t * KL(Q, p(z)), "claimed"
+            ),
+            "two samples below one": at_most(
+                _two_samples,
+                elbo,
+                because=lambda: log((1 + t) / 2) - log(t) / 2,
+                at=lambda: {t: _weight(z2) / _weight(z1)},
+            ),
+            "KL to a Gaussian, turned over": at_most(lambda: KL(Q, Normal(z, 0, 1)), lambda: Integer(0)),
+            "KL to a Gaussian, and more": at_least(
+                lambda: KL(Q, Normal(z, 0, 1)), lambda: KL(Q, Normal(z, 0, 2))
+            ),
+            "a geometric sum at one": line(
+                lambda: Sum(a**i, (i, 0, N)), lambda: (1 - a ** (N + 1)) / (1 - a)
+            ),
+            "a geometric sum, a term short": line(lambda: Sum(u**i, (i, 0, N)), lambda: (1 - u**N) / (1 - u)),
+            "a product of none": line(lambda: Product(t, (i, 3, N)), lambda: t ** (N - 2)),
+            "Markov, unsaid": line(lambda: q(xs | xt, x_0), lambda: q(xt | xs) * q(xs | x_0) / q(xt | x_0)),
+            "Markov, said of another": line(
+                lambda: q(xs | xt, x_0),
+                lambda: q(xt | xs) * q(xs | x_0) / q(xt | x_0),
+                given={q(xs | xt, x_0): q(xs | xt)},
+            ),
+            "Markov, said and not printed": lambda: _says(
+                D("bayes", q(xs | xt, x_0), given={q(xt | xs, x_0): q(xt | xs)}).step(
+                    q(xt | xs) * q(xs | x_0) / q(xt | x_0), "claimed"
+                ),
+                "given",
+            ),
+        },
+    ),
     "not a formula": (
         "What is not one side of an equation, or is not treated",
         {
@@ -765,6 +1039,67 @@ TRUE = {
             lambda: Sum(R[i] - 1, (i, 1, N)),
             because=lambda: t - 1 - log(t),
             at=lambda: {t: R[i]},
+        ),
+    },
+    "more inequalities": {
+        "two samples below the evidence": at_most(
+            lambda: _two_samples(),
+            lambda: log(p(x)),
+            because=lambda: t - 1 - log(t),
+            at=lambda: {t: (_weight(z1) + _weight(z2)) / 2 / p(x)},
+        ),
+        "two samples above one": at_least(
+            lambda: _two_samples(),
+            elbo,
+            because=lambda: log((1 + t) / 2) - log(t) / 2,
+            at=lambda: {t: _weight(z2) / _weight(z1)},
+        ),
+        "the means of two numbers": at_least(lambda: (t + s) / 2, lambda: sqrt(t * s)),
+        "the log of a mean": at_least(lambda: log((t + s) / 2), lambda: (log(t) + log(s)) / 2),
+        "sums of logarithms": at_least(
+            lambda: t * log(t / s) + v * log(v / c), lambda: (t + v) * log((t + v) / (s + c))
+        ),
+        "KL is convex": at_least(
+            lambda: u * t * log(t / s) + (1 - u) * v * log(v / c),
+            lambda: (u * t + (1 - u) * v) * log((u * t + (1 - u) * v) / (u * s + (1 - u) * c)),
+            because=lambda: t * log(t / s) + v * log(v / c) - (t + v) * log((t + v) / (s + c)),
+            at=lambda: {t: u * t, s: u * s, v: (1 - u) * v, c: (1 - u) * c},
+        ),
+        "a variance": at_least(lambda: mean(z**2) - mean(z) ** 2, lambda: Integer(0)),
+        "a second moment": at_least(lambda: E(p(z), z**2), lambda: E(p(z), z) ** 2),
+        "a weight above one": lambda: D("beta", log(p(x)), where=[beta_t >= 1]).at_least(
+            mean(log(p(x | z))) - beta_t * KL(Q, p(z)), "claimed"
+        ),
+        "a weight of one and more": at_least(elbo, lambda: mean(log(p(x | z))) - (1 + w) * KL(Q, p(z))),
+        "a share of a divergence": at_least(lambda: u * KL(q(z), r(z)), lambda: Integer(0)),
+        "the formula of a Gaussian KL": at_least(
+            lambda: (v / s + (m - mu) ** 2 / s - 1 - log(v / s)) / 2, lambda: Integer(0)
+        ),
+        "cross-entropy above entropy": at_least(
+            lambda: -(u * log(u_) + (1 - u) * log(1 - u_)), lambda: -(u * log(u) + (1 - u) * log(1 - u))
+        ),
+        "KL of two coins": at_least(
+            lambda: u * log(u / u_) + (1 - u) * log((1 - u) / (1 - u_)), lambda: Integer(0)
+        ),
+        "KL to a Gaussian": at_least(lambda: KL(Q, Normal(z, 0, 1)), lambda: Integer(0)),
+    },
+    "powers and chains": {
+        "a product of constants": line(lambda: Product(a, (i, 1, N)), lambda: a**N),
+        "what a chain keeps": line(lambda: Product(1 - u, (i, 1, N)), lambda: (1 - u) ** N),
+        "a geometric sum": line(lambda: Sum(u**i, (i, 0, N - 1)), lambda: (1 - u**N) / (1 - u)),
+        "one from the first power on": line(lambda: Sum(u**i, (i, 1, N)), lambda: u * (1 - u**N) / (1 - u)),
+        "one of a number that is not one": line(
+            lambda: Sum(t**i, (i, 0, N)), lambda: (1 - t ** (N + 1)) / (1 - t), where=[t < 1]
+        ),
+        "Bayes, Markov said as usual": line(
+            lambda: q(xs | xt, x_0),
+            lambda: q(xt | xs) * q(xs | x_0) / q(xt | x_0),
+            given={q(xt | xs, x_0): q(xt | xs)},
+        ),
+        "a likelihood that is assumed": line(
+            lambda: mean(log(p(x | z))),
+            lambda: -mean((x - f(z)) ** 2) / (2 * v) - log(2 * pi * v) / 2,
+            given={p(x | z): Normal(x, f(z), v)},
         ),
     },
     "gradients": {

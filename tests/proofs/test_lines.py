@@ -324,6 +324,57 @@ def test_how_each_line_was_checked():
     assert d.conditions() == ["t > 0"]
 
 
+SAID = {
+    "E of one argument": (lambda: E(log(p(x | z))), "takes two: the density, and what is averaged"),
+    "KL of one density": (lambda: KL(q(z | x)), "takes two densities"),
+    "a norm of a number": (lambda: SquaredNorm(a, 3), "an integer index with its range; got 3"),
+    "a norm without a range": (lambda: SquaredNorm(a), "got no range"),
+    "no reason": (lambda: Derivation("d", a).step(a), r"step\(expr, reason\) needs a reason in words"),
+    "no reason of a bound": (lambda: Derivation("d", t - 1).at_least(log(t)), "needs a reason in words"),
+    "no reason of a limit": (lambda: Derivation("d", 1 / t).tends_to(0, t, sp.oo), "needs a reason in words"),
+    "Jensen turned over": (
+        lambda: Derivation("d", E(q(z | x), log(p(x | z)))).at_least(log(E(q(z | x), p(x | z))), "Jensen"),
+        r"concave: log\(E_\{q\(z \| x\)\}\[p\(x \| z\)\]\) >= E_",
+    ),
+    "Jensen as an equation": (
+        lambda: Derivation("d", log(E(q(z | x), p(x | z)))).step(E(q(z | x), log(p(x | z))), "Jensen"),
+        "by Jensen's inequality",
+    ),
+    "the spread in a density": (
+        lambda: Derivation("d", log(Normal(a, b, t))).step(
+            -((a - b) ** 2) / (2 * t**2) - log(2 * sp.pi * t**2) / 2, "formula"
+        ),
+        r"takes the variance: write N\(a; b, t\*\*2\) for N\(a; b, t\)",
+    ),
+    "the spread in a divergence": (
+        lambda: Derivation("d", KL(Normal(z, b, t), Normal(z, 0, 1))).step(
+            (b**2 + t**2 - 1 - log(t**2)) / 2, "formula"
+        ),
+        "takes the variance",
+    ),
+    "the spread of the noise": (
+        lambda: Derivation("d", E(Normal(z, b, t), f(z))).step(E(Normal(a, 0, 1), f(b + t * a)), "a = ..."),
+        "takes the variance",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_slip_is_told_with_its_remedy(name):
+    build, words = SAID[name]
+    with pytest.raises((TypeError, StepError), match=words):
+        written(build)()
+
+
+def test_no_hint_of_jensen_or_of_a_variance_where_there_is_none():
+    with pytest.raises(StepError) as caught:
+        Derivation("d", E(q(z | x), log(p(x | z)))).step(log(E(q(z | x), p(x, z))), "wrong")
+    assert "concave" not in str(caught.value)
+    with pytest.raises(StepError) as caught:
+        Derivation("d", E(Normal(a, 0, t), a**2)).step(t**3, "wrong")
+    assert "takes the variance" not in str(caught.value)
+
+
 READY = {
     "tangent": lambda: lemmas.tangent(),
     "tangent of a ratio": lambda: lemmas.tangent(p(z) / q(z | x)),

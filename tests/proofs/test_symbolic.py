@@ -100,10 +100,16 @@ def test_false_steps_are_refused_with_a_point_at_which_they_differ(name):
 
 def test_numbers_alone_do_not_make_a_step_true():
     """The numeric check finds no difference of 1e-9; algebra does."""
-    error = refuse(Derivation("tiny", t), t + Rational(1, 10**9))
+    error = refuse(Derivation("tiny", t**2), (t + Rational(1, 10**9)) ** 2)
     assert error.point is None
     assert math.isnan(error.left.real)
     assert "smaller step" in str(error)
+
+
+def test_what_stands_in_both_lines_hides_no_small_difference():
+    assert refuse(Derivation("tiny", t), t + Rational(1, 10**9)).verdict == "false"
+    assert refuse(Derivation("tiny", 10**12 + t), 10**12 + 2 * t).verdict == "false"
+    assert refuse(Derivation("tiny", t / 10**12), t / 10**13).verdict == "false"
 
 
 def test_algebra_and_numbers_agree_on_random_identities():
@@ -218,9 +224,9 @@ def test_false_inequality_is_refused():
 
 
 def test_inequality_true_at_sampled_points_alone_is_refused():
-    """t − 1 falls below log t + 1e−9 on a tiny interval about 1 only: numbers miss it, calculus does not."""
+    """e^{t−1} falls below t (1 + 1e−9) on a tiny interval about 1: numbers miss it, calculus does not."""
     with pytest.raises(StepError, match="could not be done"):
-        Derivation("near", t - 1).at_least(log(t) + Rational(1, 10**9), "almost")
+        Derivation("near", sp.exp(t - 1)).at_least(t * (1 + Rational(1, 10**9)), "almost")
 
 
 def test_inequality_under_an_expectation_needs_its_reason():

@@ -309,7 +309,8 @@ def width_for_noise() -> Derivation:
 def step_ratio() -> Derivation:
     """β_t/β̃_t = (1 − ᾱ_t)/(1 − ᾱ_{t−1}) of a chain whose first steps are all alike, as they shrink."""
     size, t = Symbol("beta", positive=True), Symbol("t", integer=True, positive=True)
-    d = Derivation("step_ratio", start=(1 - (1 - size) ** t) / (1 - (1 - size) ** (t - 1)))
+    ratio = (1 - (1 - size) ** t) / (1 - (1 - size) ** (t - 1))
+    d = Derivation("step_ratio", start=ratio, where={t: (2, sp.oo)})
     return d.tends_to(t / (t - 1), size, Integer(0), "short steps")
 
 

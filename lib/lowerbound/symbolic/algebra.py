@@ -14,20 +14,26 @@ import sympy as sp
 from .notation import Density, E, Unit
 
 _POSITIVE: list = []  # expressions that the derivation at hand states to be positive
+_NONNEGATIVE: list = []  # expressions that it states not to be negative
+_NONZERO: list = []  # expressions that it states not to be zero
 _RANGES: dict = {}  # the ranges that it states for whole numbers
 
 
 @contextmanager
 def assuming(conditions: Iterable = (), ranges: Mapping = {}):
     """Within it, the conditions of a derivation and the ranges of its whole numbers count as known."""
-    before = list(_POSITIVE), dict(_RANGES)
+    lists = _POSITIVE, _NONNEGATIVE, _NONZERO
+    before = [list(each) for each in lists], dict(_RANGES)
     _RANGES.update(ranges)
     with sp.evaluate(True):
+        _NONNEGATIVE.extend(_canonical(c.gts - c.lts) for c in conditions if isinstance(c, sp.Ge | sp.Le))
+        _NONZERO.extend(_canonical(c.lhs - c.rhs) for c in conditions if isinstance(c, sp.Ne))
         _POSITIVE.extend(_canonical(c.gts - c.lts) for c in conditions if isinstance(c, sp.Gt | sp.Lt))
     try:
         yield
     finally:
-        _POSITIVE[:] = before[0]
+        for each, kept in zip(lists, before[0], strict=True):
+            each[:] = kept
         _RANGES.clear()
         _RANGES.update(before[1])
 
@@ -68,14 +74,25 @@ def evaluated(expr):
     To sympy those are not empty: Σ from 5 to 3 is −Σ from 4 to 4 (Karr's convention). Here they are 0 and 1.
     """
     letters: dict = {}
-    for node in expr.atoms(sp.Sum, sp.Product):
-        _, low, high = (
-            node.limits[0] if len(node.limits[0]) == 3 else (None, sp.S.Zero, sp.S.NegativeInfinity)
-        )
-        if not high.is_finite or not at_least_zero(high - low + 1):
-            letters[_letter(node)] = node
-    masked = expr.xreplace({node: letter for letter, node in letters.items()})
-    return masked.doit().xreplace(letters)
+    return _without_empty(expr, letters).doit().xreplace(letters)
+
+
+def _without_empty(expr, letters: dict):
+    """A letter for each sum that may be empty, and for each that holds one: its letter knows no index."""
+    if isinstance(expr, sp.Sum | sp.Product) and any(map(_may_be_empty, expr.atoms(sp.Sum, sp.Product))):
+        letter = _letter(expr)
+        letters[letter] = expr
+        return letter
+    if not expr.args or not expr.has(sp.Sum, sp.Product):
+        return expr
+    return expr.func(*(_without_empty(part, letters) for part in expr.args))
+
+
+def _may_be_empty(node) -> bool:
+    if len(node.limits[0]) < 3:
+        return True
+    _, low, high = node.limits[0]
+    return not high.is_finite or not at_least_zero(high - low + 1)
 
 
 def simplified(expr):
@@ -135,6 +152,22 @@ def is_positive(expr) -> bool:
     return any((expr / known).is_positive for known in _POSITIVE) or (
         bool(_POSITIVE) and any((sp.expand(expr - known)).is_nonnegative for known in _POSITIVE)
     )
+
+
+def is_nonnegative(expr) -> bool:
+    """True if sympy can show expr ≥ 0, or a condition of the derivation says so."""
+    if expr.is_nonnegative or is_positive(expr):
+        return True
+    if expr.is_Mul:
+        return all(map(is_nonnegative, expr.args))
+    return any((sp.expand(expr - known)).is_nonnegative for known in _NONNEGATIVE)
+
+
+def is_nonzero(expr) -> bool:
+    """True if sympy can show expr ≠ 0, or a condition of the derivation says so."""
+    if expr.is_nonzero or is_positive(expr) or is_positive(-expr):
+        return True
+    return any((expr / known).is_number for known in _NONZERO)
 
 
 def _with_units(form):

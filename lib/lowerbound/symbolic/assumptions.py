@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from .algebra import at_least_zero
-from .notation import KL, Density, E, Normal, SquaredNorm
+from .algebra import at_least_zero, is_positive
+from .notation import KL, Density, E, Normal, SquaredNorm, Unit
 from .printing import text
 from .scope import BINDERS, UnsoundError, admit, bound, free, fresh, is_name, made, nodes, parts, substitute
 
@@ -63,12 +63,20 @@ class Assumptions:
         }
         self.plain = {name: value for name, value in self.plain.items() if is_name(name)}
         self._open: list = []  # lemmas that are being put in
+        self._slopes: list = []  # what is being differentiated in
         self.densities = {name: value for name, value in self.given.items() if isinstance(name, Density)}
         self.densities |= {lemma.name: lemma.value for lemma in self.lemmas if isinstance(lemma.name, Density)
                            and (isinstance(lemma.value, Normal) or _of_densities(lemma.value))}  # fmt: skip
         self.functions = {name.func: name for name in self.plain if isinstance(name, AppliedUndef)}
         self._circles()
         self._forms: dict = {}
+
+    def turned(self) -> Assumptions | None:
+        """The same assumptions with q(a | b, c) = q(a | b) turned round; None where there is none."""
+        new = dict(longer_first(a, b) for a, b in self.given.items())
+        if new == self.given or len(new) < len(self.given):
+            return None
+        return Assumptions(new, self.lemmas, self.ranges, self.conditions)
 
     def expressions(self) -> list:
         """Everything that is said in them."""
@@ -146,6 +154,9 @@ class Assumptions:
                 and not isinstance(e, sp.Symbol | sp.Indexed)
             ):
                 self._free_of(lemma.name, lemma.value, {} if lemma.anywhere else env)
+                if caught := sorted((lemma.ranges.keys() & free(e)) & env.keys(), key=str):
+                    self._within(e, lemma.ranges[caught[0]], ranges.get(caught[0]), caught[0])
+                self._keeps_slopes(lemma.name, lemma.value)
                 return self._with(lemma, env, ranges)
         if isinstance(e, sp.Symbol):
             return self._symbol(e, env)
@@ -171,8 +182,23 @@ class Assumptions:
                         f"in {moved[0]}: write its value there, so that it is clear what is held fixed."
                     )
             counts = [(env.get(v, v), n) for v, n in e.variable_count]
-            return sp.Derivative(self._put(e.expr, env, ranges), *counts, evaluate=False)
+            before, self._slopes = self._slopes, [*self._slopes, *variables]
+            try:
+                inside = self._put(e.expr, env, ranges)
+            finally:
+                self._slopes = before
+            return sp.Derivative(inside, *counts, evaluate=False)
         return e.func(*(self._put(a, env, ranges) for a in e.args))
+
+    def _keeps_slopes(self, name, value) -> None:
+        """Refuse to differentiate in a parameter that a density loses by what is assumed of it."""
+        for v in self._slopes:
+            if v in free(name) - self.closure(value):
+                raise UnsoundError(
+                    f"{text(name)} = {text(value)} is assumed, in which {v} does not stand, and a line "
+                    f"differentiates it in {v}: the slope would be 0. Say how {text(value)} depends on "
+                    f"{v}, as in Normal(z, {v}, 1) or with a function of {v}."
+                )
 
     def _free_of(self, name, value, env: dict) -> None:
         """Refuse an assumption at a place where a symbol that it speaks of is bound."""
@@ -198,6 +224,12 @@ class Assumptions:
         others = {s: v for s, v in env.items() if s not in name.args}
         self._free_of(name.func(*name.args), value, others) if self.closure(value) & set(others) else None
         arguments = [self._put(a, env, ranges) for a in e.args]
+        for slot, argument in zip(name.args, arguments, strict=True):
+            if not _fits(slot, argument):
+                raise UnsoundError(
+                    f"{text(name)} = {text(value)} is assumed for {slot} as it is declared, and a line holds "
+                    f"{text(e)}, where the argument need not be so."
+                )
         slots = {s: fresh(s) for s in name.args}
         put = self._put(value, slots, {})
         return substitute(put, {slots[s]: a for s, a in zip(name.args, arguments, strict=True)})
@@ -280,6 +312,7 @@ class Assumptions:
         for name, value in self.densities.items():
             if (slots := _matched(name, d)) is None:
                 continue
+            self._keeps_slopes(name, value)
             others = {s: v for s, v in env.items() if s not in slots}
             slots = {v: place for v, place in slots.items() if v != place}
             if isinstance(value, Normal) or free(value) - {v for f in value.atoms(Density) for v in free(f)}:
@@ -349,6 +382,19 @@ def _averaged(plain, known, value):
     return E(plain, value)
 
 
+def _fits(slot, argument) -> bool:
+    """Whether an argument obeys what the letter of an assumed function is declared to be."""
+    with sp.evaluate(True):
+        known = argument.doit() if not argument.has(Density, E, KL) else argument
+        if isinstance(slot, Unit):
+            return isinstance(known, Unit) or (is_positive(known) and is_positive(1 - known))
+        asked = {k for k, v in slot._assumptions_orig.items() if v is not None} - {"real", "commutative"}
+        return all(
+            getattr(known, f"is_{k}") is slot._assumptions_orig[k] or (k == "positive" and is_positive(known))
+            for k in asked
+        )
+
+
 def _matched(name, d) -> dict | None:
     """The variables of an assumption's density at the place of d, if it is about d."""
     if name.family != d.family:
@@ -358,6 +404,12 @@ def _matched(name, d) -> dict | None:
         return None
     places = {**left, **right}
     return {v: places[v.role] for v in (*name.variables, *name.given)}
+
+
+def longer_first(name, value) -> tuple:
+    """An assumption q(a | b, c) = q(a | b), turned round: then the joint densities show what follows."""
+    both = isinstance(name, Density) and isinstance(value, Density) and name.family == value.family
+    return (value, name) if both and set(value.given) < set(name.given) else (name, value)
 
 
 def _of_densities(value) -> bool:
@@ -394,6 +446,10 @@ def read_where(where) -> tuple[dict, list]:
             conditions.append(item)
         elif isinstance(item, tuple | sp.Tuple) and len(item) in (2, 3):
             symbol, low, high = (item[0], *item[1]) if len(item) == 2 else item
+            if not (isinstance(symbol, sp.Symbol) and symbol.is_integer):
+                raise UnsoundError(
+                    f"a range is of a whole number; for {symbol} write where=[{symbol} > ...]."
+                )
             ranges[symbol] = (sp.sympify(low), sp.sympify(high))
         else:
             raise UnsoundError(

@@ -7,7 +7,8 @@ from itertools import pairwise
 import sympy as sp
 from sympy.calculus.util import continuous_domain
 
-from .algebra import evaluated, is_positive, unit_to_positive
+from .algebra import evaluated, is_nonnegative, is_positive, is_zero, simplified, unit_to_positive
+from .clock import OutOfTime, time_limit
 from .notation import KL, Unit
 
 
@@ -19,11 +20,80 @@ def never_negative(expr) -> str:
         expr = evaluated(sp.sympify(expr))
         if _sign_known(expr):
             return "its sign is known"
-        return by_calculus(expr)
+        if shown := by_calculus(expr):
+            return shown
+        try:
+            with time_limit(4.0):
+                return by_convexity(expr)
+        except OutOfTime:
+            return ""
+
+
+def by_convexity(expr) -> str:
+    """A function of a few symbols, whose slope in one of them turns from − to + once: least where it is 0.
+
+    So is every function that is convex in it. The slope is seen to be 0 there, so that a wrong solution
+    does no harm; what is left must be ≥ 0 too.
+    """
+    symbols = sorted((s for s in expr.free_symbols if isinstance(s, sp.Symbol)), key=str)
+    if not 2 <= len(symbols) <= 5 or expr.count_ops() > 80 or not _smooth(expr):
+        return ""
+    for s in symbols:
+        if s.is_integer:
+            continue
+        slope = sp.diff(expr, s)
+        convex = is_positive(sp.factor(sp.diff(slope, s)))
+        for place in _zeros(slope, s):
+            turns = convex or is_positive(sp.factor(sp.cancel(slope / (s - place))))
+            if turns and _inside(s, place) and is_zero(slope.subs(s, place)):
+                least = simplified(sp.expand_log(expr.subs(s, place)))
+                if is_zero(least) or _sign_known(least) or never_negative(least):
+                    return f"least in {s} at {s} = {place}, where alone its slope is 0"
+    return ""
+
+
+def _smooth(expr) -> bool:
+    """Whether it is a formula of sums, products, powers, logarithms and exponentials without a pole."""
+    kinds = sp.Add | sp.Mul | sp.Pow | sp.log | sp.exp | sp.Symbol | sp.Number | sp.NumberSymbol
+    for node in sp.preorder_traversal(expr):
+        if not isinstance(node, kinds):
+            return False
+        if isinstance(node, sp.Pow) and not (node.exp.is_integer and node.exp.is_nonnegative):
+            inner = node.base
+        elif isinstance(node, sp.log):
+            inner = node.args[0]
+        else:
+            continue
+        apart = isinstance(node, sp.Pow) and node.exp.is_integer and is_positive(-inner)
+        if not (is_positive(inner) or apart):
+            return False
+    return True
+
+
+def _zeros(slope, s) -> list:
+    x = sp.Dummy(positive=True) if s.is_positive else sp.Dummy(real=True)
+    logs = sp.logcombine(sp.expand_log(slope, force=True).subs(s, x), force=True)
+    found: list = []
+    factors = [f for f in sp.Mul.make_args(sp.factor(logs)) if f.has(x)]
+    for f in [*factors, *(sp.expand(g.args[0] - 1) for g in factors if isinstance(g, sp.log))]:
+        try:
+            found += sp.solve(f, x)
+        except (NotImplementedError, ValueError, TypeError):
+            continue
+    return found
+
+
+def _inside(s, place) -> bool:
+    """Whether a place is one where a symbol may be, by its assumptions."""
+    if isinstance(s, Unit):
+        return is_positive(place) and is_positive(1 - place)
+    if s.is_positive:
+        return is_positive(place)
+    return bool(place.is_real) and domain(s) == sp.S.Reals
 
 
 def _sign_known(expr) -> bool:
-    if expr.is_nonnegative or is_positive(expr) or sp.factor(unit_to_positive(expr)).is_nonnegative:
+    if is_nonnegative(expr) or sp.factor(unit_to_positive(expr)).is_nonnegative:
         return True
     whole = sp.factor(expr)
     return bool(whole.is_nonnegative) or (expr.is_Add and all(map(_sign_known, expr.args)))

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import sympy as sp
 
-from .algebra import assuming, equal, evaluated, is_positive, is_zero, simplified
+from .algebra import assuming, equal, evaluated, is_nonnegative, is_positive, is_zero, simplified
 from .assumptions import Assumptions, Facts
 from .bounds import never_negative
 from .clock import OutOfTime, time_limit
@@ -18,13 +18,13 @@ from .limits import check_symbol, confirmed, limit, may_vanish
 from .messages import StepError, explain
 from .normal_form import NormalForm, readable
 from .notation import KL, Density, E, Normal, Unit
-from .numeric_check import Model, NoModel, NoNumber, Undefined
-from .printing import latex, text
+from .numeric_check import Infinite, Model, NoModel, NoNumber, TooSmall, Undefined, contradiction
+from .printing import latex, spine, text
 from .scope import UnsoundError, admit, free, nodes, one_name_each, one_range_each, substitute, unmerged
 
 RELATIONS = {"=": "=", ">=": r"\ge", "<=": r"\le", "->": r"\longrightarrow", "~": r"\sim", ":=": ":="}
 MODELS = ((False, False), (False, False), (True, False), (False, False))  # (wild, corner) of each model
-TOLERANCE = 1e-6
+TOLERANCE = 1e-6  # of the numbers of the two lines; what their errors explain comes on top
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Checked:
         """modelled: what the random models obey; what lemmas rest on too."""
         self.name, self.assumptions, self.modelled = name, assumptions, modelled
         self.steps: list[Step] = []
+        self.turned = False  # whether q(a | b, c) = q(a | b) was used as one about q(a | b)
         self._names: dict = {}
         self._values: dict = {}
         self._form = NormalForm(assumptions)
@@ -80,6 +81,11 @@ class Checked:
             for expr in assumptions.expressions():
                 one_name_each(self._names, expr, latex)
             self.steps = [Step(self._admitted(start))]
+            if (clash := contradiction(modelled)) is not None:
+                raise UnsoundError(
+                    f"what is assumed of {', '.join(map(text, clash))} does not hold at once: by the product "
+                    "and the sum rule the other two give another Gaussian."
+                )
             self._form.assumptions.put_in(self.first)
 
     @property
@@ -140,10 +146,19 @@ class Checked:
             model, count = self._numbers(self.last, right, lambda a, b: abs(a - b))
             if model is not None:
                 self._refuse("=", right, reason, model)
-            if not equal(self._form(self.last), self._form(right)):
+            shown = next((f for f in self._forms() if equal(f(self.last), f(right))), None)
+            if shown is None:
                 self._refuse("=", right, reason, None)
+            self.turned = self.turned or shown is not self._form
         evidence = "algebra" + (f", and numbers in {count} random models" if count else "")
         return Step(right, reason, "=", "algebra", evidence, {"method": "step"}, count)
+
+    def _forms(self) -> Iterator[NormalForm]:
+        """With q(a | b, c) = q(a | b) as it is assumed; then turned round: its joint density shows it."""
+        yield self._form
+        turned = self.assumptions.turned()
+        if turned is not None:
+            yield NormalForm(turned)
 
     def _inequality(self, relation: str, right, reason: str, because, at: Facts) -> Step:
         sign = 1 if relation == ">=" else -1
@@ -152,11 +167,14 @@ class Checked:
             self._form.assumptions.put_in(right)
             at = self._places(because, at)
             model, count = self._numbers(self.last, right, lambda a, b: sign * (b - a), search=True)
-            if model is not None:
+            beside = model is not None and _beside_a_table(self.last, right)
+            if model is not None and not beside:
                 self._refuse(relation, right, reason, model)
             with sp.evaluate(True):
                 gap = sign * self._difference(self.last, right)
-                if because is None:
+                if beside:  # a Gaussian does not sum to one over the two states of the model
+                    shown, count = self._by_divergence(gap, sign, right), 0
+                elif because is None:
                     shown = never_negative(gap) or self._by_divergence(gap, sign, right)
                 else:
                     because = self._admitted(because)
@@ -226,6 +244,12 @@ class Checked:
             for each in (k, *(E(m, k) for m in measures)):
                 if is_zero(gap - self._form(each)):
                     return "a KL is never negative"
+        if self._by_weights(gap, lines):
+            return "a KL is never negative, nor is its weight"
+        squares = {n.base for line in lines for n in nodes(line) if isinstance(n, sp.Pow) and n.exp == 2}
+        for m, f in sorted((mean.args for mean in squares if isinstance(mean, E)), key=str):
+            if is_zero(gap - self._form(E(m, (f - E(m, f)) ** 2))):
+                return "a variance is never negative"
         t = sp.Symbol("t", positive=True)
         small = right if sign == -1 else self.last  # log E[f], above E[log f]
         for log in sorted(small.atoms(sp.log), key=str):
@@ -235,6 +259,23 @@ class Checked:
                 if self._is_instance(gap, right, t - 1 - sp.log(t), {t: f / mean}):
                     return "Jensen's inequality, by the tangent of the logarithm"
         return ""
+
+    def _by_weights(self, gap, lines) -> bool:
+        """Whether the gap is a sum of divergences, each with a weight that is never negative: (β − 1) KL."""
+        with sp.evaluate(True):
+            flat = [sp.expand(line) for line in lines]
+            own = sorted({k for line in lines for k in line.atoms(KL)}, key=str)
+            factors = {k: {c for line in flat if (c := line.coeff(k)) != 0} for k in own}
+            weights = {
+                k: [w for c in sorted(factors[k], key=str) for w in (c, c - 1, -c, -c - 1)
+                    if not w.is_number and is_nonnegative(w)] for k in own
+            }  # fmt: skip
+            for k in own:
+                for w in weights[k]:
+                    rest = gap - w * self._form(k)
+                    if is_zero(rest) or any(is_zero(rest - self._form(o)) for o in _gaps(lines)):
+                        return True
+        return False
 
     def _places(self, because, at) -> dict:
         if because is None and at:
@@ -285,10 +326,12 @@ class Checked:
             "negative": lambda: is_positive(-value),
             "nonpositive": lambda: bool((-value).is_nonnegative) or is_positive(-value),
             "nonzero": lambda: bool(value.is_nonzero) or is_positive(value) or is_positive(-value),
-            "real": lambda: True,
             "commutative": lambda: True,
             "finite": lambda: True,
         }
+        known["real"] = known["extended_real"] = known["complex"] = lambda: True
+        if not self._is_real(value):
+            return False
         if isinstance(symbol, Unit):
             return is_positive(value) and is_positive(1 - value)
         for name, wanted in symbol._assumptions_orig.items():
@@ -298,6 +341,16 @@ class Checked:
                 if getattr(value, f"is_{name}") is not wanted:
                     return False
             elif not known[name]():
+                return False
+        return True
+
+    def _is_real(self, value) -> bool:
+        """Whether a value is a real number for all values of its letters: √b is none for a real b."""
+        for node in nodes(value):
+            inner = _needs_sign(node)
+            if inner is None or is_positive(inner) or inner.is_nonnegative:
+                continue
+            if not is_positive(self._form(inner)):
                 return False
         return True
 
@@ -312,6 +365,7 @@ class Checked:
         plan = [*MODELS, *(((True, False), (False, True)) * 12 if search else ())]
         if not search and self._may_be_undefined(left, right):
             plan += [(True, False)] * 12
+        self._refuse_poles(left, right)
         done, tried, start = 0, 0, time.process_time()
         why, missed = "", 0
         for seed, (wild, corner) in enumerate(plan * 3):
@@ -352,22 +406,57 @@ class Checked:
                 self._refuse_undefined(model, len(self.steps) + number, line, error)
             except NoModel:
                 return "no densities were found that obey all assumptions"
+            except Infinite as error:
+                if not (model.wild or corner):
+                    self._refuse_undefined(model, len(self.steps) + number, line, error)
+                return f"the numeric check cannot compute {error}"
             except NoNumber as error:
                 return f"the numeric check cannot compute {error}"
-            except (OverflowError, ZeroDivisionError):
-                return "numbers too large, or a division by zero"
-        a, b = numbers
-        return excess(a, b) > TOLERANCE * (1 + abs(a) + abs(b)) + 20 * model.noise
+            except TooSmall:
+                return "numbers too small"
+            except ZeroDivisionError:
+                if not (model.wild or corner):  # no real number is 0 there: a whole one is at a pole
+                    self._refuse_undefined(model, len(self.steps) + number, line, "a division by zero")
+                return "a division by zero"
+            except OverflowError:
+                return "numbers too large"
+        try:
+            return self._exceeds(model, *_apart(left, right), excess)
+        except ArithmeticError:
+            return "numbers too large"
+
+    @staticmethod
+    def _exceeds(model: Model, left, right, excess) -> bool:
+        """Whether the excess is more than the errors of the numbers explain, however small the lines are."""
+        a, b = model.value(left), model.value(right)
+        beyond = excess(a, b) - TOLERANCE * (abs(a) + abs(b))
+        return beyond > 0 and beyond > 100 * model.spread([left, right])
+
+    def _refuse_poles(self, left, right) -> None:
+        """Refuse 1/(N − 3) for all whole numbers N: three is one of them."""
+        for number, line in enumerate((left, right)):
+            for node in nodes(line):
+                if not (isinstance(node, sp.Pow) and node.exp.is_negative) or node.base.is_nonzero:
+                    continue
+                inside = [s for s in free(node.base) if isinstance(s, sp.Symbol)]
+                if len(inside) != 1 or not inside[0].is_integer or inside[0] not in free(line):
+                    continue
+                (s,) = inside
+                for k in range(-12, 41):
+                    if evaluated(substitute(node.base, {s: sp.Integer(k)})) != 0:
+                        continue
+                    try:
+                        model = Model([left, right], self.modelled, 0)
+                    except NoModel:
+                        break
+                    if s in model.numbers and self._allowed(model, s, float(k)):
+                        self._refuse_undefined(model, len(self.steps) + number, line, "a division by zero")
 
     def _may_be_undefined(self, *lines) -> bool:
         """Whether a logarithm, a root or a variance stands in the lines whose sign algebra does not know."""
         for line in lines:
             for node in nodes(line):
-                inner = (
-                    node.args[0] if isinstance(node, sp.log)
-                    else node.base if isinstance(node, sp.Pow) and not node.exp.is_integer
-                    else node.args[2] if isinstance(node, Normal) else None
-                )  # fmt: skip
+                inner = _needs_sign(node)
                 if inner is None or inner.has(Density, E):
                     continue
                 plain = evaluated(inner) if not inner.has(KL) else inner
@@ -380,13 +469,14 @@ class Checked:
         moved = [s for s in model.numbers if s in free(left) | free(right) and not s.is_integer
                  and not hasattr(model.numbers[s], "state")]  # fmt: skip
 
+        left, right = _apart(left, right)
+
         def tightness() -> tuple[float, bool]:
             try:
-                a, b = model.value(left), model.value(right)
+                slack = excess(model.value(left), model.value(right))
+                return slack, slack > 0 and self._exceeds(model, left, right, excess)
             except ArithmeticError:
                 return -float("inf"), False
-            slack = excess(a, b)
-            return slack, slack > TOLERANCE * (1 + abs(a) + abs(b)) + 20 * model.noise
 
         best, fails = tightness()
         for factor in (3.0, 1.0, 0.3, 0.1):
@@ -476,6 +566,34 @@ class Checked:
         else:
             residual = self._left_over(*lines)
         raise explain(self.name, len(self.steps) + 1, relation, lines, reason, residual, differs)
+
+
+def _needs_sign(node):
+    """What must not be negative, so that a logarithm, a root or a Gaussian is one; or None."""
+    if isinstance(node, sp.log):
+        return node.args[0]
+    if isinstance(node, sp.Pow) and not node.exp.is_integer:
+        return node.base
+    return node.args[2] if isinstance(node, Normal) else None
+
+
+def _beside_a_table(*lines) -> bool:
+    """Whether an average over a density that is not known holds a Gaussian of the same variable."""
+    return any(
+        isinstance(m, Density) and set(m.variables) & {d.args[0] for d in n.atoms(Normal)}
+        for line in lines for n in line.atoms(E, KL) for m in n.args[:1]
+    )  # fmt: skip
+
+
+def _apart(left, right) -> tuple:
+    """Two lines without the terms that stand in both: what is left is compared, however large those are."""
+    old, new = (spine(line, sp.Add) if line.is_Add else [line] for line in (left, right))
+    common = [term for term in old if term in new and old.count(term) == new.count(term) == 1]
+    if not common:
+        return left, right
+    return tuple(
+        sp.Add(*(term for term in terms if term not in common), evaluate=False) for terms in (old, new)
+    )
 
 
 def _gaps(lines) -> set:

@@ -8,7 +8,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from .algebra import assuming, at_least_zero, equal, evaluated, is_positive
-from .assumptions import Assumptions, Facts, Lemma, read_where, subject
+from .assumptions import Assumptions, Facts, Lemma, longer_first, read_where, subject
 from .checking import RELATIONS, Checked, Step
 from .messages import StepError
 from .normal_form import NormalForm
@@ -163,7 +163,7 @@ class Derivation(Checked):
             return
         form = self._form
         if symbol.has(Density):  # the laws of densities show it, whatever their values are
-            laws = [_longer_first(a, b) for a, b in self.given.items() if not isinstance(b, Normal)]
+            laws = [longer_first(a, b) for a, b in self.given.items() if not isinstance(b, Normal)]
             form = NormalForm(Assumptions(dict(laws)))
         try:
             model, _ = self._numbers(symbol, self.first, lambda a, b: abs(a - b))
@@ -237,11 +237,12 @@ class Derivation(Checked):
                 f"{text(name)} cannot be {text(expr)}: it does not obey the assumptions of {text(name)}."
             )
 
-    def step(self, expr, reason: str) -> Derivation:
+    def step(self, expr, reason: str = "") -> Derivation:
         """Add a line that equals the one before. Raises StepError when it does not."""
+        _need(reason, "step(expr, ")
         return self._add(self._equality(expr, reason))
 
-    def at_least(self, expr, reason: str, because=None, at: Facts | None = None) -> Derivation:
+    def at_least(self, expr, reason: str = "", because=None, at: Facts | None = None) -> Derivation:
         """Add a line that the one before is greater than or equal to.
 
         To be shown is that (line before) − expr ≥ 0. Without `because` calculus is tried on it directly.
@@ -249,18 +250,22 @@ class Derivation(Checked):
         at: what to put for the symbol: because=t - 1 - log(t), at={t: p(z) / q(z | x)}. The difference
         may also be the expectation or the sum of it, since E and Σ keep the sign.
         """
+        _need(reason, "at_least(expr, ")
         return self._add(self._inequality(">=", expr, reason, because, at or {}))
 
-    def at_most(self, expr, reason: str, because=None, at: Facts | None = None) -> Derivation:
+    def at_most(self, expr, reason: str = "", because=None, at: Facts | None = None) -> Derivation:
         """Add a line that the one before is less than or equal to. See `at_least`."""
+        _need(reason, "at_most(expr, ")
         return self._add(self._inequality("<=", expr, reason, because, at or {}))
 
-    def tends_to(self, expr, symbol, target, reason: str) -> Derivation:
+    def tends_to(self, expr, symbol, target, reason: str = "") -> Derivation:
         """Add a line that the one before tends to as symbol → target, from where its domain lies."""
+        _need(reason, "tends_to(expr, symbol, target, ")
         return self._add(self._limit("->", expr, reason, symbol, target))
 
-    def leading_order(self, expr, symbol, target, reason: str) -> Derivation:
+    def leading_order(self, expr, symbol, target, reason: str = "") -> Derivation:
         """Add a line whose ratio to the one before tends to 1 as symbol → target, from where it may come."""
+        _need(reason, "leading_order(expr, symbol, target, ")
         return self._add(self._limit("~", expr, reason, symbol, target))
 
     def axiom(self, expr, reason: str, relation: str = "=") -> Derivation:
@@ -428,7 +433,9 @@ class Derivation(Checked):
         heads += [a for a, b in self.given.items() if _signed(a) and self.assumptions.closure(b) & about]
         if self.symbol is not None and not self.named_by_definition:
             heads.append(self.symbol)
-        used = {}
+        if self.turned:
+            heads += [a for a, b in self.given.items() if longer_first(a, b) != (a, b)]
+        used: dict = {}
         while new := {
             a: b for a, b in self.given.items() if a not in used and any(_about(h, a) for h in heads)
         }:
@@ -473,17 +480,16 @@ class Derivation(Checked):
         return "\n".join(lines)
 
 
+def _need(reason: str, call: str) -> None:
+    if not reason:
+        raise TypeError(f'{call}reason) needs a reason in words, such as "product rule"')
+
+
 def _signed(name) -> bool:
     """Whether a symbol is assumed to have a sign: what it is said to be has it then, too."""
     return isinstance(name, sp.Symbol) and any(
         getattr(name, f"is_{sign}") is not None for sign in ("positive", "negative", "integer", "nonzero")
     )
-
-
-def _longer_first(name, value) -> tuple:
-    """An assumption q(a | b, c) = q(a | b), turned round: then the joint densities show what follows."""
-    both = isinstance(name, Density) and isinstance(value, Density) and name.family == value.family
-    return (value, name) if both and set(value.given) < set(name.given) else (name, value)
 
 
 _SIGNS = {sp.Gt: ">", sp.Ge: r"\ge", sp.Lt: "<", sp.Le: r"\le", sp.Ne: r"\ne"}

@@ -6,7 +6,7 @@ import math
 
 import sympy as sp
 
-from .algebra import evaluated, is_positive
+from .algebra import at_least_zero, evaluated, is_positive
 from .bounds import domain
 from .numeric_check import Model, NoModel, NoNumber, Undefined, _obeys
 from .scope import UnsoundError, bound, subscripted, symbols
@@ -208,11 +208,21 @@ def may_vanish(f, symbol, target, ratio: bool, conditions=()):
                 polynomial.LC() if target.is_infinite else polynomial.coeff_monomial(x ** _lowest(polynomial))
             ]
         else:
-            continue
+            terms = _leading(side, x)
         for term in terms:
             if not _never_zero(term, conditions):
                 return sp.factor(term)
     return None
+
+
+def _leading(side, x) -> list:
+    """The coefficient of the leading term of a function as x → 0, without which its limit is another."""
+    try:
+        term = sp.expand(side).as_leading_term(x)
+    except (NotImplementedError, ValueError, TypeError, AttributeError):
+        return []
+    coefficient = sp.factor(term).as_independent(x, as_Add=False)[0]
+    return [coefficient] if coefficient.free_symbols and not term.has(sp.oo, sp.nan, sp.zoo) else []
 
 
 def _lowest(polynomial) -> int:
@@ -225,6 +235,10 @@ def _never_zero(term, conditions) -> bool:
     for factor in sp.Mul.make_args(sp.factor(term)):
         base = factor.as_base_exp()[0]
         if base.is_nonzero or is_positive(base) or is_positive(-base):
+            continue
+        if all(s.is_integer for s in base.free_symbols) and (
+            at_least_zero(base - 1) or at_least_zero(-base - 1)
+        ):
             continue
         if not any(sp.expand(base / other).is_number for other in apart):
             return False

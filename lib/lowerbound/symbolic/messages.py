@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import sympy as sp
 
-from .notation import KL, Density
+from .notation import KL, Density, E, Normal
 from .numeric_check import Model
 from .printing import spine, text
 
@@ -136,6 +136,8 @@ def _short(value: float) -> str:
 
 def _hint(left, right, model: Model, relation: str) -> str:
     """One common slip that would explain the difference: a sign, a swapped KL, a factor, a dropped term."""
+    if (said := _of_jensen(left, right)) or (said := _of_spread(left, right, model)):
+        return f"\n  hint: {said}"
     if relation != "=":
         return ""
     goal = model.value(left)
@@ -152,6 +154,36 @@ def _hint(left, right, model: Model, relation: str) -> str:
         with suppress(ArithmeticError, ValueError, TypeError):
             if abs(model.value(repaired) - goal) < 1e-9 * (1 + abs(goal)):
                 return f"\n  hint: look at {words}."
+    return ""
+
+
+def _of_jensen(left, right) -> str:
+    """Whether a logarithm was moved through an average."""
+
+    def sides(line) -> tuple[set, set]:
+        outside = {n.args[0].args for n in line.atoms(sp.log) if isinstance(n.args[0], E)}
+        inside = {(n.args[0], n.args[1].args[0]) for n in line.atoms(E) if isinstance(n.args[1], sp.log)}
+        return outside, inside
+
+    (out_left, in_left), (out_right, in_right) = sides(left), sides(right)
+    for measure, f in sorted((out_left & in_right) | (out_right & in_left), key=str):
+        mean, logs = text(sp.log(E(measure, f))), text(E(measure, sp.log(f)))
+        return f"the logarithm is concave: {mean} >= {logs}, by Jensen's inequality."
+    return ""
+
+
+def _of_spread(left, right, model: Model) -> str:
+    """Whether σ was written for σ² in a Gaussian: then its square makes the line right."""
+    squared = {
+        d: Normal(d.args[0], d.args[1], d.args[2] ** 2)
+        for d in left.atoms(Normal) | right.atoms(Normal)
+        if isinstance(d.args[2], sp.Symbol)
+    }
+    for d, other in sorted(squared.items(), key=str):
+        with suppress(ArithmeticError, ValueError, TypeError):
+            a, b = model.value(left.xreplace({d: other})), model.value(right.xreplace({d: other}))
+            if abs(a - b) < 1e-8 * (1 + abs(a) + abs(b)):
+                return f"Normal(x, mean, variance) takes the variance: write {text(other)} for {text(d)}."
     return ""
 
 

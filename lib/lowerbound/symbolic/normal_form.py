@@ -15,7 +15,7 @@ from functools import cache
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from .algebra import at_least_zero, collected, is_positive, split_log
+from .algebra import at_least_zero, collected, is_nonzero, is_positive, split_log
 from .notation import Density, E, Normal, RandomVariable
 from .scope import fresh, over_values
 
@@ -91,6 +91,8 @@ def reduce(e):
         f = reduce(e.function)
         if isinstance(e, sp.Sum):
             return _linear(f, (index,), lambda term: _sum(term, index, low, high))
+        if not f.has(index) and at_least_zero(high - low + 1):
+            return f ** (high - low + 1)
         if is_positive(f):
             logs = _linear(sp.expand(split_log(f)), (index,), lambda term: _sum(term, index, low, high))
             return sp.exp(logs)
@@ -219,7 +221,7 @@ def _integrated_out(variables: set, factors: list):
 def _level(expr) -> int:
     """How deep integrals and sums with names of their own are nested in expr."""
     below = max((_level(a) for a in expr.args), default=0)
-    return below + isinstance(expr, Int | sp.Sum | sp.Product | sp.Integral)
+    return below + isinstance(expr, Int | E | sp.Sum | sp.Product | sp.Integral)
 
 
 def _named(f, variables: set):
@@ -305,6 +307,9 @@ def _closed(f, index, low, high):
         total = sp.summation(f, (index, low, high))
         if not total.has(sp.Sum, sp.Piecewise):
             return total
+    ratio = sp.powsimp(f.subs(index, index + 1) / f) if f.has(sp.Pow) and not f.has(sp.Indexed) else index
+    if not ratio.has(index) and is_nonzero(1 - ratio):  # a geometric series
+        return (f.subs(index, low) - f.subs(index, high + 1)) / (1 - ratio)
     return _atom(sp.Sum, f, index, low, high)
 
 

@@ -223,8 +223,13 @@ class E(sp.Expr):
 
     is_commutative = True
 
-    def __new__(cls, measure, integrand):
+    def __new__(cls, measure, integrand=None):
         """Check the arguments and build the node."""
+        if integrand is None:
+            raise TypeError(
+                "E(q, f) takes two: the density, and what is averaged, as in E(q(z | x), log(p(x | z))); "
+                f"got only {measure}"
+            )
         if not isinstance(measure, Density | Normal):
             raise TypeError(
                 f"E(q, f) needs a density as q, such as q(z | x) or Normal(z, m, v); got {measure}"
@@ -259,8 +264,10 @@ class KL(sp.Expr):
     is_nonnegative = True
     is_commutative = True
 
-    def __new__(cls, q, p):
+    def __new__(cls, q, p=None):
         """Check the arguments and build the node."""
+        if p is None:
+            raise TypeError(f"KL(q, p) takes two densities, as in KL(q(z | x), p(z)); got only {q}")
         if not all(isinstance(d, Density | Normal) for d in (q, p)):
             raise TypeError(f"KL(q, p) needs two densities, such as q(z | x) and p(z); got {q} and {p}")
         if set(q.variables) != set(p.variables) or not isinstance(q.variables[0], sp.Symbol):
@@ -290,12 +297,13 @@ class SquaredNorm(sp.Expr):
     is_nonnegative = True
     is_commutative = True
 
-    def __new__(cls, coordinate, limits):
+    def __new__(cls, coordinate, limits=()):
         """Check the arguments and build the node."""
-        limits = sp.Tuple(*limits)
+        limits = sp.Tuple(*(limits if isinstance(limits, tuple | list | sp.Tuple) else (limits,)))
         if len(limits) != 3 or not isinstance(limits[0], sp.Symbol) or not limits[0].is_integer:
             raise TypeError(
-                f"SquaredNorm(a[i], (i, 1, D)) needs an integer index and its range; got {limits}"
+                "SquaredNorm(a[i], (i, 1, D)) needs a coordinate, and an integer index with its range; got "
+                f"{', '.join(map(str, limits)) or 'no range'}"
             )
         return super().__new__(cls, sp.sympify(coordinate), limits)
 

@@ -24,6 +24,7 @@ from .notation import KL, Density, E, Normal, RandomVariable, SquaredNorm, Unit
 from .scope import free, over_values, symbols
 
 LIVE = 5  # variables of a model that take two values; those beyond take one, others in each model
+SHAKE = 1e-13  # by how much of itself a number is off while the error of a line is measured
 SMALL, LEAST = 1e-300, 1e-290  # what a density is at least; below this a logarithm says nothing
 _ENDS = {sp.oo: math.inf, -sp.oo: -math.inf}
 
@@ -38,6 +39,10 @@ class NoNumber(ArithmeticError):  # noqa: N818
 
 class TooSmall(ZeroDivisionError):  # noqa: N818
     """A logarithm of 0, or of a density that is too small for a number."""
+
+
+class Infinite(NoNumber):
+    """An integral or an average that quadrature does not find."""
 
 
 class NoModel(ArithmeticError):  # noqa: N818
@@ -73,7 +78,7 @@ class Model:
         self.lines = list(lines)
         trees = [*self.lines, *assumptions.expressions()]
         self.numbers: dict = {}
-        self.noise = 0.0
+        self.shaking: random.Random | None = None
         self.trace: dict | None = None
         self.cache: dict = {}
         self._tables: dict = {}
@@ -183,6 +188,28 @@ class Model:
         if value != value or value in (math.inf, -math.inf):
             raise OverflowError
         return value
+
+    def spread(self, lines: Iterable) -> float:
+        """How far the numbers of lines move when each operation is a bit off, and quadrature is coarser."""
+        lines = list(lines)
+        before, moved = [self.value(line) for line in lines], 0.0
+        kept = dict(self.cache), dict(self._entries)
+        for seed in range(2):
+            self.shaking = random.Random(seed)
+            self.cache.clear()
+            try:
+                after = [self.value(line) for line in lines]
+            finally:
+                self.shaking = None
+                self.cache, self._entries = dict(kept[0]), dict(kept[1])
+            moved = max(moved, math.fsum(abs(a - b) for a, b in zip(before, after, strict=True)))
+        return moved
+
+    def shaken(self, value: float) -> float:
+        """A number as it is, or a bit off while `spread` is measured; small whole numbers are exact."""
+        if self.shaking is None or (value.is_integer() and abs(value) < 1e6):
+            return value
+        return value * (1 + SHAKE * self.shaking.uniform(-1, 1))
 
     def points(self) -> dict:
         """The number of each symbol that is free in the lines."""
@@ -479,7 +506,7 @@ def _symbol(s):
 
 def _add(expr):
     terms = [compiled(a) for a in expr.args]
-    return lambda m, env: math.fsum(t(m, env) for t in terms)
+    return lambda m, env: math.fsum(m.shaken(t(m, env)) for t in terms)
 
 
 def _mul(expr):
@@ -492,7 +519,7 @@ def _pow(expr):
     whole = int(expr.exp) if expr.exp.is_Integer else None
 
     def power(m, env):
-        b = base(m, env)
+        b = m.shaken(base(m, env))
         if whole is not None:
             if b == 0 and whole < 0:
                 raise ZeroDivisionError
@@ -511,7 +538,7 @@ def _log(expr):
     inside = compiled(expr.args[0])
 
     def logarithm(m, env):
-        value = inside(m, env)
+        value = m.shaken(inside(m, env))
         if 0 <= value < LEAST:
             raise TooSmall
         if value < 0:
@@ -524,7 +551,7 @@ def _log(expr):
 def _plain(f):
     def build(expr):
         inside = [compiled(a) for a in expr.args]
-        return lambda m, env: f(*(a(m, env) for a in inside))
+        return lambda m, env: f(*(m.shaken(a(m, env)) for a in inside))
 
     return build
 
@@ -695,8 +722,7 @@ def _derivative(expr):
         size = max(0.02, min(abs(centre), 1.0))
         h = 2e-3 if len(left) == 1 else 10 ** (-4 + len(left))
         value, error = _difference_quotient(at, centre, h * size)
-        m.noise = max(m.noise, error)
-        return value
+        return value if m.shaking is None else value + error * m.shaking.choice((-1, 1))
 
     return lambda m, env: slope(m, env, order)
 
@@ -772,14 +798,12 @@ def _gauss(f: Callable, mean: float, variance: float, m) -> float:
     rough = _weighed(f, mean, spread, 9)
     better = _weighed(f, mean, spread, 14)
     if _near(rough, better, 1e-9):
-        return better
-    grids = [_grid(f, mean, spread, step, reach) for step, reach in ((0.25, 13.0), (0.2, 17.0))]
-    if _near(*grids, 1e-8):
-        return grids[1]
-    if _near(*grids, 2e-3):  # a corner in f
-        m.noise = max(m.noise, 3 * abs(grids[0] - grids[1]))
-        return grids[1]
-    raise NoNumber("an average that quadrature does not find; it may be infinite")
+        return better if m.shaking is None else rough
+    steps = ((0.25, 13.0, 0.137), (0.2, 17.0, 0.137), (0.2, 17.0, 0.371))  # the last one for a pole
+    grids = [_grid(f, mean, spread, *step) for step in steps]
+    if _near(grids[0], grids[1], 2e-3) and _near(grids[1], grids[2], 4e-3):  # not near: a corner in f
+        return grids[1] if m.shaking is None else grids[0 if m.shaking.random() < 0.5 else 2]
+    raise Infinite("an average that quadrature does not find; it may be infinite")
 
 
 def _weighed(f: Callable, mean: float, spread: float, n: int) -> float:
@@ -789,10 +813,10 @@ def _weighed(f: Callable, mean: float, spread: float, n: int) -> float:
         return math.nan
 
 
-def _grid(f: Callable, mean: float, spread: float, step: float, reach: float) -> float:
+def _grid(f: Callable, mean: float, spread: float, step: float, reach: float, offset: float) -> float:
     total, count = [], int(reach / step)
     for k in range(-count, count + 1):
-        u = (k + 0.137) * step
+        u = (k + offset) * step
         try:
             total.append(math.exp(-u * u / 2) * f(mean + spread * u))
         except TooSmall:
@@ -801,7 +825,7 @@ def _grid(f: Callable, mean: float, spread: float, step: float, reach: float) ->
             total.append(0.0)  # a logarithm of −700 or so, 1e-17 times
     edge = max(abs(total[0]), abs(total[-1]))
     if edge > 1e-6 * max(map(abs, total)) + 1e-300:
-        raise NoNumber("an average that may be infinite")
+        raise Infinite("an average that may be infinite")
     return step * math.fsum(total) / math.sqrt(2 * math.pi)
 
 
@@ -823,12 +847,11 @@ def _quadrature(f: Callable, low: float, high: float, m) -> float:
     for step in (1 / 4, 1 / 8, 1 / 16, 1 / 32):
         total = math.fsum(_rule(f, low, high, step))
         if _near(before, total, 1e-10):
-            return total
+            return total if m.shaking is None else before
         before, last = total, before
     if _near(before, last, 1e-5):
-        m.noise = max(m.noise, 5 * abs(before - last))
-        return before
-    raise NoNumber("an integral that quadrature does not find; it may be infinite")
+        return before if m.shaking is None else last
+    raise Infinite("an integral that quadrature does not find; it may be infinite")
 
 
 def _rule(f: Callable, low: float, high: float, step: float) -> Iterator[float]:
@@ -944,6 +967,50 @@ def _sums(table: dict, keep: list) -> dict:
         short = tuple(cell[k] for k in keep)
         sums[short] = sums.get(short, 0.0) + mass
     return sums
+
+
+def contradiction(assumptions: Assumptions) -> tuple | None:
+    """Two assumed Gaussians of a family that no joint density has at once; None if none was found.
+
+    p(a | b) and p(b) make p(a) = ∫ p(a | b) p(b) db and p(b | a) = p(a | b) p(b) / p(a).
+    """
+    known = [(name, value) for name, value in assumptions.densities.items() if isinstance(value, Normal)]
+    for (first, f), (second, g) in itertools.permutations(known, 2):
+        (b,) = second.variables
+        rest = {v.role for v in first.given} - {b.role}
+        same = _key(first.family) == _key(second.family) and b.role in {v.role for v in first.given}
+        if not same or rest != {v.role for v in second.given}:
+            continue
+        (a,) = first.variables
+        for third, h in known:
+            given = {v.role for v in third.given}
+            if _key(third.family) != _key(first.family):
+                continue
+            if third.variables[0].role == a.role and given == rest:
+                pairs = [(h, E(g, f))]
+            elif third.variables[0].role == b.role and given == rest | {a.role}:
+                pairs = [(f * g / h, None)]
+            else:
+                continue
+            if any(_apart(left, right, b, assumptions) for left, right in pairs):
+                return first, second, third
+    return None
+
+
+def _apart(left, right, b, assumptions: Assumptions) -> bool:
+    """Whether two functions differ; without a right one, whether the left one changes with b."""
+    for seed in range(3):
+        try:
+            model = Model([left, *([right] if right is not None else [])], assumptions, seed)
+            one = model.value(left)
+            if right is None:
+                model.moved(b, Cell(model.numbers[b] + 0.7, 0))
+            other = model.value(left if right is None else right)
+        except (NoModel, ArithmeticError, KeyError):
+            continue
+        if abs(one - other) > 1e-6 * (abs(one) + abs(other)):
+            return True
+    return False
 
 
 def compiled_obeys(symbol, value, assumptions: Assumptions) -> bool:

@@ -215,7 +215,7 @@ class BookPrinter(LatexPrinter):
             )
             if factor.is_Add or open_ended or (text.startswith("-") and i > 0):
                 text = rf"\left({text}\right)"
-            if texts and texts[-1][-1].isdigit() and text[0].isdigit():
+            if texts and ((texts[-1][-1].isdigit() and text[0].isdigit()) or texts[-1] in ("d", r"\partial")):
                 text = rf"\cdot {text}"
             texts.append(text)
         return " ".join(texts)

@@ -10,8 +10,10 @@ from functools import cache
 import sympy as sp
 from sympy.core.function import AppliedUndef
 from sympy.core.symbol import Str
+from sympy.printing.latex import greek_letters_set
 
-from .notation import KL, Density, E, Family, Normal, RandomVariable, SquaredNorm
+from .algebra import at_least_zero
+from .notation import KL, Density, E, Family, Normal, RandomVariable, SquaredNorm, Unit
 
 FUNCTIONS = (sp.exp, sp.log, sp.Abs, sp.sin, sp.cos, sp.tan, sp.sinh, sp.cosh, sp.tanh, sp.atan, sp.erf,
              sp.Max, sp.Min)  # fmt: skip
@@ -23,7 +25,18 @@ TREATED = (
 CONSTANTS = (sp.pi, sp.E, sp.EulerGamma)
 
 
-_NAME = re.compile(r"\\?[^\W\d_]+(\{[^{}]*\}|\d*)'*(_(\{[^#]*\}|[\w\\'*<>:+-]*))?")
+_GREEK = "|".join(sorted(greek_letters_set, key=len, reverse=True)) + (
+    "|varepsilon|vartheta|varphi|varsigma|varrho|varpi|varkappa|ell|hbar"
+)
+_ACCENT = "bar|hat|tilde|vec|dot|ddot|mathbf|mathcal|mathsf|mathfrak|boldsymbol|widehat|widetilde|overline"
+_LETTER = rf"\\(?:{_GREEK})(?![A-Za-z])"
+_WORD = rf"(?:{_LETTER}|[^\W\d_]+\d*)"
+_SUB = rf"(?:[\w'*<>:+\-, ]|{_LETTER}|\\(?:text|mathrm)\{{[\w -]*\}})*"
+_NAME = re.compile(
+    rf"(?:{_WORD}|\\(?:{_ACCENT})(?:\{{{_WORD}\}}|{_LETTER}))\d*'*(?:_(?:\{{{_SUB}\}}|{_SUB}))?"
+)
+_TAKEN = {"e", "pi", "oo", "I", "log", "ln", "exp", "sin", "cos", "tan", "sinh", "cosh", "tanh", "atan",
+          "erf", "max", "min", "abs", "sqrt", "lim", "sum", "prod", "int", "KL"}  # fmt: skip
 
 
 class UnsoundError(ValueError):
@@ -115,6 +128,8 @@ def admit(expr, of: str = "a line", names_alone: bool = False) -> None:
             f"{of} is one side of an equation: write the new expression alone, without Eq, = or <. "
             "For an inequality call at_least() or at_most()."
         )
+    for name in _names(expr):
+        _admit_name(name, of)
     for node in nodes(expr):
         _admit_node(node, of)
         if isinstance(node, BINDERS | sp.Derivative) and not names_alone:
@@ -167,6 +182,8 @@ def _admit_node(node, of: str) -> None:
         raise UnsoundError(f"{of} holds {node}, which is not a real number.")
     if isinstance(node, E | KL):
         for measure in node.args if isinstance(node, KL) else node.args[:1]:
+            if isinstance(measure, Normal):
+                _admit_line(measure.args[0], -sp.oo, sp.oo, of)
             if isinstance(measure, Normal) and measure.args[0] in free(measure.args[1]) | free(
                 measure.args[2]
             ):
@@ -183,14 +200,30 @@ def _admit_node(node, of: str) -> None:
             raise UnsoundError(f"{of}: a derivative in a whole number, {node.variables[0]}, does not exist.")
 
 
-def _admit_symbol(symbol, of: str) -> None:
-    if not _NAME.fullmatch(symbol.name):
+def _names(expr) -> set:
+    """All names in an expression: of symbols, bound ones too, of functions, indexed letters and families."""
+    names = {s.name for s in symbols(expr) if isinstance(s, sp.Symbol)}
+    for node in sp.preorder_traversal(expr):
+        if isinstance(node, AppliedUndef):
+            names.add(node.func.__name__)
+        elif isinstance(node, sp.IndexedBase):
+            names.add(str(node.label))
+        elif isinstance(node, Family):
+            names |= {str(part) for part in node.args[:2]} - {""}
+    return names
+
+
+def _admit_name(name: str, of: str) -> None:
+    if not _NAME.fullmatch(name):
         raise UnsoundError(
             f"{of}: a name is a letter or a word, perhaps with a subscript, as in alpha_t or x_{{t-1}}; "
-            f"got {symbol.name!r}, which would print like a formula."
+            f"got {name!r}, which would print like a formula."
         )
-    if symbol.name in ("e", "pi", "oo", "I"):
-        raise UnsoundError(f"{of}: {symbol.name} is printed like a constant; choose another name.")
+    if name in _TAKEN:
+        raise UnsoundError(f"{of}: {name} is printed like a constant or a function; choose another name.")
+
+
+def _admit_symbol(symbol, of: str) -> None:
     wrong = {k for k in ("real", "commutative", "finite") if symbol.assumptions0.get(k) is False}
     if wrong or symbol.is_infinite:
         raise UnsoundError(f"{of}: {symbol} is not a real number by its assumptions; numbers here are real.")
@@ -209,6 +242,8 @@ def _admit_limits(node, of: str) -> None:
         raise UnsoundError(f"{of}: write one {kind} with two ends inside the other, as in (i, 1, N).")
     if variables[0] in frozenset().union(*map(free, ends)):
         raise UnsoundError(f"{of}: the ends of {kind} hold its own variable {variables[0]}.")
+    if not (isinstance(node, sp.Sum | sp.Integral) and over_values(node)):
+        _admit_line(variables[0], *ends, of, whole=not isinstance(node, sp.Integral))
     infinite = [end for end in ends if end.is_infinite]
     if isinstance(node, sp.Sum | sp.Product):
         if isinstance(node, sp.Sum) and over_values(node):
@@ -226,6 +261,34 @@ def _admit_limits(node, of: str) -> None:
             raise UnsoundError(
                 f"{of}: the ends of a {kind} must be whole numbers; declare them integer=True."
             )
+
+
+def _admit_line(variable, low, high, of: str, whole: bool = False) -> None:
+    """Refuse a bound variable with assumptions that not all of its values obey: a positive one from −∞ on."""
+    least = 1 if whole else 0
+    said = {k for k, v in variable._assumptions_orig.items() if v is not None} - {"real", "commutative"}
+    said -= {"finite", "extended_real", "complex", "hermitian"}
+    holds = {
+        "positive": lambda: _surely(low, least),
+        "nonnegative": lambda: _surely(low, 0),
+        "nonzero": lambda: _surely(low, least),
+        "negative": lambda: _surely(-high, least),
+        "nonpositive": lambda: _surely(-high, 0),
+        "integer": lambda: whole,
+    }
+    wrong = [k for k in sorted(said) if k not in holds or not holds[k]()]
+    if isinstance(variable, Unit) and not wrong:
+        wrong = [] if _surely(1 - high, 0) else ["a number between 0 and 1"]
+    if wrong:
+        raise UnsoundError(
+            f"{of}: {variable} is declared {wrong[0]}, and runs from {low} to {high}, where not all is so. "
+            f"Declare it without: Symbol('{variable}', {'integer' if whole else 'real'}=True)."
+        )
+
+
+def _surely(end, least: int) -> bool:
+    gap = end - least
+    return bool(gap.is_extended_nonnegative) or (not end.is_infinite and at_least_zero(gap))
 
 
 def unmerged(expr):
@@ -286,6 +349,8 @@ def one_name_each(known: dict, expr, latex) -> None:
     """Raises UnsoundError where two different symbols or densities are printed alike; known: those so far."""
     new: dict = defaultdict(set)
     own = symbols(expr)
+    _no_product(names_of := known.setdefault("", set()) | {latex(s) for s in own if isinstance(s, sp.Symbol)})
+    known[""] = names_of
     for node in {*sp.preorder_traversal(expr), *own}:
         if (isinstance(node, sp.Symbol) and node in own) or isinstance(node, sp.Indexed | Density):
             new[latex(node)].add(node)
@@ -309,6 +374,18 @@ def one_name_each(known: dict, expr, latex) -> None:
             )
     for name, group in new.items():
         known[name] = group
+
+
+def _no_product(names: set) -> None:
+    """Raises UnsoundError where a name is printed like a product of others: ab beside a and b."""
+    plain = {name for name in names if name.isalpha()} | {"d"}
+    for name in sorted(plain):
+        ends = {0}
+        for end in range(1, len(name) + 1):
+            if any(name[start:end] in plain and end - start < len(name) for start in ends):
+                ends.add(end)
+        if len(name) > 1 and (len(name) in ends or (len(name) == 2 and name[0] == "d")):
+            raise UnsoundError(f"{name} is printed like a product or like dx; choose another name.")
 
 
 def _kind(node) -> str:
