@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -28,7 +29,7 @@ Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
 class Passed(NamedTuple):
-    """One pass through a VAE. recon (B, ...), mean and logvar (B, K), z (B, K) or None if it cannot be seen."""
+    """One pass through a VAE. recon (B, ...), mean and logvar (B, K), z (B, K) or None if unseen."""
 
     recon: Tensor
     mean: Tensor
@@ -99,6 +100,12 @@ class _Output(NamedTuple):
     sample: Tensor
 
 
+def output(said: Any) -> Tensor:
+    """What a network said (B, ...), whether it stands in a tuple, in `.sample` or by itself."""
+    out: Tensor = said.sample if hasattr(said, "sample") else said[0] if isinstance(said, tuple) else said
+    return out
+
+
 def column(values: Tensor, t: Tensor, like: Tensor) -> Tensor:
     """values[t] (B,), shaped to multiply like (B, ...) and in its dtype."""
     return values.to(like)[t.to(like.device)].view(-1, *[1] * (like.ndim - 1))
@@ -146,8 +153,8 @@ def known(
     if isinstance(model, nn.Module):
         return _plain_vae(model, x, loss)
     raise ValueError(
-        f"checkup does not know {type(model).__name__}: give a VAE whose forward returns (recon, mu, logvar), "
-        "a diffusion model, or a network with schedule="
+        f"checkup does not know {type(model).__name__}: give a VAE whose forward returns (recon, mu, "
+        "logvar), a diffusion model, or a network with schedule="
     )
 
 
@@ -170,7 +177,14 @@ def _own_vae(model: VAE) -> VaeCalls:
         return bare.loss(x)
 
     complete = model.likelihood is not Bernoulli
-    return VaeCalls("VAE of this library", model, forward, lambda z: model.decode(z).mean, loss if complete else None, complete)
+    return VaeCalls(
+        "VAE of this library",
+        model,
+        forward,
+        lambda z: model.decode(z).mean,
+        loss if complete else None,
+        complete,
+    )
 
 
 def _pythae(model: Any, loss: Any) -> VaeCalls:
@@ -189,17 +203,27 @@ def _pythae(model: Any, loss: Any) -> VaeCalls:
         return first
 
     return VaeCalls(
-        f"{type(model).__name__} of pythae", model, forward, lambda z: model.decoder(z)["reconstruction"], loss or own_loss
+        f"{type(model).__name__} of pythae",
+        model,
+        forward,
+        lambda z: model.decoder(z)["reconstruction"],
+        loss or own_loss,
     )
 
 
 def _plain_vae(model: nn.Module, x: Tensor, loss: Any) -> VaeCalls:
     def read(out: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        values = list(out.values()) if isinstance(out, dict) else list(out) if isinstance(out, tuple | list) else []
+        values = (
+            list(out.values())
+            if isinstance(out, dict)
+            else list(out)
+            if isinstance(out, tuple | list)
+            else []
+        )
         tensors = [v for v in values if isinstance(v, Tensor) and v is not x]
         images = [v for v in tensors if v.numel() == x.numel() and v.shape[:1] == x.shape[:1]]
         codes = [v for v in tensors if v.ndim >= 2 and not any(v is image for image in images[:1])]
-        pairs = [(a, b) for a, b in zip(codes, codes[1:], strict=False) if a.shape == b.shape]
+        pairs = [(a, b) for a, b in pairwise(codes) if a.shape == b.shape]
         if not images or not pairs:
             raise ValueError(
                 f"checkup does not know {type(model).__name__}: its forward must return (recon, mu, logvar), "
@@ -344,8 +368,7 @@ def _diffusers(net: Any, scheduler: Any, x: Tensor, loss: Any, sampler: Any) -> 
             within.pop()
 
     def predict(xt: Tensor, t: Tensor) -> Tensor:
-        out = net(xt, t.to(xt.device) - 1)
-        return to_eps(getattr(out, "sample", out[0] if isinstance(out, tuple) else out), xt, t, alpha_bar, predicts)
+        return to_eps(output(net(xt, t.to(xt.device) - 1)), xt, t, alpha_bar, predicts)
 
     def walk(n: int) -> Tensor:
         s = copy.deepcopy(scheduler)
@@ -366,7 +389,9 @@ def _diffusers(net: Any, scheduler: Any, x: Tensor, loss: Any, sampler: Any) -> 
         predicts,
         noised=lambda x0, t, eps: scheduler.add_noise(x0, eps, t - 1),
         loss=None if loss is None else lambda x: loss(within[-1], x),
-        samplers={"the scheduler's steps": walk} if sampler is None else {"sampler": lambda n: sampler(within[-1], n)},
+        samplers={"the scheduler's steps": walk}
+        if sampler is None
+        else {"sampler": lambda n: sampler(within[-1], n)},
     )
 
 

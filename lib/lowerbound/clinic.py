@@ -13,13 +13,14 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from lowerbound.adapters import DiffusionCalls, VaeCalls, column, known
+from lowerbound.adapters import DiffusionCalls, VaeCalls, column, from_eps, known, output, to_eps
 
 RIGHT, LOOK, WRONG, SKIPPED = "right", "look", "wrong", "not checked"
 MARKS = {RIGHT: "✓", LOOK: "?", WRONG: "✗", SKIPPED: "–"}
@@ -77,7 +78,8 @@ class Checkup:
             cells = (f"{MARKS[f.state]} {f.state}", f.check, f.says, see)
             rows.append("".join(f'<td style="text-align: left">{html.escape(cell)}</td>' for cell in cells))
         head = "".join(
-            f'<th scope="col" style="text-align: left">{h}</th>' for h in ("", "checked", "found", "explained in")
+            f'<th scope="col" style="text-align: left">{h}</th>'
+            for h in ("", "checked", "found", "explained in")
         )
         body = "\n".join(f"<tr>{row}</tr>" for row in rows)
         caption = f"<caption>{html.escape(self._headline())}</caption>"
@@ -127,7 +129,9 @@ def checkup(
             if guidance is not None:
                 findings.append(_guarded("guidance", lambda: _guidance(guidance)))
         if average is not None or decay is not None:
-            findings.append(_guarded("averaged weights", lambda: _average(calls, clean, average, decay, steps, known)))
+            findings.append(
+                _guarded("averaged weights", lambda: _average(calls, clean, average, decay, steps, known))
+            )
     return Checkup(calls.name, tuple(findings))
 
 
@@ -161,14 +165,14 @@ def _guarded(check: str, ask: Callable[[], Finding]) -> Finding:
 
 
 def _usable(x: Tensor, weight: Tensor | None) -> tuple[Tensor, list[Finding]]:
-    """x as the model can take it, and what is wrong with its type and its values."""
+    """X as the model can take it, and what is wrong with its type and its values."""
     if not x.is_floating_point():
         says = f"x is {x.dtype}, {int(x.min())}..{int(x.max())}; scale it: x.float() / 127.5 - 1"
         return x.float() / 127.5 - 1, [Finding("type of the data", WRONG, says, "clinic-range")]
     dtype = weight.dtype if weight is not None else torch.float32
     findings, bad = [], ~torch.isfinite(x).flatten(1).all(1)
     if bool(bad.any()):
-        says = f"{int(bad.sum())} of {len(x)} examples hold NaN or infinity; drop them: x[x.isfinite().flatten(1).all(1)]"
+        says = f"{int(bad.sum())} of {len(x)} examples hold NaN or infinity; drop their rows"
         findings.append(Finding("values of the data", WRONG, says, "clinic-nan"))
     if x.dtype != dtype:
         says = f"x is {x.dtype} and the weights are {dtype}; use x.to({dtype})"
@@ -196,7 +200,9 @@ def _range(x: Tensor, low: float, high: float) -> Finding:
     if least < low - 0.02 * width or most > high + 0.02 * width:
         return Finding("range of the data", WRONG, f"{says}; scale it to that", "clinic-range")
     if least > low + 0.4 * width or most < high - 0.4 * width:
-        return Finding("range of the data", WRONG, f"{says}: it fills one half of it; use 2 * x - 1", "clinic-range")
+        return Finding(
+            "range of the data", WRONG, f"{says}: it fills one half of it; use 2 * x - 1", "clinic-range"
+        )
     return Finding("range of the data", RIGHT, says)
 
 
@@ -209,7 +215,15 @@ def kl_to_standard(mean: Tensor, logvar: Tensor) -> Tensor:
 
 
 def _vae(calls: VaeCalls, x: Tensor, trained: bool) -> list[Finding]:
-    recon, mean, logvar, _ = calls.forward(x)
+    try:
+        recon, mean, logvar, _ = calls.forward(x)
+    except Exception as error:  # another's model may raise anything
+        entry = "clinic-negative-loss" if "between 0 and 1" in str(error) else "clinic-range"
+        return [
+            Finding(
+                "forward pass", WRONG, f"{type(error).__name__}: {' '.join(str(error).split())[:120]}", entry
+            )
+        ]
     findings = [_guarded("range of the data", lambda: _vae_range(calls, x, recon, mean))]
     findings.append(_guarded("encoder", lambda: _encoder(mean, logvar)))
     findings.append(_guarded("draw of z", lambda: _draw(calls, x)))
@@ -252,7 +266,8 @@ def _encoder(mean: Tensor, logvar: Tensor) -> Finding:
     if not bool(torch.isfinite(mean).all() and torch.isfinite(logvar).all()):
         return Finding("encoder", WRONG, "mu or logvar is NaN or infinite", "clinic-nan")
     if most > 15:
-        says = f"|logvar| reaches {most:.3g}, exp of which is {math.exp(min(most, 700)):.1e}; bound it: logvar.clamp(-10, 10)"
+        size = math.exp(min(most, 700))
+        says = f"|logvar| reaches {most:.3g}, exp of which is {size:.1e}; use logvar.clamp(-10, 10)"
         return Finding("encoder", WRONG if most > 80 else LOOK, says, "clinic-nan")
     return Finding("encoder", RIGHT, f"mu within ±{float(mean.abs().max()):.3g}, logvar within ±{most:.3g}")
 
@@ -265,7 +280,9 @@ def _draw(calls: VaeCalls, x: Tensor) -> Finding:
     _, mean, logvar, z = calls.forward(x[:4].repeat_interleave(32, 0))
     calls.model.train(mode)
     if z is None:
-        return Finding(name, SKIPPED, "z cannot be seen: the model has no decoder module and no decode method")
+        return Finding(
+            name, SKIPPED, "z cannot be seen: the model has no decoder module and no decode method"
+        )
     std, off = (0.5 * logvar).exp(), z - mean
     spread, tolerance = float((off / std).pow(2).mean().sqrt()), 6 / math.sqrt(2 * z.numel()) + 0.01
     says = f"z is {spread:.3f} σ away from μ, root mean square"
@@ -292,21 +309,27 @@ class _Probe:
         self.like, self.x0, self.r0 = mean[:1] * 0, x[:1], recon[:1]
         low, high = float(recon.min()), float(recon.max())
         self.guesses = [
-            torch.lerp(self.r0, low + (high - low) * torch.rand_like(self.r0), w) for w in (0.1, 0.3, 0.5, 0.7, 0.9)
+            torch.lerp(self.r0, low + (high - low) * torch.rand_like(self.r0), w)
+            for w in (0.1, 0.3, 0.5, 0.7, 0.9)
         ] + [recon[i : i + 1] for i in range(1, min(8, len(recon)))]
         self.codes = [
-            (torch.randn_like(self.like) * (0.3 + i / 6), torch.rand_like(self.like) * 3 - 2) for i in range(12)
+            (torch.randn_like(self.like) * (0.3 + i / 6), torch.rand_like(self.like) * 3 - 2)
+            for i in range(12)
         ]
         self.grey = float(((x > 0.02) & (x < 0.98)).float().mean())
         self.limits = float(x.min()), float(x.max())
         self.slope = self.cost = math.nan
         self.kind = ""
 
-    def value(self, recon: Tensor, mean: Tensor, logvar: Tensor, batch: int = 4, x: Tensor | None = None) -> float:
+    def value(
+        self, recon: Tensor, mean: Tensor, logvar: Tensor, batch: int = 4, x: Tensor | None = None
+    ) -> float:
         """The loss of a batch of examples that are all alike."""
         loss = self.calls.loss
         assert loss is not None
-        rows = [v.repeat(batch, *[1] * (v.ndim - 1)) for v in (recon, self.x0 if x is None else x, mean, logvar)]
+        rows = [
+            v.repeat(batch, *[1] * (v.ndim - 1)) for v in (recon, self.x0 if x is None else x, mean, logvar)
+        ]
         out = loss(*rows)
         out = out[0] if isinstance(out, tuple | list) else out
         return float(out.double().mean())
@@ -320,7 +343,9 @@ class _Probe:
         self.slope, misfit = _line(torch.stack(true), moved)
         if float(moved.abs().max()) < 1e-9:
             self.slope = 0.0
-            return Finding(name, WRONG, "mu and logvar do not change the loss: it has no KL term", "clinic-samples-bad")
+            return Finding(
+                name, WRONG, "mu and logvar do not change the loss: it has no KL term", "clinic-samples-bad"
+            )
         if misfit < 2e-3 and self.slope > 0:
             return Finding(name, RIGHT, f"a multiple of KL(q ‖ N(0, I)), up to {misfit:.0e}")
         if misfit < 2e-3:
@@ -352,19 +377,27 @@ class _Probe:
             self.kind, self.cost = "", math.nan
             return Finding(name, SKIPPED, "neither squared error, absolute error nor cross-entropy")
         if self.cost < 0:
-            return Finding(name, WRONG, f"{self.kind}, with the wrong sign: a worse image costs less", "clinic-sign")
+            return Finding(
+                name, WRONG, f"{self.kind}, with the wrong sign: a worse image costs less", "clinic-sign"
+            )
         if "cross-entropy" in self.kind:
             if self.limits[0] < -1e-3 or self.limits[1] > 1 + 1e-3:
-                says = f"cross-entropy, and x lies in [{self.limits[0]:.3g}, {self.limits[1]:.3g}]: it has no lower bound; scale x to [0, 1]"
+                span = f"[{self.limits[0]:.3g}, {self.limits[1]:.3g}]"
+                says = f"cross-entropy, and x lies in {span}: it has no lower bound; scale x to [0, 1]"
                 return Finding(name, WRONG, says, "clinic-negative-loss")
             if self.grey > 0.02:
                 levels = torch.arange(256, dtype=torch.float64) / 255
-                sums = [float((levels * math.log(p) + (1 - levels) * math.log(1 - p)).exp().sum()) for p in (0.05, 0.5)]
+                sums = [
+                    float((levels * math.log(p) + (1 - levels) * math.log(1 - p)).exp().sum())
+                    for p in (0.05, 0.5)
+                ]
                 says = (
                     f"cross-entropy, and {100 * self.grey:.0f} per cent of the pixels are grey: its 256 "
                     f"“probabilities” sum to {sums[0]:.0f} at p = 0.05 and {sums[1]:.0f} at p = 0.5, not to 1"
                 )
-                return Finding(name, WRONG, f"{says}; use the squared error or a 256-level likelihood", "clinic-bce-grey")
+                return Finding(
+                    name, WRONG, f"{says}; use the squared error or a 256-level likelihood", "clinic-bce-grey"
+                )
         return Finding(name, RIGHT, f"{self.kind}, a negative log likelihood but for constants")
 
     def _sums_to_one(self) -> Finding:
@@ -392,20 +425,27 @@ class _Probe:
         beta = self.slope / self.cost
         both = [self._batch_weight(batch) for batch in (2, 8)]
         if abs(both[1] / both[0] - 1) > 0.02:
-            says = f"β is {both[0]:.3g} for a batch of 2 and {both[1]:.3g} for one of 8: one term is averaged over the batch"
-            return Finding(name, WRONG, f"{says} and the other summed", entry)
+            says = f"β is {both[0]:.3g} for a batch of 2 and {both[1]:.3g} for one of 8"
+            says += ": one term is averaged over the batch and the other summed"
+            return Finding(name, WRONG, says, entry)
         K, D = self.K, self.D
         means = {"the reconstruction is a mean over {D} pixels": D, "the KL is a mean over {K} units": 1 / K}
         means["both are means, over {D} pixels and {K} units"] = D / K
-        for text, factor in means.items():
+        for words, factor in means.items():
             for unit in (1.0, 0.5) if self.kind == "squared error" else (1.0,):
-                if abs(factor - 1) > 0.2 and abs(beta / (factor * unit) - 1) < 0.01 and beta not in (0.5, 1.0):
-                    says = f"{text.format(D=D, K=K)}; in place of sums this amounts to β = {beta:.3g}"
+                if (
+                    abs(factor - 1) > 0.2
+                    and abs(beta / (factor * unit) - 1) < 0.01
+                    and beta not in (0.5, 1.0)
+                ):
+                    says = f"{words.format(D=D, K=K)}; in place of sums this amounts to β = {beta:.3g}"
                     return Finding(name, WRONG, says, entry)
         if any(abs(beta / usual - 1) < 0.01 for usual in (0.5, 1.0)):
             unit = ", with σ² = 1/2 for the pixels" if beta < 0.9 else ""
             return Finding(name, RIGHT, f"β = {beta:.3g}{unit}: a negative ELBO")
-        return Finding(name, LOOK, f"β = {beta:.3g}: a β-VAE, if it is meant; this is not the negative ELBO", entry)
+        return Finding(
+            name, LOOK, f"β = {beta:.3g}: a β-VAE, if it is meant; this is not the negative ELBO", entry
+        )
 
     def _batch_weight(self, batch: int) -> float:
         mean, logvar = self.codes[3]
@@ -435,7 +475,9 @@ _WRONG_KL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 _COSTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "squared error": lambda r, x: 0.5 * (r - x).pow(2).sum(),
     "absolute error": lambda r, x: (r - x).abs().sum(),
-    "cross-entropy": lambda r, x: -(x * r.log().clamp(min=-100) + (1 - x) * (1 - r).log().clamp(min=-100)).sum(),
+    "cross-entropy": lambda r, x: (
+        -(x * r.log().clamp(min=-100) + (1 - x) * (1 - r).log().clamp(min=-100)).sum()
+    ),
     "cross-entropy of logits": lambda r, x: F.binary_cross_entropy_with_logits(r, x, reduction="sum"),
 }
 
@@ -457,7 +499,9 @@ def _aggregate(mean: Tensor, logvar: Tensor) -> Finding:
     size = float(moment[active].mean()) if bool(active.any()) else 1.0
     says = f"the codes of x have mean square {size:.3g} a unit, and N(0, I) has 1"
     if not 0.25 < size < 4:
-        return Finding("codes against the prior", WRONG, f"{says}: samples start elsewhere", "clinic-samples-bad")
+        return Finding(
+            "codes against the prior", WRONG, f"{says}: samples start elsewhere", "clinic-samples-bad"
+        )
     return Finding("codes against the prior", RIGHT, says)
 
 
@@ -495,41 +539,61 @@ def _schedule(calls: DiffusionCalls) -> Finding:
     if not bool(torch.isfinite(a).all()) or bool((a < 0).any()):
         return Finding(name, WRONG, f"{says}: ᾱ is NaN or negative", "clinic-cosine-nan")
     if last == 0 and calls.predicts == "eps":
-        return Finding(name, WRONG, f"{says}: x̂_0 divides by √ᾱ_T; predict v, or end above 0", "clinic-cosine-nan")
+        return Finding(
+            name, WRONG, f"{says}: x̂_0 divides by √ᾱ_T; predict v, or end above 0", "clinic-cosine-nan"
+        )
     if not bool((beta >= 0).all() and (beta <= 1).all()):
         return Finding(name, WRONG, f"{says}: ᾱ rises at {int((beta < 0).sum())} steps", "clinic-other-t")
     if bool((beta == 0).any()):
         return Finding(name, WRONG, f"{says}: {int((beta == 0).sum())} steps add no noise", "clinic-other-t")
     if last > 0.02:
-        left = f"{100 * math.sqrt(last):.0f} per cent of the image is left in x_T, and samples start without it"
+        left = (
+            f"{100 * math.sqrt(last):.0f} per cent of the image is left in x_T, and samples start without it"
+        )
         return Finding(name, WRONG, f"{says}: {left}; rescale β to this T", "clinic-other-t")
     if first > 0.05 and T > 50:
         return Finding(name, WRONG, f"{says}: the first step is already coarse", "clinic-cosine-shift")
     if 0 < last < 1e-12:
-        return Finding(name, LOOK, f"{says}: an error of ε̂ grows {1 / math.sqrt(last):.0e} times", "clinic-grey")
-    cosine = _cosine(T)
-    apart = float((a - cosine).abs().max())
-    if 2e-4 < apart < 0.08 and float((a - _linear(T)).abs().max()) > apart and float((a - a.roll(1)).abs().max()) < 0.1:
-        return Finding(name, LOOK, f"{says}; up to {apart:.2g} from the cosine schedule with s = 0.008", "clinic-cosine-shift")
+        return Finding(
+            name, LOOK, f"{says}: an error of ε̂ grows {1 / math.sqrt(last):.0e} times", "clinic-grey"
+        )
+    for text, other in _near_cosine(T):
+        if T > 20 and float((a - other).abs().max()) < 2e-4:
+            says += f"; this is the cosine schedule {text}"
+            return Finding(
+                name,
+                LOOK,
+                f"{says}; Eq. (17) of its paper has T + 1 points and s = 0.008",
+                "clinic-cosine-shift",
+            )
     return Finding(name, RIGHT, says)
 
 
-def _cosine(T: int) -> Tensor:  # noqa: N803
-    """ᾱ of Nichol & Dhariwal 2021, Eq. (17), with β at most 0.999. (T + 1,)."""
-    f = torch.cos((torch.linspace(0, 1, T + 1, dtype=torch.float64) + 0.008) / 1.008 * math.pi / 2) ** 2
-    return torch.cat([torch.ones(1, dtype=torch.float64), (f[1:] / f[:-1]).clamp(min=0.001).cumprod(0)])
+def _near_cosine(T: int) -> Iterator[tuple[str, Tensor]]:
+    """What is often written in place of Nichol & Dhariwal 2021, Eq. (17). (T + 1,) each."""
 
+    def f(s: float, points: int, power: float = 2) -> Tensor:
+        return (
+            torch.cos((torch.linspace(0, 1, points, dtype=torch.float64) + s) / (1 + s) * math.pi / 2)
+            ** power
+        )
 
-def _linear(T: int) -> Tensor:  # noqa: N803
-    """ᾱ of Ho et al. 2020. (T + 1,)."""
-    kept = (1 - torch.linspace(1e-4, 0.02, T, dtype=torch.float64)).cumprod(0)
-    return torch.cat([torch.ones(1, dtype=torch.float64), kept])
+    def capped(f: Tensor) -> Tensor:
+        return torch.cat([torch.ones(1, dtype=torch.float64), (f[1:] / f[:-1]).clamp(min=0.001).cumprod(0)])
+
+    for s in (0.0008, 0.08, 0.8):
+        yield f"with s = {s}", capped(f(s, T + 1))
+    yield "without its square", capped(f(0.008, T + 1, 1))
+    late = f(0.008, T)
+    yield "on T points, one step late", torch.cat([torch.ones(1, dtype=torch.float64), late / late[0]])
+    early = f(0.008, T + 2)
+    yield "on T + 2 points, one step early", capped(early)[[0, *range(2, T + 2)]]
 
 
 def _noised(calls: DiffusionCalls, x: Tensor) -> Finding:
     """Whether x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε: x_t of an image of ones without noise, and of noise alone."""
     name, entry, a = "noise that is added", "clinic-forward", calls.alpha_bar
-    t = torch.linspace(1, len(a) - 1, 8).long().unique()
+    t = torch.linspace(1, len(a) - 1, min(8, len(a) - 1)).long()
     one, none = torch.ones(len(t), *x.shape[1:]).to(x), torch.zeros(len(t), *x.shape[1:]).to(x)
     assert calls.noised is not None
     signal = calls.noised(one, t, none).flatten(1).mean(1).double().cpu()
@@ -560,7 +624,9 @@ def _noised(calls: DiffusionCalls, x: Tensor) -> Finding:
     return Finding(name, WRONG, f"{says}; use √ᾱ_t x_0 + √(1 - ᾱ_t) ε", entry)
 
 
-def _exact(alpha_bar: Tensor, mean: float, std: float, told: list[Any] | None = None) -> Callable[[Tensor, Tensor], Tensor]:
+def _exact(
+    alpha_bar: Tensor, mean: float, std: float, told: list[Any] | None = None
+) -> Callable[[Tensor, Tensor], Tensor]:
     """The best guess of ε when the data are N(mean, std²), by Bayes' rule. told: what it is called with."""
 
     def denoise(xt: Tensor, t: Tensor) -> Tensor:
@@ -590,7 +656,9 @@ def _training(calls: DiffusionCalls, x: Tensor) -> list[Finding]:
     told: list[Any] = []
     try:
         data = _gaussian_data(calls, x, MEAN, STD)
-        with calls.network(_exact(a, MEAN, STD, told)):
+        with calls.network(_exact(a, MEAN, 0.0, told)):
+            loss(_gaussian_data(calls, x, MEAN, 0.0))
+        with calls.network(_exact(a, MEAN, STD)):
             exact = float(loss(data))
         with calls.network(_zero):
             zero = float(loss(data))
@@ -609,17 +677,20 @@ def _told(calls: DiffusionCalls, told: list[Any]) -> Finding:
     span = f"t from {int(t.min())} to {int(t.max())} of {T}"
     if int(t.max()) < T * (1 - 8 / len(t)) - 1 or int(t.min()) > 1 + T * 8 / len(t):
         return Finding(name, WRONG, f"training draws {span}: some levels are never learned", entry)
-    expected = a[t] * STD**2 + 1 - a[t]
     found = (xt - (a[t].sqrt() * MEAN)[:, None]).pow(2).mean(1).cpu()
-    ratio = (found / expected).log()
-    ratio = ratio - float(torch.digamma(torch.tensor(D / 2))) + math.log(D / 2)  # which a log of D squares has
+    ratio = (found / (1 - a[t])).log()
+    ratio = (
+        ratio - float(torch.digamma(torch.tensor(D / 2))) + math.log(D / 2)
+    )  # which a log of D squares has
+    # How many steps off: the slope of the log variance over what one step would add to it, most at small t.
+    one_step = torch.log1p(-a[(t + 1).clamp(max=T)]) - torch.log1p(-a[t])
+    shift = float((ratio * one_step).sum() / (one_step**2).sum())
+    sure = math.sqrt(2 / D) / float((one_step**2).sum().sqrt())
     error, tolerance = float(ratio.mean()), 6 * math.sqrt(2 / D / len(t)) + 1e-3
-    if abs(error) < tolerance and float(ratio.abs().max()) < 8 * math.sqrt(2 / D) + 0.02:
-        return Finding(name, RIGHT, f"{span}; x_t has the variance of its level, up to {100 * abs(error):.1g} per cent")
-    for shift in (-1, 1):
-        other = a[(t + shift).clamp(1, T)]
-        if abs(float((found / (other * STD**2 + 1 - other)).log()[(t > 1) & (t < T)].mean())) < abs(error) / 5:
-            return Finding(name, WRONG, f"the network is told t, and x_t is that of t {shift:+d}", entry)
+    if abs(shift) > 0.4 and abs(shift) > 8 * sure and abs(error) < 0.2:
+        return Finding(name, WRONG, f"the network is told t, and x_t is that of t {shift:+.1f}", entry)
+    if abs(error) < tolerance and float(ratio.abs().max()) < 10 * math.sqrt(2 / D) + 0.02:
+        return Finding(name, RIGHT, f"{span}; x_t has the variance of its level, {abs(shift):.2f} steps off")
     factor = math.exp(error)
     says = f"x_t has {factor:.3g} times the variance of the level that the network is told"
     return Finding(name, WRONG, f"{says}, {math.exp(float(ratio.abs().max())):.3g} times at worst", entry)
@@ -632,7 +703,9 @@ def _loss_value(calls: DiffusionCalls, exact: float, zero: float) -> Finding:
     if not math.isfinite(exact):
         return Finding(name, WRONG, f"the loss is {exact} with the exact denoiser", "clinic-nan")
     if exact >= 0.9 * zero:
-        return Finding(name, WRONG, f"{says}: what the network predicts is not what it is compared with", entry)
+        return Finding(
+            name, WRONG, f"{says}: what the network predicts is not what it is compared with", entry
+        )
     if calls.plain and abs(exact / known_value - 1) > 0.08:
         return Finding(name, LOOK, f"{says}; a mean of (ε - ε̂)² would be {known_value:.4g}", entry)
     return Finding(name, RIGHT, f"{says}; known: {known_value:.4g}" if calls.plain else says)
@@ -653,7 +726,7 @@ def _sampling(calls: DiffusionCalls, sampler: str) -> list[Finding]:
     times = [int(t[0]) for _, t in told]
     return [
         _guarded(grid, lambda: _grid(grid, times, told[0][0], a)),
-        _guarded(found, lambda: _moments(found, samples, times)),
+        _guarded(found, lambda: _moments(found, samples, times, a)),
         _guarded(f"last step, {sampler}", lambda: _last_noise(f"last step, {sampler}", point, a)),
     ]
 
@@ -662,33 +735,58 @@ def _grid(name: str, times: list[int], start: Tensor, a: Tensor) -> Finding:
     T, entry = len(a) - 1, "clinic-ddim-start"
     runs = [t for i, t in enumerate(times) if i == 0 or t != times[i - 1]]
     says = f"{len(times)} calls, from t = {times[0]} to {times[-1]} of {T}"
-    if any(later >= earlier for earlier, later in zip(runs, runs[1:], strict=False)):
+    if any(later >= earlier for earlier, later in pairwise(runs)):
         return Finding(name, WRONG, f"{says}: t does not fall at every step", entry)
     left = math.sqrt(float(a[times[0]]))
     if left > 0.15:
-        return Finding(name, WRONG, f"{says}: it starts where {100 * left:.0f} per cent of an image should be left", entry)
+        return Finding(
+            name,
+            WRONG,
+            f"{says}: it starts where {100 * left:.0f} per cent of an image should be left",
+            entry,
+        )
     if float(a[times[-1]]) < 0.5:
         return Finding(name, WRONG, f"{says}: it stops before the image is clean", entry)
     if abs(float(start.double().std()) - 1) > 0.1:
-        return Finding(name, WRONG, f"{says}: x_T has standard deviation {float(start.std()):.2f}, not 1", entry)
+        return Finding(
+            name, WRONG, f"{says}: x_T has standard deviation {float(start.std()):.2f}, not 1", entry
+        )
     if times[0] < T - 1 and left > 0.05:
         return Finding(name, LOOK, f"{says}: it does not start at T", entry)
     return Finding(name, RIGHT, says)
 
 
-def _moments(name: str, samples: Tensor, times: list[int]) -> Finding:
+def _moments(name: str, samples: Tensor, times: list[int], a: Tensor) -> Finding:
+    """Mean and standard deviation of samples, against the data's and what DDIM makes of these few steps."""
     mean, std = float(samples.mean()), float(samples.std())
     says = f"mean {mean:.3f}, standard deviation {std:.3f}; the data have {MEAN} and {STD}"
     if not math.isfinite(mean + std):
-        return Finding(name, WRONG, f"{says}", "clinic-nan")
-    coarse = 1.8 if len(times) < 25 else 1.25
-    off = abs(mean - MEAN) > STD * (0.5 if len(times) < 25 else 0.12) + 5 * STD / math.sqrt(len(samples))
-    if off:
+        return Finding(name, WRONG, says, "clinic-nan")
+    best_mean, best_std = _ddim_moments(times, a)
+    if best_std > 1.05 * STD or best_std < STD / 1.05:
+        says += f", by DDIM in these steps {best_mean:.3f} and {best_std:.3f}"
+    tolerance = 0.12 * STD + 5 * std / math.sqrt(len(samples))
+    if min(abs(mean - MEAN), abs(mean - best_mean)) > tolerance:
         return Finding(name, WRONG, f"{says}: the steps do not lead to the data", "clinic-grey")
-    if not 1 / coarse < std / STD < coarse:
-        more = std > STD
-        return Finding(name, WRONG, f"{says}: the steps {'leave noise in' if more else 'take too much away'}", "clinic-noise")
+    low, high = min(STD, best_std), max(STD, best_std)
+    if not low / 1.25 < std < high * 1.25:
+        more = "leave noise in" if std > high else "take too much away"
+        return Finding(name, WRONG, f"{says}: the steps {more}", "clinic-noise")
     return Finding(name, RIGHT, says)
+
+
+def _ddim_moments(times: list[int], a: Tensor) -> tuple[float, float]:
+    """Mean and standard deviation of x_0 that DDIM with the exact denoiser walks to from N(0, 1)."""
+    mean, std, values = 0.0, 1.0, a.tolist()
+    for t, then in zip(times, [*times[1:], 0], strict=True):
+        now, next_ = values[t], values[then]
+        rest = now * STD**2 + 1 - now
+        noise = math.sqrt(1 - now) / rest  # ε̂ = noise · (x_t − √ᾱ m)
+        image = math.sqrt(now) * STD**2 / rest  # x̂_0 = m + image · (x_t − √ᾱ m)
+        gain = math.sqrt(next_) * image + math.sqrt(1 - next_) * noise
+        mean = math.sqrt(next_) * MEAN + gain * (mean - math.sqrt(now) * MEAN)
+        std *= gain
+    return mean, std
 
 
 def _last_noise(name: str, point: Tensor, a: Tensor) -> Finding:
@@ -712,12 +810,17 @@ def _bound(calls: DiffusionCalls, x: Tensor) -> Finding:
     smallest = beta * (1 - before) / (1 - now)
     spread = STD**2 * (1 - now) / (now * STD**2 + 1 - now)  # Var[x_0 | x_t]
     ratio = smallest / variance[2:].cpu()
-    kls = 0.5 * (ratio - 1 - ratio.log()) + before * (beta / (1 - now)) ** 2 * spread / (2 * variance[2:].cpu())
+    kls = 0.5 * (ratio - 1 - ratio.log()) + before * (beta / (1 - now)) ** 2 * spread / (
+        2 * variance[2:].cpu()
+    )
     last = 0.5 * float(a[-1] * (MEAN**2 + STD**2) - a[-1] - torch.log1p(-a[-1]))
     found, true = float(rates[:-1].sum()) / D, float(kls.sum())
-    says = f"{found:.4f} nats a dimension for the KLs, known: {true:.4f}; {float(rates[-1]) / D:.2g} for L_T, known: {last:.2g}"
+    says = f"{found:.4f} nats a dimension for the KLs, known: {true:.4f}"
+    says += f"; {float(rates[-1]) / D:.2g} for L_T, known: {last:.2g}"
     if len(rates) != len(a) - 1:
-        return Finding(name, WRONG, f"{len(rates)} terms for T = {len(a) - 1}: one for each step and L_T", "clinic-bits")
+        return Finding(
+            name, WRONG, f"{len(rates)} terms for T = {len(a) - 1}: one for each step and L_T", "clinic-bits"
+        )
     if abs(found / true - 1) > 0.05 or abs(float(rates[-1]) / D - last) > 1e-6 + 0.1 * last:
         return Finding(name, WRONG, says, "clinic-bits")
     return Finding(name, RIGHT, says)
@@ -726,24 +829,34 @@ def _bound(calls: DiffusionCalls, x: Tensor) -> Finding:
 def _levels(a: Tensor) -> Tensor:
     """Steps t of `LEVELS` noise levels, even in log SNR from the clean end to the noisy one."""
     snr = a[1:].log() - torch.log1p(-a[1:])
-    wanted = torch.linspace(float(snr[0].clamp(max=8)), float(snr[-1].clamp(min=-8)), LEVELS, dtype=torch.float64)
-    return (1 + (snr[None] - wanted[:, None]).abs().argmin(1)).unique()
+    wanted = torch.linspace(
+        float(snr[0].clamp(max=8)), float(snr[-1].clamp(min=-8)), LEVELS, dtype=torch.float64
+    )
+    nearest = (snr[None] - wanted[:, None]).abs().argmin(1)
+    return torch.tensor(sorted({1 + int(t) for t in nearest}))
 
 
 def _errors(calls: DiffusionCalls, x: Tensor, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """At some steps t: the mean squared error of ε̂, and that of a Gaussian fitted to each pixel."""
     a, few = calls.alpha_bar, x[:64]
-    rng = torch.Generator().manual_seed(seed)
     variance = x.double().var(0).flatten()
     errors, gaussian, times = [], [], _levels(a)
     for t in times.tolist():
-        eps = torch.randn(few.shape, generator=rng).to(few)
-        step = torch.full((len(few),), t)
-        xt = float(a[t].sqrt()) * few + float((1 - a[t]).sqrt()) * eps
-        guess = calls.predict(xt, step)
-        errors.append(float((guess.double() - eps.double()).pow(2).mean()))
+        errors.append(_error_at(calls, few, t, t, seed))
         gaussian.append(float((a[t] * variance / (a[t] * variance + 1 - a[t])).mean()))
     return times, torch.tensor(errors), torch.tensor(gaussian)
+
+
+def _error_at(calls: DiffusionCalls, x: Tensor, t: int, told: int, seed: int = 0) -> float:
+    """The mean squared error of ε̂ of x_t when the network is told a step."""
+    a, rng = calls.alpha_bar, torch.Generator().manual_seed(seed + t)
+    eps = torch.randn(x.shape, generator=rng).to(x)
+    xt = float(a[t].sqrt()) * x + float((1 - a[t]).sqrt()) * eps
+    guess = calls.predict(xt, torch.full((len(x),), told))
+    if calls.predicts != "eps":  # what it says, read with the levels that x_t has
+        said = from_eps(guess, xt, torch.full((len(x),), told), a, calls.predicts)
+        guess = to_eps(said, xt, torch.full((len(x),), t), a, calls.predicts)
+    return float((guess.double() - eps.double()).pow(2).mean())
 
 
 def _by_level(calls: DiffusionCalls, x: Tensor) -> Finding:
@@ -752,11 +865,38 @@ def _by_level(calls: DiffusionCalls, x: Tensor) -> Finding:
     if not bool(torch.isfinite(errors).all()):
         return Finding(name, WRONG, "ε̂ is NaN or infinite", "clinic-nan")
     worst = int((errors - gaussian).argmax())
-    told = ", ".join(f"{t}: {e:.2g} ({g:.2g})" for t, e, g in zip(times.tolist(), errors, gaussian, strict=True))
+    told = ", ".join(
+        f"{t}: {e:.2g} ({g:.2g})" for t, e, g in zip(times.tolist(), errors, gaussian, strict=True)
+    )
     says = f"mean (ε - ε̂)² at t, beside that of a Gaussian for each pixel: {told}"
     if bool((errors > 1.1 * gaussian + 0.05).any()):
-        return Finding(name, WRONG, f"{says}. Worse than that Gaussian, most at t = {int(times[worst])}", entry)
+        return Finding(
+            name, WRONG, f"{says}. Worse than that Gaussian, most at t = {int(times[worst])}", entry
+        )
+    if better := _better_told(calls, x, times, errors):
+        return Finding(name, WRONG, f"{says}. {better}", "clinic-told-level")
     return Finding(name, RIGHT, says)
+
+
+def _better_told(calls: DiffusionCalls, x: Tensor, times: Tensor, errors: Tensor) -> str:
+    """Whether the network does better when it is told another noise level than that of x_t."""
+    snr = calls.alpha_bar.log() - torch.log1p(-calls.alpha_bar)
+    told = []
+    for i in (3, 4, 5, 6):
+        if not i < len(times):
+            continue
+        t = int(times[i])
+        for shift in (-1.5, 1.5):
+            other = 1 + int((snr[1:] - snr[t] - shift).abs().argmin())
+            error = float(_error_at(calls, x[:64], t, other))
+            if error < 0.93 * float(errors[i]):
+                told.append((t, other, error, float(errors[i])))
+    ways = {other > t for t, other, _, _ in told}
+    if len(told) < 2 or len(ways) > 1:
+        return ""
+    t, other, error, before = told[0]
+    better = f"At t = {t} the network is better when it is told {other}, {error:.2g} for {before:.2g}"
+    return f"{better}: was it trained on other levels?"
 
 
 def _guidance(guide: Callable[[Tensor, Tensor, float], Tensor]) -> Finding:
@@ -771,7 +911,9 @@ def _guidance(guide: Callable[[Tensor, Tensor, float], Tensor]) -> Finding:
     if all(abs(weight - w) < 1e-4 for weight, w in zip(weights, (1, 2, 3), strict=True)):
         return Finding(name, RIGHT, f"{says}: w = 0 is the model of the class, and s = 1 + w elsewhere")
     if all(abs(weight - w) < 1e-4 for weight, w in zip(weights, (0, 1, 2), strict=True)):
-        return Finding(name, RIGHT, f"{says}: here w = 1 is the model of the class, the scale s = 1 + w of others")
+        return Finding(
+            name, RIGHT, f"{says}: here w = 1 is the model of the class, the scale s = 1 + w of others"
+        )
     return Finding(name, WRONG, f"{says}: neither convention", entry)
 
 
@@ -786,7 +928,11 @@ def _average(
     """How much of the first weights is left in the average, and whether it is worse than the newest."""
     name, entry = "averaged weights", "clinic-ema"
     share = decay**steps if decay is not None and steps is not None else None
-    left = "" if share is None else f"{decay} over {steps} steps leaves {100 * share:.1f} per cent of the first weights"
+    left = (
+        ""
+        if share is None
+        else f"{decay} over {steps} steps leaves {100 * share:.1f} per cent of the first weights"
+    )
     if average is not None and isinstance(calls, DiffusionCalls):
         other = getattr(average, "ema_model", average)
         if not hasattr(other, "alphas_cumprod") and not hasattr(other, "schedule"):
@@ -795,10 +941,16 @@ def _average(
             predict = ask(other, x).predict
         inside = calls.prepare(x)
         newest = float(_errors(calls, inside)[1].mean())
-        mean = float(_errors(DiffusionCalls(calls.name, calls.alpha_bar, predict, calls.network), inside)[1].mean())
-        says = f"error {mean:.3g} with the averaged weights, {newest:.3g} with the newest" + (f"; {left}" if left else "")
+        mean = float(
+            _errors(DiffusionCalls(calls.name, calls.alpha_bar, predict, calls.network), inside)[1].mean()
+        )
+        says = f"error {mean:.3g} with the averaged weights, {newest:.3g} with the newest" + (
+            f"; {left}" if left else ""
+        )
         if mean > 1.3 * newest + 0.02:
-            return Finding(name, WRONG, f"{says}: let the decay grow from 0, as min(decay, n / (9 + n))", entry)
+            return Finding(
+                name, WRONG, f"{says}: let the decay grow from 0, as min(decay, n / (9 + n))", entry
+            )
         return Finding(name, RIGHT, says)
     if share is None:
         return Finding(name, SKIPPED, "give decay= and steps=, or the averaged model as average=")
@@ -808,8 +960,4 @@ def _average(
 
 
 def _said(calls: DiffusionCalls, net: Any, xt: Tensor, t: Tensor) -> Tensor:
-    from lowerbound.adapters import to_eps
-
-    out = net(xt, t - 1)
-    out = getattr(out, "sample", out[0] if isinstance(out, tuple) else out)
-    return to_eps(out, xt, t, calls.alpha_bar, calls.predicts)
+    return to_eps(output(net(xt, t - 1)), xt, t, calls.alpha_bar, calls.predicts)

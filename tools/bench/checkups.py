@@ -36,7 +36,7 @@ from tools.jobs import ROOT, environment, write
 from tools.reproduce.fault_table import FAULTS, Fault
 
 OUT = Path("results/checkups.json")
-STEPS = 500
+STEPS, BATCH = 300, 32
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def trained(model: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor], steps
     torch.manual_seed(0)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     for _ in range(steps):
-        value = loss(x[torch.randint(0, len(x), (64,))])
+        value = loss(x[torch.randint(0, len(x), (BATCH,))])
         optimizer.zero_grad()
         value.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -176,7 +176,7 @@ def diffusers() -> list[Case]:
         Case("NaN in the data", lambda: look(x=_with_nan(few())), ("clinic-nan",)),
         Case("T = 100, β kept", lambda: look(scheduler=DDPMScheduler(100)), ("clinic-other-t",)),
         Case("ε for v", lambda: look(scheduler=DDPMScheduler(1000, prediction_type="v_prediction")), ("clinic-loss-flat",)),
-        Case("trained on linear, used with cosine", lambda: look(scheduler=DDPMScheduler(1000, beta_schedule="squaredcos_cap_v2")), ("clinic-loss-flat",)),
+        Case("trained on linear, used with cosine", lambda: look(scheduler=DDPMScheduler(1000, beta_schedule="squaredcos_cap_v2")), ("clinic-told-level",)),
         Case("told the index in the grid", lambda: look(Told(lambda t: t // 20)), ("clinic-loss-flat",)),
         Case("told T − t", lambda: look(Told(lambda t: 999 - t)), ("clinic-loss-flat",)),
         Case("variance for its root", lambda: look(scheduler=Variance(1000)), ("clinic-forward",)),
@@ -218,7 +218,7 @@ def gaussian_diffusion(**settings: Any) -> Any:
     torch.manual_seed(0)
     net = Unet(dim=16, dim_mults=(1, 2), channels=1, attn_heads=2, attn_dim_head=8)
     model = GaussianDiffusion(net, image_size=14, timesteps=1000, **settings)
-    return trained(model, images(), model, 300)
+    return trained(model, images(), model)
 
 
 def denoising_diffusion() -> list[Case]:
@@ -303,7 +303,7 @@ def denoising_diffusion() -> list[Case]:
         Case("cosine with s = 0.08", lambda: look(made(beta_schedule="cosine", schedule_fn_kwargs={"s": 0.08})), ("clinic-cosine-shift",)),
         Case("ε for v", lambda: look(said("pred_v")), ("clinic-loss-flat",)),
         Case("ε for the image", lambda: look(said("pred_x0")), ("clinic-loss-flat",)),
-        Case("trained on linear, used with cosine", lambda: look(made(beta_schedule="cosine")), ("clinic-loss-flat",)),
+        Case("trained on linear, used with cosine", lambda: look(made(beta_schedule="cosine")), ("clinic-told-level",)),
         Case("variance for its root", lambda: look(made(Variance)), ("clinic-forward",)),
         Case("noise of one step", lambda: look(made(OneStep)), ("clinic-forward",)),
         Case("noise at the last step", lambda: look(made(Grainy)), ("clinic-last-noise",)),
@@ -319,15 +319,15 @@ def denoising_diffusion() -> list[Case]:
 
 
 @cache
-def pythae_vae(loss: str = "mse", weight: float = 1.0, spread: float = 1.0, binary: bool = False) -> Any:
-    """pythae's VAE with its own networks, trained by its own loss, the KL times a weight."""
+def pythae_vae(loss: str = "mse", weight: float = 1.0, binary: bool = False) -> Any:
+    """Pythae's VAE with its own networks, trained by its own loss, the KL times a weight."""
     model = pythae_of(loss)
     x = (images() > 0.5).float() if binary else images()
-    return trained(model, x, lambda b: (o := model({"data": b})).recon_loss / spread + weight * o.reg_loss)
+    return trained(model, x, lambda b: (o := model({"data": b})).recon_loss + weight * o.reg_loss)
 
 
 def pythae_of(loss: str = "mse", kind: Any = None) -> Any:
-    """pythae's VAE, or a subclass of it, with random weights."""
+    """Pythae's VAE, or a subclass of it, with random weights."""
     from pythae.models import VAE, VAEConfig
 
     torch.manual_seed(0)
