@@ -45,6 +45,7 @@ class VaeCalls:
     decode: z (B, K) -> an image (B, ...), or None
     loss: (recon, x, mean, logvar) -> () or (B,), or None where it is not known
     complete: whether the loss is a negative log likelihood in full, its constants included
+    bound: x -> the KL of each example (B,), as the model's bound has it, where there is one
     """
 
     name: str
@@ -53,6 +54,7 @@ class VaeCalls:
     decode: Callable[[Tensor], Tensor] | None
     loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] | None
     complete: bool = False
+    bound: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass
@@ -176,6 +178,10 @@ def _own_vae(model: VAE) -> VaeCalls:
         }
         return bare.loss(x)
 
+    def rate(x: Tensor) -> Tensor:
+        bound = model.bound(x)
+        return bound.nats() - bound.distortion
+
     complete = model.likelihood is not Bernoulli
     return VaeCalls(
         "VAE of this library",
@@ -184,6 +190,7 @@ def _own_vae(model: VAE) -> VaeCalls:
         lambda z: model.decode(z).mean,
         loss if complete else None,
         complete,
+        rate,
     )
 
 

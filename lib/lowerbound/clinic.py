@@ -234,6 +234,8 @@ def _vae(calls: VaeCalls, x: Tensor, trained: bool) -> list[Finding]:
         probe = _Probe(calls, x, recon, mean)
         findings += [_guarded("KL term", probe.kl_term), _guarded("reconstruction", probe.reconstruction)]
         findings.append(_guarded("weight of the KL", probe.weight))
+    if calls.bound is not None:
+        findings.append(_guarded("rate of the bound", lambda: _rate(calls, x, mean, logvar)))
     if trained:
         findings.append(_guarded("units in use", lambda: _units(calls, x, mean, logvar)))
         findings.append(_guarded("codes against the prior", lambda: _aggregate(mean, logvar)))
@@ -433,19 +435,16 @@ class _Probe:
         means["both are means, over {D} pixels and {K} units"] = D / K
         for words, factor in means.items():
             for unit in (1.0, 0.5) if self.kind == "squared error" else (1.0,):
-                if (
-                    abs(factor - 1) > 0.2
-                    and abs(beta / (factor * unit) - 1) < 0.01
-                    and beta not in (0.5, 1.0)
-                ):
+                usual = min(abs(beta - 1), abs(beta - 0.5)) < 0.01
+                if abs(factor - 1) > 0.2 and abs(beta / (factor * unit) - 1) < 0.01 and not usual:
                     says = f"{words.format(D=D, K=K)}; in place of sums this amounts to β = {beta:.3g}"
                     return Finding(name, WRONG, says, entry)
-        if any(abs(beta / usual - 1) < 0.01 for usual in (0.5, 1.0)):
-            unit = ", with σ² = 1/2 for the pixels" if beta < 0.9 else ""
-            return Finding(name, RIGHT, f"β = {beta:.3g}{unit}: a negative ELBO")
-        return Finding(
-            name, LOOK, f"β = {beta:.3g}: a β-VAE, if it is meant; this is not the negative ELBO", entry
-        )
+        if abs(beta - 1) < 0.01:
+            return Finding(name, RIGHT, f"β = {beta:.3g}: a negative ELBO")
+        if self.kind == "squared error" and 1e-5 < beta < 1:
+            return Finding(name, RIGHT, f"a negative ELBO with σ = {math.sqrt(beta):.2g} for the pixels")
+        says = f"β = {beta:.3g}: a β-VAE, if it is meant; this is not the negative ELBO"
+        return Finding(name, LOOK, says, entry)
 
     def _batch_weight(self, batch: int) -> float:
         mean, logvar = self.codes[3]
@@ -480,6 +479,17 @@ _COSTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     ),
     "cross-entropy of logits": lambda r, x: F.binary_cross_entropy_with_logits(r, x, reduction="sum"),
 }
+
+
+def _rate(calls: VaeCalls, x: Tensor, mean: Tensor, logvar: Tensor) -> Finding:
+    """What the model's bound adds to its distortion, against the closed form of the KL."""
+    name = "rate of the bound"
+    assert calls.bound is not None
+    found, true = float(calls.bound(x).mean()), float(kl_to_standard(mean, logvar).sum(1).mean())
+    says = f"{found:.4g} nats, and the KL of these mu and logvar is {true:.4g}"
+    if abs(found - true) > 1e-3 * abs(true) + 1e-3:
+        return Finding(name, WRONG, says, "clinic-sign")
+    return Finding(name, RIGHT, says)
 
 
 def _units(calls: VaeCalls, x: Tensor, mean: Tensor, logvar: Tensor) -> Finding:
@@ -553,6 +563,9 @@ def _schedule(calls: DiffusionCalls) -> Finding:
         return Finding(name, WRONG, f"{says}: {left}; rescale β to this T", "clinic-other-t")
     if first > 0.05 and T > 50:
         return Finding(name, WRONG, f"{says}: the first step is already coarse", "clinic-cosine-shift")
+    if last > 1e-3:
+        left = f"{100 * math.sqrt(last):.1f} per cent of the image is left in x_T"
+        return Finding(name, LOOK, f"{says}: {left}, its brightness for one", "clinic-other-t")
     if 0 < last < 1e-12:
         return Finding(
             name, LOOK, f"{says}: an error of ε̂ grows {1 / math.sqrt(last):.0e} times", "clinic-grey"

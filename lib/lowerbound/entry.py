@@ -90,8 +90,8 @@ def shape_fits(x: Shaped[Tensor, "N *dims"], shape: tuple[int, ...] | None, mult
     if given[2] % multiple or given[3] % multiple:
         low, high = (-given[2]) % multiple // 2, -(-((-given[2]) % multiple) // 2)
         raise ValueError(
-            f"H and W must be multiples of {multiple}, since the network halves images, got {given[2]}×{given[3]}"
-            f"; pad them: torch.nn.functional.pad(x, ({low}, {high}, {low}, {high}), value=-1)"
+            f"H and W must be multiples of {multiple}, as the network halves images, got {given[2]}×{given[3]}; "
+            f"pad them: torch.nn.functional.pad(x, ({low}, {high}, {low}, {high}), value=-1)"
         )
     if given[2:] == shape[1:]:
         remedy = "x.mean(1, keepdim=True)" if shape[0] == 1 else f"x.expand(-1, {shape[0]}, -1, -1)"
