@@ -90,7 +90,7 @@ def shape_fits(x: Shaped[Tensor, "N *dims"], shape: tuple[int, ...] | None, mult
     if given[2] % multiple or given[3] % multiple:
         low, high = (-given[2]) % multiple // 2, -(-((-given[2]) % multiple) // 2)
         raise ValueError(
-            f"H and W must be multiples of {multiple}, as the network halves images, got {given[2]}×{given[3]}; "
+            f"H and W must be multiples of {multiple}, since it halves them, got {given[2]}×{given[3]}; "
             f"pad them: torch.nn.functional.pad(x, ({low}, {high}, {low}, {high}), value=-1)"
         )
     if given[2:] == shape[1:]:

@@ -494,9 +494,7 @@ def own() -> list[Case]:
                 model.encoder.layers[-1].bias[8:] -= 2  # σ of a trained model's codes, not 1
                 return checkup(model, x, trained=False)
             linear = fault is not None and fault.name in OF_T
-            model = zoo.build(
-                Architecture("ddpm", width=8, T=100 if linear else 1000, schedule="linear" if linear else "cosine")
-            )
+            model = zoo.build(Architecture("ddpm", width=8, T=100, schedule="linear" if linear else "cosine"))
             return checkup(model, x, trained=False, guidance=guide)
 
     sound = [

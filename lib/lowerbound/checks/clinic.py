@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,23 +56,8 @@ def _grids(rng: Rng) -> Iterator[tuple[int, int]]:
 
 
 def _grid(T: int, n: int) -> Tensor:
-    """The times T = t_n > … > t_0 = 0, about evenly spaced. (n + 1,) int64."""
-    return torch.linspace(0, T, n + 1, dtype=torch.float64).round().long().flip(0)
-
-
-def _close(case: Any, value: Any) -> str | None:
-    """Any grid will do that falls from T to 0 in n steps of about one size."""
-    (T, n), t = case, torch.as_tensor(value)
-    if t.shape != (n + 1,):
-        return "too short" if len(t) == n else None
-    if bool((t[1:] > t[:-1]).all()):
-        return "upwards"
-    if int(t[0]) != T:
-        return "starts below T"
-    if int(t[-1]) != 0:
-        return "ends above 0"
-    steps = t[:-1] - t[1:]
-    return "" if bool((steps > 0).all()) and int(steps.max() - steps.min()) <= 1 + T // (4 * n) else None
+    """The times T = t_n > … > t_0 = 0, evenly spaced. (n + 1,), to be rounded."""
+    return torch.linspace(T, 0, n + 1, dtype=torch.float64)
 
 
 step_grid = Check(
@@ -82,23 +66,26 @@ step_grid = Check(
     _grids,
     _grid,
     {
-        "too short": Mistake(
-            lambda T, n: _grid(T, n)[1:],
+        "end left out": Mistake(
+            lambda T, n: _grid(T, n)[:-1],
             "n steps have n + 1 ends: T is the first, and 0, the clean image, the last.",
+        ),
+        "start left out": Mistake(
+            lambda T, n: _grid(T, n)[1:],
+            "it starts below T: an image should be left there, and the sampler starts from noise.",
         ),
         "upwards": Mistake(
             lambda T, n: _grid(T, n).flip(0), "this goes from the image to the noise; sampling goes back."
         ),
-        "starts below T": Mistake(
-            lambda T, n: torch.arange(0, n + 1).flip(0) * (T // (n + 1)),
-            "it starts below T: an image should be left there, and the sampler starts from noise.",
+        "from T − 1": Mistake(
+            lambda T, n: torch.linspace(T - 1, 0, n + 1, dtype=torch.float64),
+            "it starts at T − 1: that is T where times count from 0, but here 0 is the clean image.",
         ),
         "ends above 0": Mistake(
-            lambda T, n: torch.linspace(T, 1, n + 1, dtype=torch.float64).round().long(),
+            lambda T, n: torch.linspace(T, 1, n + 1, dtype=torch.float64),
             "it ends above 0: some noise is left in the image.",
         ),
     },
-    judge=_close,
 )
 
 
