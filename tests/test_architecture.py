@@ -14,7 +14,8 @@ REPOSITORY = Path(__file__).parents[1]
 ORDER = (
     *("gaussian", "bound", "likelihood", "schedule", "entry", "nets", "dense", "guidance", "samplers"),
     *("vae", "diffusion", "data", "checkpoint", "classifier", "fit"),
-    *("metrics", "estimate", "zoo", "train", "runtime", "adapters", "clinic"),
+    *("metrics", "estimate", "zoo", "train", "runtime", "adapters"),
+    *("findings", "checkup_vae", "checkup_diffusion", "clinic"),
 )
 MAY_IMPORT = {
     **{name: set(ORDER[:rank]) for rank, name in enumerate(ORDER)},

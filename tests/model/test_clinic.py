@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import lowerbound
 import pytest
 import torch
-from lowerbound import clinic, zoo
-from lowerbound.clinic import LOOK, RIGHT, SKIPPED, WRONG, checkup
+from lowerbound import zoo
+from lowerbound.checkup_vae import kl_to_standard
+from lowerbound.clinic import checkup
+from lowerbound.findings import LOOK, RIGHT, SKIPPED, WRONG, Checkup, Finding
 from lowerbound.schedule import Schedule
 from lowerbound.zoo import Architecture
 from oracles import generator
@@ -394,7 +396,7 @@ def test_it_is_read_as_text_and_as_a_table():
     assert "64 pixels" in line
     table = found._repr_html_()
     assert table.count("<tr>") == len(found.findings) + 1
-    assert "<script" not in clinic.Checkup("a", (clinic.Finding("<script>", WRONG, "b"),))._repr_html_()
+    assert "<script" not in Checkup("a", (Finding("<script>", WRONG, "b"),))._repr_html_()
 
 
 def test_it_is_had_from_the_package():
@@ -420,6 +422,6 @@ def test_the_closed_form_of_the_kl_is_torchs():
     mean, logvar = torch.randn(20, 3, generator=generator()), torch.randn(20, 3, generator=generator(1))
     q = torch.distributions.Normal(mean, (0.5 * logvar).exp())
     torch.testing.assert_close(
-        clinic.kl_to_standard(mean, logvar),
+        kl_to_standard(mean, logvar),
         torch.distributions.kl_divergence(q, torch.distributions.Normal(torch.zeros(3), torch.ones(3))),
     )

@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 from lowerbound import __version__, checkup, data, zoo
-from lowerbound.clinic import Checkup
+from lowerbound.findings import Checkup
 from lowerbound.zoo import Architecture
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
