@@ -5,7 +5,8 @@ wrapper or a setting: the library's own files stay as they are. A fault is named
 finding whose entry of the page “What went wrong?” is the fault's. In this library those lines of the table of
 planted errors are planted that change how a model is trained, sampled or bounded.
 
-It writes results/checkups.json and takes some minutes. The environment is that of `make bench`.
+It writes results/checkups.json and takes some minutes; each case is kept in _build/bench, so that a run that
+was stopped goes on. The environment is that of `make bench`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,13 @@ from lowerbound.zoo import Architecture
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from tools.jobs import ROOT, environment, write
+from tools.bench.settings import KEPT
+from tools.jobs import ROOT, cached, environment, write
 from tools.reproduce.fault_table import FAULTS, Fault
 
 OUT = Path("results/checkups.json")
 STEPS, BATCH = 300, 32
+SOURCES = ("adapters", "findings", "checkup_vae", "checkup_diffusion", "clinic")  # a change of these asks anew
 
 
 @dataclass(frozen=True)
@@ -544,6 +547,16 @@ def judged(case: Case) -> dict[str, Any]:
     return row
 
 
+def _text(name: str) -> str:
+    return (ROOT / "lib" / "lowerbound" / f"{name}.py").read_text(encoding="utf-8")
+
+
+def kept(library: str, case: Case) -> Path:
+    """Where the row of a case is kept, so that a run that was stopped goes on."""
+    words = "".join(c if c.isalnum() else "-" for c in case.name)
+    return KEPT / "checkups" / library / f"{'fault' if case.expected else 'sound'}-{words}.json"
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line: `python -m tools.bench.checkups [LIBRARY …] [--case WORDS] [--out FILE]`."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench.checkups", description=main.__doc__)
@@ -560,7 +573,7 @@ def main(argv: list[str] | None = None) -> None:
         began, rows = time.monotonic(), []
         for case in cases():
             if args.case in case.name:
-                rows.append(judged(case))
+                rows.append(cached(kept(key, case), [case.name, *map(_text, SOURCES)], partial(judged, case), replace=True))
                 print(f"{name}: {case.name}: {rows[-1]['outcome'] or 'sound'}; {', '.join(rows[-1]['wrong'])}", flush=True)
         faults, sound = [r for r in rows if r["expected"]], [r for r in rows if not r["expected"]]
         counts = {outcome: sum(r["outcome"] == outcome for r in faults) for outcome in ("named", "look", "noticed", "missed")}
