@@ -60,17 +60,16 @@ class Checkup:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
+        cell = 'style="text-align: left; vertical-align: top; overflow-wrap: anywhere"'
         rows = []
         for f in self.findings:
-            see = f"{PAGE}#{f.entry}" if f.entry and f.state in (WRONG, LOOK) else ""
-            cells = (f"{MARKS[f.state]} {f.state}", f.check, f.says, see)
-            rows.append("".join(f'<td style="text-align: left">{html.escape(cell)}</td>' for cell in cells))
-        head = "".join(
-            f'<th scope="col" style="text-align: left">{h}</th>'
-            for h in ("", "checked", "found", "explained in")
-        )
+            see = f" See {PAGE}#{f.entry}" if f.entry and f.state in (WRONG, LOOK) else ""
+            texts = (f"{MARKS[f.state]} {f.state}", f.check, f.says + see)
+            rows.append("".join(f"<td {cell}>{html.escape(text)}</td>" for text in texts))
+        head = "".join(f'<th scope="col" {cell}>{text}</th>' for text in ("state", "checked", "found"))
         body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-        caption = f"<caption>{html.escape(self._headline())}</caption>"
+        style = 'style="caption-side: top; color: inherit; text-align: left"'
+        caption = f"<caption {style}>{html.escape(self._headline())}</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
 
