@@ -37,22 +37,32 @@ def _text(node: nodes.Node) -> str:
     return words if isinstance(node, nodes.Inline) else f" {words} "
 
 
+def _words(parts: list[nodes.Node]) -> str:
+    """The index words among the parts of a section: by them it is found, too."""
+    return " · ".join(
+        value
+        for part in parts if not isinstance(part, nodes.section)
+        for index in part.findall(addnodes.index)
+        for _, value, *_ in index["entries"]
+    )  # fmt: skip
+
+
 def _tidy(text: str) -> str:
     return re.sub(r"\s+([,.;:)])", r"\1", " ".join(text.split()))
 
 
 def collect(app: Sphinx, doctree: nodes.document) -> None:
     """Remember each section and each term of a page: its anchor, its title, and what is read there."""
-    found: list[tuple[str, str, str]] = []
+    found: list[tuple[str, str, str, str]] = []
     for section in doctree.findall(nodes.section):
         title, *rest = section.children
         if isinstance(title, nodes.title):
             anchor = "" if section.parent is doctree else section["ids"][0]
-            found.append((anchor, _tidy(_text(title)), _tidy("".join(map(_text, rest)))))
+            found.append((anchor, _tidy(_text(title)), _tidy("".join(map(_text, rest))), _words(rest)))
     for item in doctree.findall(nodes.definition_list_item):
         for term in item.findall(nodes.term):
             if term["ids"] and isinstance(item.parent.parent, addnodes.glossary):
-                found.append((term["ids"][0], _tidy(_text(term)), _tidy(_text(item[-1]))))
+                found.append((term["ids"][0], _tidy(_text(term)), _tidy(_text(item[-1])), ""))
     app.env.metadata[app.env.docname]["sections"] = found
 
 
@@ -63,9 +73,9 @@ def _entries(app: Sphinx) -> Iterator[dict[str, Any]]:
         kind = next((kind for start, kind in KINDS if page.startswith(start)), "page")
         number = ".".join(map(str, env.toc_secnumbers.get(page, {}).get("") or ()))
         title = f"{number}. {env.titles[page].astext()}" if number else env.titles[page].astext()
-        for anchor, heading, text in env.metadata[page].get("sections", ()):
+        for anchor, heading, text, words in env.metadata[page].get("sections", ()):
             uri = app.builder.get_target_uri(page) + (f"#{anchor}" if anchor else "")
-            entry = {"page": title, "title": heading, "uri": uri, "kind": kind, "text": text}
+            entry = {"page": title, "title": heading, "uri": uri, "kind": kind, "text": text, "words": words}
             if anchor.startswith("term-"):
                 entry["kind"] = "term"
             yield entry | ({"minutes": minutes[anchor]} if anchor in minutes else {})

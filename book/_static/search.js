@@ -34,7 +34,7 @@
 
   function index() {
     var engine = new MiniSearch({
-      fields: ["title", "page", "text"],
+      fields: ["title", "words", "page", "text"],
       processTerm: function (term) {
         return stem(term) || null;
       },
@@ -58,10 +58,12 @@
     });
   }
 
+  var engine = null;
+
   function find(text) {
-    var engine = index();
+    engine = engine || index();
     var options = {
-      boost: { title: 5, page: 1.5 },
+      boost: { title: 5, words: 4, page: 1.5 },
       prefix: function (term) {
         return term.length > 3;
       },
@@ -87,6 +89,8 @@
       return SECTIONS[hit.id];
     });
   }
+
+  window.findSections = find;
 
   // Some words around the first that was looked for, and these marked.
   function excerpt(text, words) {

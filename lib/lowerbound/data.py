@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lowerbound import entry
+
 CLASSES = (
     "T-shirt/top",
     "Trouser",
@@ -74,8 +76,10 @@ def to_uint8(x: Tensor) -> Tensor:
 def check(x: Tensor, y: Tensor | None = None) -> None:
     """Refuse what cannot be trained on: x must be uint8 images or float points (N, ...), y int64 (N,).
 
-    Raises ValueError, with the remedy, for other dtypes or shapes and for values out of range.
+    Raises ValueError, with the remedy, for other dtypes or shapes and for values out of range. Warns of
+    images in [0, 1].
     """
+    entry.is_tensor(x)
     if not (x.dtype == torch.uint8 or x.is_floating_point()):
         raise ValueError(
             f"x must be uint8 images or float points, got {x.dtype}; x.to(torch.uint8) if 0..255"
@@ -88,6 +92,11 @@ def check(x: Tensor, y: Tensor | None = None) -> None:
         low, high = float(x.min()), float(x.max())
         if x.ndim == 4 and max(-low, high) > 1:
             raise ValueError(f"x must be in [-1, 1], got {low:g}..{high:g}; give uint8 images or to_unit(x)")
+    entry.warn_of_half_range(x)
+    if y is not None:
+        entry.is_tensor(y, "y")
+    if y is not None and y.shape[:1] == x.shape[:1] and y.ndim == 2:
+        raise ValueError(f"y must be ({len(x)},), got {tuple(y.shape)}; use y.argmax(1) if it is one-hot")
     if y is not None and y.dtype != torch.int64:
         raise ValueError(f"y must be int64 class numbers, got {y.dtype}; y.long() if they are whole")
     if y is not None and y.shape != x.shape[:1]:

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import trange
 
+from lowerbound import entry
 from lowerbound.bound import Bound
 from lowerbound.gaussian import Gaussian
 from lowerbound.guidance import Guided
@@ -94,7 +95,7 @@ class Diffusion(nn.Module):
     """q(x_t | x_{t−1}) from `schedule`, p(x_{t−1} | x_t) from `net`, p(x_0 | x_1) from `likelihood`.
 
     net:        xt (B, ...), log_snr (B,), and classes (B,) if it has any -> ε̂ (B, ...)
-    schedule:   ᾱ_t for t = 0..T; raises ValueError if ᾱ_T is 0
+    schedule:   ᾱ_t for t = 0..T; raises ValueError if it is no Schedule, and if ᾱ_T is 0
     shape:      of one example
     likelihood: a class of `lowerbound.likelihood`, of a mean and a log_scale
     objective:  what `loss` minimises: `l_simple` or `l_bound`
@@ -119,6 +120,11 @@ class Diffusion(nn.Module):
         drop_class: float = 0.1,
     ) -> None:
         super().__init__()
+        if not isinstance(schedule, Schedule):
+            raise ValueError(
+                f"schedule must be a Schedule, got {type(schedule).__name__}; use cosine(1000), or "
+                "Schedule(alpha_bar) with alpha_bar[0] = 1"
+            )
         if float(schedule.alpha_bar[-1]) == 0:
             raise ValueError("alpha_bar[T] is 0, by which eps-prediction divides; end above 0")
         self.net, self.schedule, self.shape = net, schedule, shape
@@ -257,8 +263,9 @@ class Diffusion(nn.Module):
         """The negative ELBO of x (B, ...), one noise sample for each of T network calls. L = T.
 
         rates[:, t − 2] is the KL at step t = 2..T, rates[:, T − 1] the prior's L_T. Eq. (5).
-        Raises ValueError unless x is float, and in [−1, 1] where the model clips.
+        Raises ValueError unless x is float and what the network takes, and in [−1, 1] where the model clips.
         """
+        entry.admit(self, x, rng)
         _check_x(x, self.clip)
         T, ones = self.schedule.T, torch.ones(len(x), dtype=torch.int64, device=x.device)
         rates = []
@@ -305,7 +312,12 @@ class Diffusion(nn.Module):
         sampler: Callable[..., Iterator[Tensor]] = ancestral,
         progress: bool = False,
     ) -> Float[Tensor, "{n} *dims"]:
-        """Draw n examples: x_T from N(0, I), then down the chain. Returns (n, *shape)."""
+        """Draw n examples: x_T from N(0, I), then down the chain. Returns (n, *shape).
+
+        Raises ValueError unless n ≥ 1.
+        """
+        entry.count_fits(n)
+        entry.is_generator(rng)
         weight = next(self.parameters())
         xT = torch.randn(n, *self.shape, generator=rng, dtype=weight.dtype, device=weight.device)
         *_, x0 = deque(sampler(self, xT, rng=rng, progress=progress), maxlen=1)

@@ -32,7 +32,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
 from lowerbound import checkpoint as checkpoints
-from lowerbound import data
+from lowerbound import data, entry
 
 Loss = Callable[[Any, Tensor, Tensor | None, torch.Generator], Tensor]
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
@@ -134,6 +134,7 @@ class Training:
         self, model: nn.Module, x: Tensor, recipe: Recipe, y: Tensor | None = None, loss: Loss = default_loss
     ) -> None:
         data.check(x, y)
+        _check_model(model, x, y, recipe, loss)
         self.device = next(model.parameters()).device
         self.recipe = replace(recipe, precision=resolve(recipe.precision, self.device))
         self.rank, self.processes = (dist.get_rank(), dist.get_world_size()) if distributed() else (0, 1)
@@ -233,6 +234,19 @@ class Training:
         if self.processes > 1:
             dist.all_reduce(value)
         return value
+
+
+def _check_model(model: nn.Module, x: Tensor, y: Tensor | None, recipe: Recipe, loss: Loss) -> None:
+    """Refuse a model that cannot be trained on x and y. Raises ValueError, with the remedy."""
+    if not isinstance(recipe, Recipe):
+        raise ValueError(f"recipe must be a Recipe, got {type(recipe).__name__}; use Recipe(steps=2000)")
+    net = getattr(model, "net", model)
+    entry.shape_fits(x, entry.expected_shape(model), getattr(net, "multiple", 1))
+    entry.weights_fit(net if isinstance(net, nn.Module) else model, x)
+    if loss is default_loss and y is not None and not hasattr(model, "net"):
+        raise ValueError(f"a {type(model).__name__} has no classes; leave y out")
+    if loss is default_loss:
+        entry.classes_fit(y, getattr(net, "classes", None))
 
 
 class _Loss(nn.Module):

@@ -111,6 +111,7 @@ class UNet(nn.Module):
     def __init__(self, channels: int = 1, width: int = 64, classes: int = 0) -> None:
         super().__init__()
         cond, wide = 2 * width, 2 * width
+        self.channels, self.classes, self.multiple = channels, classes, 4
         self.noise_level = NoiseLevel(cond)
         self.label = nn.Embedding(classes + 1, cond) if classes else None  # row 0: no class
         self.stem = nn.Conv2d(4 * channels, width, 3, padding=1)
@@ -165,6 +166,7 @@ class Encoder(nn.Module):
     def __init__(self, latents: int = 64, width: int = 64) -> None:
         super().__init__()
         wide = 2 * width
+        self.latents, self.shape = latents, (1, 28, 28)
         self.layers = nn.Sequential(
             nn.PixelUnshuffle(2),
             nn.Conv2d(4, width, 3, padding=1),
@@ -281,6 +283,7 @@ class Ladder(nn.Module):
         if depth < 1:
             raise ValueError(f"depth must be at least 1 layer, got {depth}")
         wide = 2 * width
+        self.shape = (1, 28, 28)
         self.fine, coarse = depth // 2, depth - depth // 2
         self.stem = nn.Sequential(
             nn.PixelUnshuffle(2), nn.Conv2d(4, width, 3, padding=1), ResBlock(width, width)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import trange
 
+from lowerbound import entry
 from lowerbound.schedule import Schedule
 
 
@@ -44,6 +45,7 @@ def ancestral(
 
     xT (B, ...) is drawn from N(0, I); yields T + 1 tensors (B, ...), x_T first, x_0 last.
     """
+    entry.start_fits(model, xT)
     T, x = model.schedule.T, xT
     yield x
     for t in trange(T, 1, -1, desc="ancestral", disable=not progress, leave=False):
@@ -68,6 +70,7 @@ def ddim(
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta must be in [0, 1], got {eta}")
+    entry.start_fits(model, xT)
     T, x = model.schedule.T, xT
     alpha_bar, variance = model.schedule.alpha_bar.tolist(), model.schedule.posterior_variance.tolist()
     yield x
@@ -95,6 +98,7 @@ def dpm_solver(
     xT (B, ...) is drawn from N(0, I); yields T + 1 tensors (B, ...), x_T first, x_0 last. One network call
     a step; rng is not used. Lu et al. 2022 (DPM-Solver++), Alg. 2.
     """
+    entry.start_fits(model, xT)
     T, x, before = model.schedule.T, xT, xT
     alpha_bar, log_snr = model.schedule.alpha_bar, model.schedule.log_snr.tolist()
     scale, sigma = alpha_bar.sqrt().tolist(), (1 - alpha_bar).sqrt().tolist()
@@ -120,6 +124,7 @@ def heun(
     xT (B, ...) is drawn from N(0, I); yields T + 1 tensors (B, ...), x_T first, x_0 last. 2T − 1 network
     calls; rng is not used. Karras et al. 2022, Alg. 1 with s = 1 and σ for the time.
     """
+    entry.start_fits(model, xT)
     T = model.schedule.T
     scale, sigma = model.schedule.alpha_bar.sqrt().tolist(), model.schedule.snr.rsqrt().tolist()
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from lowerbound import entry
 from lowerbound.bound import Bound
 from lowerbound.gaussian import LOG_2PI, Gaussian
 from lowerbound.likelihood import DiscretisedLogistic, Likelihood
@@ -23,7 +24,8 @@ class VAE(nn.Module):
     likelihood: a class of `lowerbound.likelihood`
     beta:       weight on the KL in `loss` alone; 1 is the ELBO. `bound` never uses it.
 
-    Kingma & Welling 2014; beta: Higgins et al. 2017. Raises ValueError if beta < 0.
+    Kingma & Welling 2014; beta: Higgins et al. 2017. Raises ValueError if beta < 0
+    and if the two say that they have different K.
     """
 
     def __init__(
@@ -36,6 +38,10 @@ class VAE(nn.Module):
         super().__init__()
         if beta < 0:
             raise ValueError(f"beta must be 0 or more, got {beta}")
+        if (codes := getattr(encoder, "latents", decoder.latents)) != decoder.latents:
+            raise ValueError(
+                f"the encoder has {codes} latents and the decoder {decoder.latents}; give both the same"
+            )
         self.encoder, self.decoder, self.likelihood, self.beta = encoder, decoder, likelihood, beta
         self.latents: int = decoder.latents  # type: ignore[assignment]
 
@@ -50,7 +56,11 @@ class VAE(nn.Module):
         return self.likelihood(*self.decoder(z))
 
     def bound(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Bound:
-        """The negative ELBO of x (B, ...), from one sample of z. L = 1. Kingma & Welling 2014, Eq. (3)."""
+        """The negative ELBO of x (B, ...), from one sample of z. L = 1. Kingma & Welling 2014, Eq. (3).
+
+        Raises ValueError, with the remedy, for an x that is not what the networks take.
+        """
+        entry.admit(self, x, rng)
         q = self.posterior(x)
         return Bound(distortion=-self.decode(q.sample(rng)).log_prob(x), rates=q.kl()[:, None])
 
@@ -69,8 +79,8 @@ class VAE(nn.Module):
 
     def loss(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Float[Tensor, " B"]:
         """Distortion + beta · rate. Returns (B,) nats."""
-        bound = self.bound(x, rng)
-        return bound.distortion + self.beta * bound.rate
+        q = self.posterior(x)
+        return -self.decode(q.sample(rng)).log_prob(x) + self.beta * q.kl()
 
     @torch.no_grad()
     def sample(
@@ -84,8 +94,10 @@ class VAE(nn.Module):
         """Draw n images in one pass: z from the prior, then the decoder's mean.
 
         last_noise: a draw from p(x | z) instead of its mean, a sample of the model proper
-        codes: where z comes from instead of N(0, I). Returns (n, ...).
+        codes: where z comes from instead of N(0, I). Returns (n, ...). Raises ValueError unless n ≥ 1.
         """
+        entry.count_fits(n)
+        entry.is_generator(rng)
         weight = next(self.parameters())
         z = torch.randn(n, self.latents, generator=rng, dtype=weight.dtype, device=weight.device)
         z = z if codes is None else codes.sample(n, rng).to(weight)
@@ -123,14 +135,21 @@ class HierarchicalVAE(nn.Module):
         return layers, self.likelihood(*self.ladder.head(state))
 
     def bound(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Bound:
-        """The negative ELBO of x (B, ...), from one sample of every z. rates (B, L), that of z_L last."""
+        """The negative ELBO of x (B, ...), from one sample of every z. rates (B, L), that of z_L last.
+
+        Raises ValueError, with the remedy, for an x that is not what the networks take.
+        """
+        entry.admit(self, x, rng)
+        return self._bound(x, rng)
+
+    def _bound(self, x: Tensor, rng: torch.Generator | None) -> Bound:
         layers, decoded = self._descend(x, rng)
         rates = [q.kl(p) for p, q, _ in reversed(layers)]
         return Bound(distortion=-decoded.log_prob(x), rates=torch.stack(rates, 1))
 
     def loss(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Float[Tensor, " B"]:
         """The negative ELBO. Returns (B,) nats."""
-        return self.bound(x, rng).nats()
+        return self._bound(x, rng).nats()
 
     def log_weights(
         self, x: Float[Tensor, "B *dims"], k: int, rng: torch.Generator | None = None
@@ -149,8 +168,10 @@ class HierarchicalVAE(nn.Module):
     ) -> Float[Tensor, "{n} *dims"]:
         """Draw n images: every z from its prior, z_L first, then the mean of p(x | z), or a draw from it.
 
-        Returns (n, ...).
+        Returns (n, ...). Raises ValueError unless n ≥ 1.
         """
+        entry.count_fits(n)
+        entry.is_generator(rng)
         state = self.ladder.start(n)
         for layer in self.ladder.layers:
             state = layer.absorb(state, Gaussian(*layer.prior(state)).sample(rng))

@@ -88,7 +88,7 @@ def test_a_lab_asks_for_predictions_and_has_blanks(path: Path) -> None:
     assert blanks == [check.name for check in checks.LABS[path.stem]], "each check of the lab is asked once"
 
 
-@pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [p for p in LABS if p.stem[0] == "0"], ids=lambda path: path.stem)
 def test_a_lab_leads_to_its_assignment(path: Path) -> None:
     assert re.search(
         rf"\]\(assignments/student/A{int(path.stem[:2])}_\w+\.ipynb\)", cells(path)[-1]["source"]

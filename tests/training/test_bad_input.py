@@ -3,6 +3,7 @@
 import math
 import re
 import tempfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,8 +37,10 @@ from bad_input import (
     under_a_file,
     with_row,
 )
-from lowerbound import checkpoint, data, zoo
-from lowerbound.nets import UNet
+from lowerbound import checkpoint, data, samplers, zoo
+from lowerbound.diffusion import Diffusion
+from lowerbound.nets import Decoder, Encoder, UNet
+from lowerbound.vae import VAE
 from lowerbound.zoo import Architecture
 
 
@@ -231,6 +234,122 @@ BAD = {
         r"tiny\.json is damaged; reinstall the package or train it again",
     ),
 }
+
+
+def vae(width=8):
+    return zoo.build(Architecture("vae", width=width, latents=4))
+
+
+def classes(count=10):
+    return zoo.build(Architecture("ddpm", width=8, T=10, classes=count))
+
+
+def images(*shape, dtype=torch.float32):
+    """Images in [−1, 1], (8, *shape)."""
+    return (torch.linspace(-1, 1, 8 * math.prod(shape)).view(8, *shape)).to(dtype)
+
+
+class Folder:
+    """A data set as torchvision has them: a length and items."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, i):
+        return images(1, 28, 28)[i], 0
+
+
+FLAT, SQUARE, WIDE = images(28, 28), images(1, 28, 28), images(1, 30, 30)
+GREY, COLOUR, LAST = r"mean\(1, keepdim=True\)", images(3, 28, 28), images(28, 28, 1)
+ONE_HOT = torch.eye(10)[LABELS]
+# what a newcomer gives to an entrance: as above
+BAD |= {
+    "fit: a NumPy array": (lambda _: fitted(IMAGES.numpy()), ValueError, r"numpy\.ndarray; use torch\.as_tensor\(x\)"),
+    "fit: a list of images": (lambda _: fitted(list(IMAGES)), ValueError, r"got list; use torch\.stack"),
+    "fit: a data set": (lambda _: fitted(Folder()), ValueError, r"Folder; use torch\.stack"),
+    "fit: images with NaN": (lambda _: fitted(with_row(SQUARE, 2, math.nan), model=vae()), ValueError, "784 values that are NaN"),
+    "fit: images of 30×30": (lambda _: fitted(WIDE, model=ddpm()), ValueError, r"multiples of 4.*30×30.*pad\(x, \(1, 1, 1, 1\), value=-1\)"),
+    "fit: no channels": (lambda _: fitted(FLAT, model=ddpm()), ValueError, r"\(8, 28, 28\); try x\[:, None\]"),
+    "fit: three channels for one": (lambda _: fitted(COLOUR, model=ddpm()), ValueError, f"got 3 channels; use x.{GREY}, or a network of 3"),
+    "fit: channels last": (lambda _: fitted(LAST, model=ddpm()), ValueError, r"channels last; use x\.permute\(0, 3, 1, 2\)"),
+    "fit: images of 32×32": (lambda _: fitted(images(1, 32, 32), model=ddpm()), ValueError, r"resize the images, or give the model shape=\(1, 32, 32\)"),
+    "fit: float64 images": (lambda _: fitted(SQUARE.double(), model=vae()), ValueError, r"x is torch\.float64 and the weights are torch\.float32; use x\.float\(\)"),
+    "fit: bfloat16 weights": (lambda _: fitted(SQUARE, model=vae().bfloat16()), ValueError, r'model\.float\(\), and to train in bfloat16 Recipe\(precision="bfloat16"\)'),
+    "fit: int64 images": (lambda _: fitted(IMAGES.long(), model=vae()), ValueError, r"got torch\.int64; x\.to\(torch\.uint8\)"),
+    "fit: one-hot labels": (lambda _: fitted(IMAGES, y=ONE_HOT, model=classes()), ValueError, r"use y\.argmax\(1\)"),
+    "fit: labels from 1": (lambda _: fitted(IMAGES, y=LABELS.clone().index_fill(0, torch.tensor([0]), 10).clamp(min=1), model=classes()), ValueError, r"y must be in 0\.\.9, got 1\.\.10; use y - 1"),
+    "fit: labels beyond the classes": (lambda _: fitted(IMAGES, y=LABELS + 12, model=classes()), ValueError, "use a network of 13 classes"),
+    "fit: labels for a VAE": (lambda _: fitted(IMAGES, y=LABELS, model=vae()), ValueError, "a VAE has no classes; leave y out"),
+    "fit: labels for a network without classes": (lambda _: fitted(IMAGES, y=LABELS, model=ddpm()), ValueError, "no classes; leave y out, or build it with classes=10"),
+    "fit: labels as a list": (lambda _: fitted(IMAGES, y=[0] * 8, model=classes()), ValueError, "y must be a tensor"),
+    "fit: settings in a dict": (lambda _: fitted(IMAGES, {"steps": 2}, model=vae()), ValueError, r"recipe must be a Recipe, got dict; use Recipe\(steps=2000\)"),
+    "bound: NaN, VAE": (lambda _: vae().bound(with_row(SQUARE, 2, math.nan)), ValueError, "784 values that are NaN or infinite; drop"),
+    "bound: NaN, diffusion": (lambda _: ddpm().bound(with_row(SQUARE, 2, math.nan)), ValueError, "784 values that are NaN or infinite; drop"),
+    "bound: an array": (lambda _: vae().bound(SQUARE.numpy()), ValueError, "use torch.as_tensor"),
+    "bound: one image": (lambda _: vae().bound(SQUARE[0]), ValueError, r"got one image \(1, 28, 28\); use x\[None\]"),
+    "bound: no channels": (lambda _: vae().bound(FLAT), ValueError, r"without channels; use x\[:, None\]"),
+    "bound: three channels": (lambda _: ddpm().bound(COLOUR), ValueError, f"got 3 channels; use x.{GREY}"),
+    "bound: images of 30×30": (lambda _: ddpm().bound(WIDE), ValueError, "multiples of 4.*30×30; pad"),
+    "bound: float64": (lambda _: vae().bound(SQUARE.double()), ValueError, r"use x\.float\(\)"),
+    "bound: bfloat16 weights": (lambda _: ddpm().bfloat16().bound(SQUARE), ValueError, r"too coarse for a likelihood; use model\.float\(\)"),
+    "bound: an empty batch": (lambda _: ddpm().bound(SQUARE[:0]), ValueError, r"no examples, \(0, 1, 28, 28\); give at least one"),
+    "bound: a seed for a generator": (lambda _: vae().bound(SQUARE, 0), ValueError, r"got int; use torch\.Generator\(\)\.manual_seed\(0\)"),
+    "sample: none": (lambda _: vae().sample(0), ValueError, "above 0, got 0"),
+    "sample: two and a half": (lambda _: ddpm().sample(2.5), ValueError, "whole number above 0, got 2.5"),
+    "start: of another shape": (lambda _: next(samplers.ddim(ddpm(), FLAT)), ValueError, r"x_T must be \(n, 1, 28, 28\), got \(8, 28, 28\); use torch\.randn"),
+    "start: a number": (lambda _: next(samplers.ancestral(ddpm(), 8)), ValueError, r"starts from noise x_T \(n, 1, 28, 28\), got int.*model\.sample\(n\)"),
+    "start: float64": (lambda _: next(samplers.dpm_solver(ddpm(), SQUARE.double())), ValueError, "x_T is torch.float64"),
+    "start: whole numbers": (lambda _: next(samplers.heun(ddpm(), SQUARE.long())), ValueError, r"x_T must be noise, got torch\.int64"),
+    "guided by a float label": (lambda _: classes().guided(torch.tensor(9.0)), ValueError, "y must be int64 of shape"),
+    "a tensor for a schedule": (lambda _: Diffusion(UNet(width=8), torch.linspace(1, 0.01, 10)), ValueError, r"must be a Schedule, got Tensor; use cosine\(1000\)"),
+    "latents of two sizes": (lambda _: VAE(Encoder(4, 8), Decoder(5, 8)), ValueError, "encoder has 4 latents and the decoder 5; give both the same"),
+}  # fmt: skip
+# what may be meant, and is only told: (call, pattern of the warning)
+DOUBTFUL = {
+    "fit: images in [0, 1]": (lambda: fitted(SQUARE / 2 + 0.5, model=vae()), r"half of \[-1, 1\].*use 2 \* x - 1"),
+    "fit: uint8 of 0 and 1": (lambda: fitted((SQUARE > 0).to(torch.uint8), model=vae()), r"use 255 \* x"),
+    "bound: images in [0, 1], VAE": (lambda: vae().bound(SQUARE / 2 + 0.5), r"use 2 \* x - 1"),
+    "bound: images in [0, 1], diffusion": (lambda: ddpm().bound(SQUARE / 2 + 0.5), r"use 2 \* x - 1"),
+}
+
+
+@pytest.mark.usefixtures("unshaped")
+@pytest.mark.parametrize("name", DOUBTFUL)
+def test_what_may_be_meant_is_a_warning_of_one_line(name):
+    call, pattern = DOUBTFUL[name]
+    with pytest.warns(UserWarning, match=pattern) as caught:
+        call()
+    assert len(caught) == 1
+    assert "\n" not in str(caught[0].message)
+
+
+@pytest.mark.usefixtures("unshaped")
+def test_what_is_right_is_told_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        vae().bound(SQUARE)
+        ddpm().bound(SQUARE)
+        classes().guided(torch.tensor(9)).sample(2)
+        fitted(IMAGES + torch.arange(28, dtype=torch.uint8), y=LABELS, model=classes())
+        colour = Diffusion(UNet(channels=3, width=8), ddpm().schedule, shape=(3, 32, 32))
+        assert fitted(images(3, 32, 32), model=colour).steps
+        assert colour.sample(2).shape == (2, 3, 32, 32)
+
+
+@pytest.mark.usefixtures("unshaped")
+def test_a_training_step_asks_nothing_of_the_entrances(monkeypatch):
+    """They are asked when `fit` begins, and no more."""
+    asked = []
+    for name in ("is_tensor", "finite", "shape_fits", "weights_fit", "warn_of_half_range", "classes_fit"):
+        original = getattr(data.entry, name)
+        monkeypatch.setattr(data.entry, name, lambda *a, o=original, n=name: (asked.append(n), o(*a))[1])
+    counts = []
+    for steps in (1, 4):
+        asked.clear()
+        fitted(IMAGES, replace(RECIPE, steps=steps), model=vae())
+        fitted(IMAGES, replace(RECIPE, steps=steps), y=LABELS, model=classes())
+        counts.append(len(asked))
+    assert counts[0] == counts[1] > 0
 
 
 @pytest.mark.usefixtures("unshaped")

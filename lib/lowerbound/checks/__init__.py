@@ -17,6 +17,7 @@ assignment 4: posterior, x0_from_eps, l_simple, weight, ancestral_step, ddim_ste
 assignment 5: parameters, training_cost, bits_from_density, winner, paired_gap, units_derivation
 lab 1: naive_log_p, elbo_draw, responsibilities
 lab 2: sample_gradient, log_aggregate
+clinic: effective_beta, step_grid, warm_decay, copy_ratio
 
 In a lab a check is asked: `checks.naive_log_p.ask(naive_log_p)` prints what is wrong and raises nothing.
 """
@@ -43,6 +44,7 @@ from .a4_reverse import (
     x0_from_eps,
 )
 from .a5_comparison import bits_from_density, paired_gap, parameters, training_cost, units_derivation, winner
+from .clinic import copy_ratio, effective_beta, step_grid, warm_decay
 from .engine import Check, CheckError, Elsewhere, Mistake
 from .lab1_bound import elbo_draw, naive_log_p, responsibilities
 from .lab2_vae import log_aggregate, sample_gradient
@@ -66,6 +68,7 @@ LABS: dict[str, tuple[Check, ...]] = {
     "02_vae": (sample_gradient, log_aggregate),
     "03_forward": (forward_step, bayes),
     "04_reverse": (score, guided_eps),
+    "clinic": (effective_beta, step_grid, warm_decay, copy_ratio),
 }
 __all__ = ["ASSIGNMENTS", "LABS", "Check", "CheckError", "Elsewhere", "Mistake", "ProofCheck"]
 __all__ += [check.name for group in (*ASSIGNMENTS.values(), *LABS.values()) for check in group]

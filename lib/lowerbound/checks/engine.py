@@ -189,6 +189,8 @@ def value_at(function: Function, case: Case, leaves: Sequence[int] = ()) -> Any:
 def pointer(see: str) -> str:
     """Where the book says it, from a label: kind, label and chapter."""
     sort, chapter = see.split("-")[:2]
+    if sort == "clinic":
+        return f"entry {see} of the page “What went wrong?”"
     return f"{KINDS[sort]} {see} in chapter {CHAPTERS[chapter]}"
 
 

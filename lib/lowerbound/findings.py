@@ -1,0 +1,101 @@
+"""What a checkup says: findings, the report that they make, and how a check is asked."""
+
+from __future__ import annotations
+
+import html
+import math
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+RIGHT, LOOK, WRONG, SKIPPED = "right", "look", "wrong", "not checked"
+
+MARKS = {RIGHT: "✓", LOOK: "?", WRONG: "✗", SKIPPED: "–"}
+
+PAGE = "book/clinic.html"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked.
+
+    check: what; state: "right", "look" (it may be meant), "wrong" or "not checked"
+    says: what was measured, in numbers; entry: the entry of the page “What went wrong?”, as `clinic-beta`
+    """
+
+    check: str
+    state: str
+    says: str
+    entry: str = ""
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What `checkup` found. Printed it is plain text; in a notebook it is a table.
+
+    name: of the model, by the calls that were used; findings: in the order in which they were checked
+    """
+
+    name: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def wrong(self) -> list[Finding]:
+        """What is wrong."""
+        return [finding for finding in self.findings if finding.state == WRONG]
+
+    def _headline(self) -> str:
+        counts = {state: sum(f.state == state for f in self.findings) for state in MARKS}
+        told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        return f"{self.name}: {told}"
+
+    def __repr__(self) -> str:
+        lines = [self._headline()]
+        for f in self.findings:
+            see = f" See {PAGE}#{f.entry}" if f.entry and f.state in (WRONG, LOOK) else ""
+            text = f"{MARKS[f.state]} {f.check}: {f.says}{see}"
+            lines += textwrap.wrap(text, 100, subsequent_indent="  ", break_long_words=False)
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        cell = 'style="text-align: left; vertical-align: top; overflow-wrap: anywhere"'
+        rows = []
+        for f in self.findings:
+            see = f" See {PAGE}#{f.entry}" if f.entry and f.state in (WRONG, LOOK) else ""
+            texts = (f"{MARKS[f.state]} {f.state}", f.check, f.says + see)
+            rows.append("".join(f"<td {cell}>{html.escape(text)}</td>" for text in texts))
+        head = "".join(f'<th scope="col" {cell}>{text}</th>' for text in ("state", "checked", "found"))
+        body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+        style = 'style="caption-side: top; color: inherit; text-align: left"'
+        caption = f"<caption {style}>{html.escape(self._headline())}</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+
+
+def guarded(check: str, ask: Callable[[], Finding]) -> Finding:
+    """The finding, or that it could not be had, and why."""
+    try:
+        return ask()
+    except Exception as error:  # another's code may raise anything
+        reason = " ".join(str(error).split())[:120]
+        return Finding(check, SKIPPED, f"{type(error).__name__}: {reason}")
+
+
+def range_of_data(x: Tensor, low: float, high: float) -> Finding:
+    """Whether images fill the range that is asked for. Points have no range."""
+    least, most = float(x.min()), float(x.max())
+    says = f"x lies in [{least:.3g}, {most:.3g}], and [{low:g}, {high:g}] is asked for"
+    if x.ndim != 4 or math.isinf(low):
+        mean, std = float(x.mean()), float(x.std())
+        apart = abs(mean) > 1.5 or not 0.1 < std < 4
+        says = f"mean {mean:.2g}, standard deviation {std:.2g}" + ("; standardise x" if apart else "")
+        return Finding("range of the data", WRONG if apart else RIGHT, says, "clinic-range")
+    width = high - low
+    if least < low - 0.02 * width or most > high + 0.02 * width:
+        return Finding("range of the data", WRONG, f"{says}; scale it to that", "clinic-range")
+    if least > low + 0.4 * width or most < high - 0.4 * width:
+        return Finding(
+            "range of the data", WRONG, f"{says}: it fills one half of it; use 2 * x - 1", "clinic-range"
+        )
+    return Finding("range of the data", RIGHT, says)
