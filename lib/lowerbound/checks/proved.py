@@ -10,7 +10,8 @@ from typing import Any
 import sympy as sp
 
 from ..symbolic import KL, Derivation, E, Normal, StepError, as_written
-from .engine import CheckError, Elsewhere, Function, Raised, kind, pointer, run
+from .engine import CheckError, Elsewhere, Function, Raised, kind, run
+from .places import pointer
 
 Facts = Mapping[Any, Any]
 SAYS = {
