@@ -85,7 +85,9 @@ CORPUS = {
     "coin_gap": {
         "no entropy": lambda a, b, r: log(a + b) - r * log(a) - (1 - r) * log(b),
         "the bound": lambda a, b, r: r * log(a / r) + (1 - r) * log(b / (1 - r)),
-        "absolute terms": lambda a, b, r: abs(r * log(r * (a + b) / a)) + abs((1 - r) * log((1 - r) * (a + b) / b)),
+        "absolute terms": lambda a, b, r: (
+            abs(r * log(r * (a + b) / a)) + abs((1 - r) * log((1 - r) * (a + b) / b))
+        ),
         "squared distance": lambda a, b, r: (r - a / (a + b)) ** 2,
         "log2": lambda a, b, r: r * math.log2(r * (a + b) / a) + (1 - r) * math.log2((1 - r) * (a + b) / b),
         "half of it in bits": lambda a, b, r: math.log2(a + b) - r * log(a / r) - (1 - r) * log(b / (1 - r)),
@@ -161,7 +163,9 @@ CORPUS = {
         "log σ halved": lambda x, h, ls: (log_p(x, h, ls) + ls / 2).sum(1),
         "bits": lambda x, h, ls: log_p(x, h, ls).sum(1) / log(2),
         "clipped log σ": lambda x, h, ls: log_p(x, h, ls.clamp(-6, 2)).sum(1),
-        "Bernoulli on [−1, 1]": lambda x, h, ls: (x * h.sigmoid().log() + (1 - x) * (1 - h.sigmoid()).log()).sum(1),
+        "Bernoulli on [−1, 1]": lambda x, h, ls: (
+            x * h.sigmoid().log() + (1 - x) * (1 - h.sigmoid()).log()
+        ).sum(1),
         "Bernoulli on (x + 1)/2": lambda x, h, ls: (
             (x + 1) / 2 * h.sigmoid().log() + (1 - x) / 2 * (1 - h.sigmoid()).log()
         ).sum(1),
@@ -192,7 +196,9 @@ CORPUS = {
         "largest": lambda m, lv: rate(m, lv).max(0).values,
     },
     "q_sample": {
-        "own noise": lambda x0, t, e, a: col(a, t).sqrt() * x0 + (1 - col(a, t)).sqrt() * torch.randn_like(x0),
+        "own noise": lambda x0, t, e, a: (
+            col(a, t).sqrt() * x0 + (1 - col(a, t)).sqrt() * torch.randn_like(x0)
+        ),
         "one noise for the batch": lambda x0, t, e, a: col(a, t).sqrt() * x0 + (1 - col(a, t)).sqrt() * e[:1],
         "one t for the batch": lambda x0, t, e, a: a[t[0]].sqrt() * x0 + (1 - a[t[0]]).sqrt() * e,
         "one index late": lambda x0, t, e, a: col(a, t + 1).sqrt() * x0 + (1 - col(a, t + 1)).sqrt() * e,
@@ -274,25 +280,35 @@ CORPUS = {
     "weight": {
         "weight of x̂_0": lambda t, a: 0.5 * (a[t - 1] / (1 - a[t - 1]) - a[t] / (1 - a[t])),
         "sign": lambda t, a: -snr_weight(t, a, lambda s, n, al, b, v: b**2 / (2 * v * al * (1 - n))),
-        "ᾱ_{t−1} in 1 − ᾱ": lambda t, a: snr_weight(t, a, lambda s, n, al, b, v: b**2 / (2 * v * al * (1 - s))),
+        "ᾱ_{t−1} in 1 − ᾱ": lambda t, a: snr_weight(
+            t, a, lambda s, n, al, b, v: b**2 / (2 * v * al * (1 - s))
+        ),
         "turned over": lambda t, a: snr_weight(t, a, lambda s, n, al, b, v: (2 * v * al * (1 - n)) / b**2),
         "one index early": lambda t, a: snr_weight(
             t - 1, a, lambda s, n, al, b, v: b**2 / (2 * v * al * (1 - n)).clamp(min=1e-9)
         ),
         "α² below": lambda t, a: snr_weight(t, a, lambda s, n, al, b, v: b**2 / (2 * v * al**2 * (1 - n))),
-        "root of 1 − ᾱ": lambda t, a: snr_weight(t, a, lambda s, n, al, b, v: b**2 / (2 * v * al * (1 - n).sqrt())),
+        "root of 1 − ᾱ": lambda t, a: snr_weight(
+            t, a, lambda s, n, al, b, v: b**2 / (2 * v * al * (1 - n).sqrt())
+        ),
     },
     "ancestral_step": {
         "own noise": lambda x, e, t, z, a: back(x, e, t, torch.randn_like(z), a),
         "the guess as noise": lambda x, e, t, z, a: back(x, e, t, e, a),
         "one noise for the batch": lambda x, e, t, z, a: back(x, e, t, z[:1], a),
-        "noise added with β_{t−1}": lambda x, e, t, z, a: back(x, e, t, z, a, scale=lambda s, n, b: (1 - s).sqrt()),
-        "noise of the forward chain": lambda x, e, t, z, a: back(x, e, t, z, a, scale=lambda s, n, b: (1 - n).sqrt()),
+        "noise added with β_{t−1}": lambda x, e, t, z, a: back(
+            x, e, t, z, a, scale=lambda s, n, b: (1 - s).sqrt()
+        ),
+        "noise of the forward chain": lambda x, e, t, z, a: back(
+            x, e, t, z, a, scale=lambda s, n, b: (1 - n).sqrt()
+        ),
         "ᾱ_{t−1} in the mean": lambda x, e, t, z, a: back(
             x, e, t, z, a, mean=lambda x, e, s, n, b: (x - b / (1 - s + 1e-6).sqrt() * e) / (1 - b).sqrt()
         ),
         "clipped": lambda x, e, t, z, a: back(x, e, t, z, a).clamp(-1, 1),
-        "noise not scaled": lambda x, e, t, z, a: back(x, e, t, z, a, scale=lambda s, n, b: (t > 1).double()[:, None]),
+        "noise not scaled": lambda x, e, t, z, a: back(
+            x, e, t, z, a, scale=lambda s, n, b: (t > 1).double()[:, None]
+        ),
     },
     "ddim_step": {
         "noise at η = 0": lambda x, e, t, a: (
@@ -310,7 +326,9 @@ CORPUS = {
         "x̂_0 clipped": lambda x, e, t, a: (
             col(a, t - 1).sqrt() * image(x, e, col(a, t)).clamp(-1, 1) + (1 - col(a, t - 1)).sqrt() * e
         ),
-        "sign": lambda x, e, t, a: col(a, t - 1).sqrt() * image(x, e, col(a, t)) - (1 - col(a, t - 1)).sqrt() * e,
+        "sign": lambda x, e, t, a: (
+            col(a, t - 1).sqrt() * image(x, e, col(a, t)) - (1 - col(a, t - 1)).sqrt() * e
+        ),
         "image not rooted": lambda x, e, t, a: (
             col(a, t - 1) * image(x, e, col(a, t)) + (1 - col(a, t - 1)).sqrt() * e
         ),
@@ -329,12 +347,18 @@ CORPUS = {
         "the frozen": lambda m: sum(p.numel() for p in m.parameters() if not p.requires_grad),
         "first module": lambda m: sum(p.numel() for p in m[0].parameters() if p.requires_grad),
         "linear layers": lambda m: sum(
-            p.numel() for k in m.modules() if isinstance(k, torch.nn.Linear) for p in k.parameters() if p.requires_grad
+            p.numel()
+            for k in m.modules()
+            if isinstance(k, torch.nn.Linear)
+            for p in k.parameters()
+            if p.requires_grad
         ),
         "kilo": lambda m: sum(p.numel() for p in m.parameters() if p.requires_grad) // 1000,
     },
     "training_cost": {
-        "last layer left out": lambda w, s, b: 3 * s * b * sum(x * y for x, y in zip(w[:-2], w[1:-1], strict=True)),
+        "last layer left out": lambda w, s, b: (
+            3 * s * b * sum(x * y for x, y in zip(w[:-2], w[1:-1], strict=True))
+        ),
         "widths multiplied": lambda w, s, b: 3 * s * b * math.prod(w),
         "squares": lambda w, s, b: 3 * s * b * sum(x * x for x in w),
         "four times": lambda w, s, b: 4 * s * b * sum(x * y for x, y in zip(w[:-1], w[1:], strict=True)),

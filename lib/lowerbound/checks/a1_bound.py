@@ -47,7 +47,9 @@ def _stationary() -> Any:
     return sp.lambdify(letters[:2], best)
 
 
-def _coin(a: float, b: float, r: float, sign: float = 1, left: Any = None, right: Any = None, weights: Any = None) -> float:
+def _coin(
+    a: float, b: float, r: float, sign: float = 1, left: Any = None, right: Any = None, weights: Any = None
+) -> float:
     """The bound, with what stands below a and b and before the logarithms."""
     first, second = weights(r) if weights else (r, 1 - r)
     return float(
@@ -95,7 +97,8 @@ coin_bound = Check(
             "r is the probability of the fair coin, the one that a goes with.",
         ),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             _coin,
             {
                 "sign": {"the second term is taken off, where it belongs added": -1},
@@ -116,10 +119,14 @@ coin_bound = Check(
                     "the term of the fair coin is missing": lambda r: (0, 1 - r),
                 },
             },
-        ),),
+        ),
+    ),
 )
 
-def _divergence(a: float, b: float, r: float, weights: Any = None, logs: Any = None, fair: Any = None) -> float:
+
+def _divergence(
+    a: float, b: float, r: float, weights: Any = None, logs: Any = None, fair: Any = None
+) -> float:
     """KL(q ‖ posterior), with other weights, signs or posterior."""
     share = fair(a, b) if fair else a / (a + b)
     first, second = weights(r, share) if weights else (r, 1 - r)
@@ -163,10 +170,15 @@ coin_gap = Check(
             lambda a, b, r: _coin_gap(b, a, r),
             "r is the probability of the fair coin, the one that a goes with.",
         ),
-        "the bound": Mistake(_coin_bound, "this is the bound. Asked for is what is missing from it to log p(x)."),
-        "log p(x)": Mistake(lambda a, b, r: math.log(a + b), "this is log p(x): the bound has to be taken off."),
+        "the bound": Mistake(
+            _coin_bound, "this is the bound. Asked for is what is missing from it to log p(x)."
+        ),
+        "log p(x)": Mistake(
+            lambda a, b, r: math.log(a + b), "this is log p(x): the bound has to be taken off."
+        ),
         "squared distance": Mistake(
-            lambda a, b, r: (r - a / (a + b)) ** 2, "this is a squared distance of probabilities. A KL has logarithms."
+            lambda a, b, r: (r - a / (a + b)) ** 2,
+            "this is a squared distance of probabilities. A KL has logarithms.",
         ),
         "absolute distance": Mistake(
             lambda a, b, r: abs(r - a / (a + b)), "this is a distance of probabilities. A KL has logarithms."
@@ -176,12 +188,16 @@ coin_gap = Check(
             "log p(x) is in bits here and the bound in nats: take natural logarithms for both.",
         ),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             _divergence,
             {
                 "weights": {
                     "the two terms are not weighted by q": lambda r, share: (1, 1),
-                    "the terms are weighted by the posterior, where q belongs": lambda r, share: (share, 1 - share),
+                    "the terms are weighted by the posterior, where q belongs": lambda r, share: (
+                        share,
+                        1 - share,
+                    ),
                     "the terms are weighted by ½ and ½, where q belongs": lambda r, share: (0.5, 0.5),
                 },
                 "logs": {
@@ -189,9 +205,14 @@ coin_gap = Check(
                     "the second term is taken off, where it belongs added": lambda a, b: a - b,
                     "the term of the fair coin is missing": lambda a, b: b,
                 },
-                "fair": {"the posterior is the prior times something: divide a by a + b": lambda a, b: a / (a + b) / 2},
+                "fair": {
+                    "the posterior is the prior times something: divide a by a + b": lambda a, b: (
+                        a / (a + b) / 2
+                    )
+                },
             },
-        ),),
+        ),
+    ),
 )
 
 best_guess = Check(
@@ -226,7 +247,8 @@ best_guess = Check(
         "squares": Mistake(lambda a, b: a**2 / (a**2 + b**2), "a and b are squared, and should not be."),
         "a b above": Mistake(lambda a, b: a * b / (a + b), "there is a factor b too many above."),
         "prior twice": Mistake(
-            lambda a, b: a / 2 / (a / 2 + b), "the prior is counted once more for one coin: a and b hold it already."
+            lambda a, b: a / 2 / (a / 2 + b),
+            "the prior is counted once more for one coin: a and b hold it already.",
         ),
         "a − b": Mistake(lambda a, b: a - b, "this is a difference. A probability is a share of the whole."),
     },
@@ -309,7 +331,8 @@ gaussian_bound = Check(
             lambda x, w, s, m, v: _evidence(x, w, s), "this is log p(x): it knows nothing of the encoder."
         ),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             _elbo,
             {
                 "const": {
@@ -349,7 +372,8 @@ gaussian_bound = Check(
                     "the squared error has the wrong sign": -1,
                 },
             },
-        ),),
+        ),
+    ),
 )
 
 
@@ -370,7 +394,9 @@ def _wrong(mean: Any = None, variance: Any = None) -> Any:
     return of
 
 
-def _ratio(x: float, w: float, s: float, top: Any = None, total: Any = None, over: Any = None) -> tuple[float, float]:
+def _ratio(
+    x: float, w: float, s: float, top: Any = None, total: Any = None, over: Any = None
+) -> tuple[float, float]:
     """Mean and variance, with something else above or below."""
     below = total(w, s) if total else w * w + s * s
     return (top(x, w, s) if top else w * x) / below, (over(w, s) if over else s * s) / below
@@ -410,7 +436,8 @@ best_encoder = Check(
             "s is a standard deviation: its square belongs there.",
         ),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             _ratio,
             {
                 "total": {
@@ -436,7 +463,8 @@ best_encoder = Check(
                     "above in the variance stands w²s², where s² belongs": lambda w, s: w * w * s * s,
                 },
             },
-        ),),
+        ),
+    ),
 )
 
 

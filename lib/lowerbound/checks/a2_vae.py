@@ -76,7 +76,12 @@ RATE_SLOTS: dict[str, dict[str, Any]] = {
         "the logarithm is to base 2": lambda v: v / math.log(2),
         "the logarithm is that of softplus(logvar)": lambda v: torch.nn.functional.softplus(v).log(),
     },
-    "one": {"−1 is missing": 0, "+1 stands where −1 belongs": -1, "−1 is halved": 0.5, "−2 stands where −1 belongs": 2},
+    "one": {
+        "−1 is missing": 0,
+        "+1 stands where −1 belongs": -1,
+        "−1 is halved": 0.5,
+        "−2 stands where −1 belongs": 2,
+    },
     "halves": {
         "the half belongs to all terms, and stands before the mean alone": lambda a, b: a / 2 + b,
         "the half belongs to all terms, and the mean has none": lambda a, b: a + b / 2,
@@ -139,9 +144,7 @@ kl = Check(
             "this is the KL from the prior to q. The expectation is under q, the encoder.",
         ),
     },
-    slots=(Slots(
-            lambda mean, logvar, **places: _rates(mean, logvar, **places).sum(1), RATE_SLOTS
-        ),),
+    slots=(Slots(lambda mean, logvar, **places: _rates(mean, logvar, **places).sum(1), RATE_SLOTS),),
 )
 
 
@@ -191,21 +194,27 @@ reparameterise = Check(
         ),
     },
     leaves=(0, 1),
-    slots=(Slots(
-            lambda mean, logvar, noise, scale=None, sign=1: mean + sign * (scale(logvar) if scale else (logvar / 2).exp()) * noise,
+    slots=(
+        Slots(
+            lambda mean, logvar, noise, scale=None, sign=1: (
+                mean + sign * (scale(logvar) if scale else (logvar / 2).exp()) * noise
+            ),
             {
                 "scale": {
                     "2 to a power stands where exp belongs": lambda v: 2 ** (v / 2),
                     "10 to a power stands where exp belongs": lambda v: 10 ** (v / 2),
                     "softplus stands where exp belongs": torch.nn.functional.softplus,
-                    "softplus of half the logvar stands where exp belongs": lambda v: torch.nn.functional.softplus(v / 2),
+                    "softplus of half the logvar stands where exp belongs": lambda v: (
+                        torch.nn.functional.softplus(v / 2)
+                    ),
                     "exp(2 logvar) stands where a standard deviation belongs": lambda v: (2 * v).exp(),
                     "|logvar| under a root stands where exp(logvar/2) belongs": lambda v: v.abs().sqrt(),
                     "1 + logvar/2 stands where exp(logvar/2) belongs": lambda v: 1 + v / 2,
                 },
                 "sign": {"the noise is taken off, where it belongs added": -1},
             },
-        ),),
+        ),
+    ),
 )
 
 
@@ -244,24 +253,27 @@ rate_per_latent = Check(
             "the means are missing: a code may be away from the prior by its place alone.",
         ),
         "the first image": Mistake(
-            lambda mean, logvar: _latents(mean, logvar)[0], "this is the first image alone; average over all of them."
+            lambda mean, logvar: _latents(mean, logvar)[0],
+            "this is the first image alone; average over all of them.",
         ),
         "the last image": Mistake(
-            lambda mean, logvar: _latents(mean, logvar)[-1], "this is the last image alone; average over all of them."
+            lambda mean, logvar: _latents(mean, logvar)[-1],
+            "this is the last image alone; average over all of them.",
         ),
         "median": Mistake(
-            lambda mean, logvar: _latents(mean, logvar).median(0).values, "this is the median over the images, not their mean."
+            lambda mean, logvar: _latents(mean, logvar).median(0).values,
+            "this is the median over the images, not their mean.",
         ),
         "largest": Mistake(
-            lambda mean, logvar: _latents(mean, logvar).max(0).values, "this is the largest over the images, not their mean."
+            lambda mean, logvar: _latents(mean, logvar).max(0).values,
+            "this is the largest over the images, not their mean.",
         ),
         "spread": Mistake(
-            lambda mean, logvar: _latents(mean, logvar).std(0), "this is the spread of the rates over the images, not their mean."
+            lambda mean, logvar: _latents(mean, logvar).std(0),
+            "this is the spread of the rates over the images, not their mean.",
         ),
     },
-    slots=(Slots(
-            lambda mean, logvar, **places: _rates(mean, logvar, **places).mean(0), RATE_SLOTS
-        ),),
+    slots=(Slots(lambda mean, logvar, **places: _rates(mean, logvar, **places).mean(0), RATE_SLOTS),),
 )
 
 
@@ -295,7 +307,9 @@ def _densities(
 
 
 def _bernoulli(x: Tensor, logits: Tensor) -> Tensor:
-    return (x * torch.nn.functional.logsigmoid(logits) + (1 - x) * torch.nn.functional.logsigmoid(-logits)).sum(1)
+    return (
+        x * torch.nn.functional.logsigmoid(logits) + (1 - x) * torch.nn.functional.logsigmoid(-logits)
+    ).sum(1)
 
 
 DENSITY_SLOTS: dict[str, dict[str, Any]] = {
@@ -388,22 +402,34 @@ log_likelihood = Check(
             "this is a Bernoulli of pixels moved to [0, 1]: no density of x. The Gaussian is asked for.",
         ),
         "bits": Mistake(
-            lambda x, x_hat, log_sigma: _log(x, x_hat, log_sigma) / math.log(2), "this is in bits; nats are asked for."
+            lambda x, x_hat, log_sigma: _log(x, x_hat, log_sigma) / math.log(2),
+            "this is in bits; nats are asked for.",
         ),
         "Laplace": Mistake(
-            lambda x, x_hat, log_sigma: -((x - x_hat).abs() * (-log_sigma).exp() + log_sigma + math.log(2)).sum(1),
+            lambda x, x_hat, log_sigma: (
+                -((x - x_hat).abs() * (-log_sigma).exp() + log_sigma + math.log(2)).sum(1)
+            ),
             "this is a Laplace density: the error is absolute, and a Gaussian's is squared.",
         ),
     },
-    slots=(Slots(
-            lambda x, x_hat, log_sigma, **places: _densities(x, x_hat, log_sigma, **places).sum(1), DENSITY_SLOTS
-        ),),
+    slots=(
+        Slots(
+            lambda x, x_hat, log_sigma, **places: _densities(x, x_hat, log_sigma, **places).sum(1),
+            DENSITY_SLOTS,
+        ),
+    ),
 )
 
 
 def _batches(rng: Rng) -> Iterator[tuple[Tensor, ...]]:
     for x, x_hat, log_sigma in _images(rng):
-        yield x, x_hat, log_sigma, normal(rng, 5, LATENTS), _extremes(0.8 * normal(rng, 5, LATENTS) - 0.5, -11, 6)
+        yield (
+            x,
+            x_hat,
+            log_sigma,
+            normal(rng, 5, LATENTS),
+            _extremes(0.8 * normal(rng, 5, LATENTS) - 0.5, -11, 6),
+        )
 
 
 def _loss(x: Tensor, x_hat: Tensor, log_sigma: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
@@ -474,7 +500,8 @@ loss = Check(
             "the reconstruction is a Bernoulli of pixels moved to [0, 1]. The Gaussian with its σ is asked for.",
         ),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             lambda x, x_hat, log_sigma, mean, logvar, weight=1.0, fit=1.0, rate=None, density=None: (
                 weight * _rates(mean, logvar, **(rate or {})).sum(1)
                 - fit * _densities(x, x_hat, log_sigma, **(density or {})).sum(1)
@@ -489,10 +516,13 @@ loss = Check(
                     says: {place: value} for place, ways in RATE_SLOTS.items() for says, value in ways.items()
                 },
                 "density": {
-                    says: {place: value} for place, ways in DENSITY_SLOTS.items() for says, value in ways.items()
+                    says: {place: value}
+                    for place, ways in DENSITY_SLOTS.items()
+                    for says, value in ways.items()
                 },
             },
-        ),),
+        ),
+    ),
 )
 
 rate_derivation = ProofCheck(

@@ -42,10 +42,17 @@ def _of(signal: Any, noise: Any) -> Any:
 
 def _noise_levels(t: Tensor, a: Tensor) -> dict[str, Tensor]:
     """What may stand for ᾱ_t by mistake, each (B, 1)."""
-    return {"ᾱ_{t−1}": column(a, t - 1), "α_t": column(_alpha(a), t), "ᾱ_t²": column(a, t) ** 2, "√ᾱ_t": column(a, t).sqrt()}
+    return {
+        "ᾱ_{t−1}": column(a, t - 1),
+        "α_t": column(_alpha(a), t),
+        "ᾱ_t²": column(a, t) ** 2,
+        "√ᾱ_t": column(a, t).sqrt(),
+    }
 
 
-def _jump(x0: Tensor, t: Tensor, eps: Tensor, a: Tensor, signal: str = "", noise: str = "", sign: float = 1) -> Tensor:
+def _jump(
+    x0: Tensor, t: Tensor, eps: Tensor, a: Tensor, signal: str = "", noise: str = "", sign: float = 1
+) -> Tensor:
     """The closed form with other levels."""
     levels = {"": column(a, t), **_noise_levels(t, a)}
     return levels[signal].sqrt() * x0 + sign * (1 - levels[noise]).sqrt() * eps
@@ -96,18 +103,29 @@ q_sample = Check(
             "x_0 is not shrunk: the variance then grows beyond 1.",
         ),
         "ᾱ² for ᾱ": Mistake(
-            _of(lambda a: a**2, lambda a: 1 - a**2), "where roots belong there are squares: √ᾱ_t and √(1 − ᾱ_t)."
+            _of(lambda a: a**2, lambda a: 1 - a**2),
+            "where roots belong there are squares: √ᾱ_t and √(1 − ᾱ_t).",
         ),
-        "noise not scaled": Mistake(_of(torch.sqrt, lambda a: 1 + 0 * a), "the noise is not scaled by √(1 − ᾱ_t)."),
+        "noise not scaled": Mistake(
+            _of(torch.sqrt, lambda a: 1 + 0 * a), "the noise is not scaled by √(1 − ᾱ_t)."
+        ),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             _jump,
             {
-                "signal": {f"before x_0 stands the root of {level}, where that of ᾱ_t belongs": level for level in LEVELS},
-                "noise": {f"before the noise stands √(1 − {level}), where √(1 − ᾱ_t) belongs": level for level in LEVELS},
+                "signal": {
+                    f"before x_0 stands the root of {level}, where that of ᾱ_t belongs": level
+                    for level in LEVELS
+                },
+                "noise": {
+                    f"before the noise stands √(1 − {level}), where √(1 − ᾱ_t) belongs": level
+                    for level in LEVELS
+                },
                 "sign": {"the noise is taken off, where it belongs added": -1},
             },
-        ),),
+        ),
+    ),
 )
 
 
@@ -177,7 +195,8 @@ next_moments = Check(
         ),
         "no noise": Mistake(_moved(variance=lambda v, b: (1 - b) * v), "no noise is added."),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             lambda mean, variance, beta, factor=None, shrink=None, noise=None: (
                 (factor(beta) if factor else math.sqrt(1 - beta)) * mean,
                 (shrink(beta) if shrink else 1 - beta) * variance + (noise(beta) if noise else beta),
@@ -186,7 +205,9 @@ next_moments = Check(
                 "factor": {
                     "the mean is scaled by √β, where √(1 − β) belongs": math.sqrt,
                     "the mean is scaled by β, where √(1 − β) belongs": lambda b: b,
-                    "the mean is scaled by 1 − β/2, which is √(1 − β) to first order only": lambda b: 1 - b / 2,
+                    "the mean is scaled by 1 − β/2, which is √(1 − β) to first order only": lambda b: (
+                        1 - b / 2
+                    ),
                     "the mean is divided by √(1 − β), where it belongs multiplied": lambda b: (1 - b) ** -0.5,
                     "the mean is scaled by (1 − β)²": lambda b: (1 - b) ** 2,
                 },
@@ -202,7 +223,8 @@ next_moments = Check(
                     "the noise has variance √(1 − β)": lambda b: math.sqrt(1 - b),
                 },
             },
-        ),),
+        ),
+    ),
 )
 
 
@@ -243,8 +265,11 @@ fixed_point = Check(
             lambda c, s: s * s * (1 + c * c), "this is the noise after two steps. The chain goes on for ever."
         ),
     },
-    slots=(Slots(
-            lambda c, s, above=None, below=None: (above(c, s) if above else s * s) / (below(c) if below else 1 - c * c),
+    slots=(
+        Slots(
+            lambda c, s, above=None, below=None: (
+                (above(c, s) if above else s * s) / (below(c) if below else 1 - c * c)
+            ),
             {
                 "above": {
                     "above stands c²s², where s² belongs": lambda c, s: c * c * s * s,
@@ -261,7 +286,8 @@ fixed_point = Check(
                     "below stands 1 + c, where 1 − c² belongs": lambda c: 1 + c,
                 },
             },
-        ),),
+        ),
+    ),
 )
 
 recursion_derivation = ProofCheck(
@@ -342,7 +368,8 @@ terminal_kl = Check(
             "this is the KL from N(0, I) to the end of the chain; the expectation is under q.",
         ),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             _ending_kl,
             {
                 "square": {
@@ -370,7 +397,8 @@ terminal_kl = Check(
                     "the half belongs to all terms, and the mean has none": lambda a, b: a + b / 2,
                 },
             },
-        ),),
+        ),
+    ),
 )
 
 
@@ -479,16 +507,20 @@ schedule_to = Check(
             _ending(lambda kl: 2 * kl), "ᾱ_T is 2 · kl, which is 1 − exp(−2 kl) to first order only."
         ),
         "bits for nats": Mistake(
-            _ending(lambda kl: 1 - math.exp(-2 * kl / math.log(2))), "the target was taken for bits; it is in nats."
+            _ending(lambda kl: 1 - math.exp(-2 * kl / math.log(2))),
+            "the target was taken for bits; it is in nats.",
         ),
         "in bits": Mistake(
-            _ending(lambda kl: 1 - 2 ** (-2 * kl)), "2 to a power stands where exp belongs: logarithms here are natural."
+            _ending(lambda kl: 1 - 2 ** (-2 * kl)),
+            "2 to a power stands where exp belongs: logarithms here are natural.",
         ),
         "for an image": Mistake(
-            _ending(lambda kl: 1 - math.exp(-2 * kl / 784)), "the target is for each dimension, not for the whole image."
+            _ending(lambda kl: 1 - math.exp(-2 * kl / 784)),
+            "the target is for each dimension, not for the whole image.",
         ),
         "a half too many": Mistake(
-            _ending(lambda kl: 1 - math.exp(-4 * kl)), "the KL at the end is twice the target: a factor of 2 is lost."
+            _ending(lambda kl: 1 - math.exp(-4 * kl)),
+            "the KL at the end is twice the target: a factor of 2 is lost.",
         ),
         "β kept": Mistake(
             lambda T, kl: torch.cat(

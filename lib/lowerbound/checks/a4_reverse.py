@@ -118,7 +118,8 @@ posterior = Check(
             "this is the mean of q(x_{t−1} | x_0): it does not look at x_t.",
         ),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             _weights,
             {
                 "first": _others("in the weight of x_0, under the root,", "ᾱ_{t−1}"),
@@ -139,7 +140,8 @@ posterior = Check(
                     "in the weight of x_t, α_t lacks its root": lambda p, q: (p.sqrt(), q),
                 },
             },
-        ),),
+        ),
+    ),
 )
 
 
@@ -186,11 +188,12 @@ x0_from_eps = Check(
             lambda x, e, t, a: _image(x, e, torch.full_like(t, len(a) - 1), a), "you used ᾱ_T for ᾱ_t."
         ),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             lambda xt, eps, t, alpha_bar, noise="ᾱ_t", below="ᾱ_t", scale=None: (
-                xt - (scale or torch.sqrt)(1 - _called(t, alpha_bar)[noise]) * eps
-            )
-            / _called(t, alpha_bar)[below].sqrt(),
+                (xt - (scale or torch.sqrt)(1 - _called(t, alpha_bar)[noise]) * eps)
+                / _called(t, alpha_bar)[below].sqrt()
+            ),
             {
                 "noise": _others("before the noise, in √(1 − …),", "ᾱ_t"),
                 "below": _others("below, under the root,", "ᾱ_t"),
@@ -199,7 +202,8 @@ x0_from_eps = Check(
                     "before the noise, 1 − ᾱ_t is squared where its root belongs": lambda v: v**2,
                 },
             },
-        ),),
+        ),
+    ),
 )
 
 
@@ -254,11 +258,14 @@ ddim_step = Check(
             "x̂_0 is clipped to [−1, 1]. The task does not clip: these are no pixels.",
         ),
         "two steps": Mistake(
-            lambda x, e, t, a: column(a, t - 2).sqrt() * _image(x, e, t, a) + (1 - column(a, t - 2)).sqrt() * e,
+            lambda x, e, t, a: (
+                column(a, t - 2).sqrt() * _image(x, e, t, a) + (1 - column(a, t - 2)).sqrt() * e
+            ),
             "this goes to level t − 2; one step goes to t − 1.",
         ),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             lambda xt, eps, t, alpha_bar, image="ᾱ_{t−1}", noise="ᾱ_{t−1}", taken="ᾱ_t", below="ᾱ_t", sign=1, root=None: (
                 (root or torch.sqrt)(_called(t, alpha_bar)[image])
                 * (xt - (1 - _called(t, alpha_bar)[taken]).sqrt() * eps)
@@ -276,7 +283,8 @@ ddim_step = Check(
                     "before x̂_0, ᾱ_{t−1} is squared where its root belongs": lambda v: v**2,
                 },
             },
-        ),),
+        ),
+    ),
 )
 
 guess_derivation = ProofCheck(
@@ -364,7 +372,8 @@ ancestral_step = Check(
             "the sign of ε̂ in the mean is turned: the step goes up the chain.",
         ),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             lambda xt, eps, t, z, alpha_bar, fresh="ᾱ_{t−1}", below="ᾱ_t", guess="ᾱ_t", divided="α_t", beta=None, noise=None, last=1: (
                 (
                     xt
@@ -400,13 +409,18 @@ ancestral_step = Check(
                 },
                 "noise": {
                     "the noise is scaled by √(1 − ᾱ_{t−1})": lambda s, a, b: (1 - s).sqrt(),
-                    "the noise is scaled by √(1 − ᾱ_t), the level of the forward chain": lambda s, a, b: (1 - a).sqrt(),
+                    "the noise is scaled by √(1 − ᾱ_t), the level of the forward chain": lambda s, a, b: (
+                        1 - a
+                    ).sqrt(),
                     "the noise is not scaled": lambda s, a, b: 1 + 0 * b,
                     "the noise is scaled by β_t": lambda s, a, b: b,
-                    "the noise is taken off, where it belongs added": lambda s, a, b: -(b * (1 - s) / (1 - a)).sqrt(),
+                    "the noise is taken off, where it belongs added": lambda s, a, b: (
+                        -(b * (1 - s) / (1 - a)).sqrt()
+                    ),
                 },
             },
-        ),),
+        ),
+    ),
 )
 
 
@@ -464,7 +478,8 @@ l_simple = Check(
             lambda e, h: (e - h) ** 2, "these are the pixels one by one: sum over all but the batch."
         ),
         "squares apart": Mistake(
-            lambda e, h: (e**2 - h**2).flatten(1).sum(1), "ε² − ε̂² is not (ε − ε̂)²: take the difference first."
+            lambda e, h: (e**2 - h**2).flatten(1).sum(1),
+            "ε² − ε̂² is not (ε − ε̂)²: take the difference first.",
         ),
         "Huber": Mistake(
             lambda e, h: torch.nn.functional.huber_loss(h, e, reduction="none").flatten(1).sum(1),
@@ -521,11 +536,9 @@ weight = Check(
             lambda t, a: (a[t - 1] / (1 - a[t - 1]) - a[t] / (1 - a[t])) / 2,
             "this is half the drop in signal-to-noise: the weight of ‖x_0 − x̂_0‖². Asked for is that of the noise.",
         ),
-        "one step further": Mistake(
-            lambda t, a: _weight(t - 1, a), "the index is one too low: this is the weight at t − 1."
-        ),
     },
-    slots=(Slots(
+    slots=(
+        Slots(
             lambda t, alpha_bar, now="ᾱ_t", above="ᾱ_{t−1}", below="ᾱ_t", alpha=None, rest=None: (
                 _levels(t, alpha_bar)[2]
                 * (1 - _called(t, alpha_bar)[below])
@@ -551,7 +564,8 @@ weight = Check(
                     "1 − ᾱ_t is above, where it belongs below": lambda v: 1 / v,
                 },
             },
-        ),),
+        ),
+    ),
 )
 
 
@@ -612,19 +626,24 @@ bits_per_dim = Check(
             "the rates of all examples are added up: sum over the steps, axis 1, alone.",
         ),
         "rates in nats": Mistake(
-            lambda d, r, n: _bits(d, 0 * r, n) + r.sum(1) / n, "the rates are left in nats: divide them by log 2 too."
+            lambda d, r, n: _bits(d, 0 * r, n) + r.sum(1) / n,
+            "the rates are left in nats: divide them by log 2 too.",
         ),
         "distortion in nats": Mistake(
-            lambda d, r, n: _bits(0 * d, r, n) + d / n, "the distortion is left in nats: divide it by log 2 too."
+            lambda d, r, n: _bits(0 * d, r, n) + d / n,
+            "the distortion is left in nats: divide it by log 2 too.",
         ),
         "rates not divided": Mistake(
-            lambda d, r, n: _bits(d, 0 * r, n) + _bits(0 * d, r, 1), "the rates are not divided by the dimensions."
+            lambda d, r, n: _bits(d, 0 * r, n) + _bits(0 * d, r, 1),
+            "the rates are not divided by the dimensions.",
         ),
         "distortion not divided": Mistake(
-            lambda d, r, n: _bits(d, 0 * r, 1) + _bits(0 * d, r, n), "the distortion is not divided by the dimensions."
+            lambda d, r, n: _bits(d, 0 * r, 1) + _bits(0 * d, r, n),
+            "the distortion is not divided by the dimensions.",
         ),
         "largest rate": Mistake(
-            lambda d, r, n: _bits(d, r.max(1, keepdim=True).values, n), "only the largest rate is counted; they add up."
+            lambda d, r, n: _bits(d, r.max(1, keepdim=True).values, n),
+            "only the largest rate is counted; they add up.",
         ),
     },
 )

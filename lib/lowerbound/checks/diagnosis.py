@@ -24,7 +24,10 @@ Found = tuple[str | None, str]  # the name of a mistake, and the sentence for th
 ORDINAL = ("first", "second", "third", "fourth", "fifth", "sixth")
 ADVICE = {  # by what an error says
     r"in-place": ("writes into an argument", "It changes its argument in place: make a new tensor."),
-    r"IndexError|out of bounds": ("an index too far", "alpha_bar has T + 1 entries, and the last is alpha_bar[T]."),
+    r"IndexError|out of bounds": (
+        "an index too far",
+        "alpha_bar has T + 1 entries, and the last is alpha_bar[T].",
+    ),
     r"must match the size|broadcast|shapes? .*not aligned": (
         "shapes that do not fit",
         "(B,) and (B, D) do not line up: give the first a second axis, as in t[:, None].",
@@ -33,9 +36,15 @@ ADVICE = {  # by what an error says
         "Bernoulli on [−1, 1]",
         "A Bernoulli's x is 0 or 1; these pixels are real numbers. Use the Gaussian of the task.",
     ),
-    r"math domain error": ("log of what is not positive", "A logarithm or a root of a negative number, or log 0."),
+    r"math domain error": (
+        "log of what is not positive",
+        "A logarithm or a root of a negative number, or log 0.",
+    ),
     r"ZeroDivisionError": ("division by zero", ""),
-    r"NameError|UnboundLocalError": ("a name that is not there", "Define it in the function, or in a cell above it."),
+    r"NameError|UnboundLocalError": (
+        "a name that is not there",
+        "Define it in the function, or in a cell above it.",
+    ),
     r"positional argument": ("other arguments", "Keep the arguments that the task gives."),
 }
 FACTORS = {
@@ -67,6 +76,8 @@ def diagnose(
 def _found(
     check: Check, function: Any, cases: list[Case], values: list[Any], again: Any, right: list[Any]
 ) -> Found:
+    if not _finite(values):
+        return "not finite", "it gives NaN or infinity: a logarithm or a root of a negative number, or a division by 0."
     if not same(again, values[0]):
         return "noise of its own", (
             "called twice with the same arguments it gives two answers. It draws numbers of its own, or keeps "
@@ -80,6 +91,12 @@ def _found(
     if check.leaves:
         return _gradients(check, function, cases, values, right)
     return _parts(check, function, cases, values, right)
+
+
+def _finite(values: Any) -> bool:
+    if isinstance(values, list | tuple):
+        return all(map(_finite, values))
+    return not isinstance(values, float | Tensor) or bool(torch.isfinite(torch.as_tensor(values)).all())
 
 
 def _noise(check: Check) -> bool:
@@ -116,7 +133,10 @@ def _gradients(check: Check, function: Any, cases: list[Case], values: list[Any]
     names = [check.arguments()[i] for i in check.leaves]
     for k, name in enumerate(names, 1):
         if all(not bool(v[k].any()) for v in values) and any(bool(v[k].any()) for v in right):
-            return "no gradient", f"the values are right, but no gradient reaches `{name}`: it would never be learned."
+            return (
+                "no gradient",
+                f"the values are right, but no gradient reaches `{name}`: it would never be learned.",
+            )
     return None, "the values are right, and the gradients that pass through them are not."
 
 
@@ -146,24 +166,25 @@ def _part_known(check: Check, cases: list[Case], ours: list[Any], k: int) -> Fou
 
 
 def _single(
-    check: Check, function: Any, cases: list[Case], ours: list[Any], theirs: list[Any], part: int | None = None
+    check: Check,
+    function: Any,
+    cases: list[Case],
+    ours: list[Any],
+    theirs: list[Any],
+    part: int | None = None,
 ) -> Found:
     """One value at each point, which is wrong at some."""
     if isinstance(theirs[0], str):
         return _words(check, function, cases, ours, theirs)
-    a, b = ([torch.as_tensor(v, dtype=torch.float64) for v in side] for side in (ours, theirs))
+    a, b = ([torch.as_tensor(v, dtype=torch.float64).detach() for v in side] for side in (ours, theirs))
     for x, y in zip(a, b, strict=True):
         if x.shape != y.shape:
             return _shape(x, y, check, cases)
-    finite = all(bool(torch.isfinite(x).all()) for x in a)
-    if finite and (found := _related(a, b)):
+    found = _related(a, b) or _exchanged(check, cases, a, part) or _limited(check, cases, a, b) or _constant(a)
+    if found is None:
+        found = _unread(check, function, cases, a, part)
+    if found is not None:
         return found
-    if found := _exchanged(check, cases, a, part):
-        return found
-    if finite and (found := _limited(check, cases, a, b) or _constant(a) or _unread(check, function, cases, a, part)):
-        return found
-    if not finite:
-        return "not finite", "it gives NaN or infinity: a logarithm or a root of a negative number, or a division by 0."
     return None, compare(a, b)
 
 
@@ -171,13 +192,22 @@ def _words(check: Check, function: Any, cases: list[Case], ours: list[str], thei
     answers = sorted(set(theirs))
     odd = next((word for word in ours if word not in answers), None)
     if odd is not None:
-        return "another word", f"it returned {odd!r}; the answers are {', '.join(map(repr, answers))}, as they stand here."
+        return (
+            "another word",
+            f"it returned {odd!r}; the answers are {', '.join(map(repr, answers))}, as they stand here.",
+        )
     if len(set(ours)) == 1:
         return "constant", f"it returns {ours[0]!r} whatever it is given."
     missing = [word for word in answers if word not in ours]
     if missing:
-        return "an answer left out", f"it never returns {' or '.join(map(repr, missing))}, and some cases ask for it."
-    return None, f"it returned {next(a for a, b in zip(ours, theirs, strict=True) if a != b)!r} where that is wrong."
+        return (
+            "an answer left out",
+            f"it never returns {' or '.join(map(repr, missing))}, and some cases ask for it.",
+        )
+    return (
+        None,
+        f"it returned {next(a for a, b in zip(ours, theirs, strict=True) if a != b)!r} where that is wrong.",
+    )
 
 
 def _shape(ours: Tensor, theirs: Tensor, check: Check, cases: list[Case]) -> Found:
@@ -193,7 +223,10 @@ def _shape(ours: Tensor, theirs: Tensor, check: Check, cases: list[Case]) -> Fou
     if ours.numel() == theirs.numel() and len(got) == len(want) + 1:
         return "an axis too many", f"{says}: an axis of length 1 is left over (keepdim, or [:, None])."
     if len(got) > len(want) and got[: len(want)] == want:
-        for word, value in (("sum", ours.flatten(len(want)).sum(-1)), ("mean", ours.flatten(len(want)).mean(-1))):
+        for word, value in (
+            ("sum", ours.flatten(len(want)).sum(-1)),
+            ("mean", ours.flatten(len(want)).mean(-1)),
+        ):
             if same(value, theirs):
                 return f"{word} missing", f"{says}: take the {word} over the other axes."
         return "not summed", f"{says}: an axis is left that should be summed or averaged over."
@@ -252,7 +285,10 @@ def _related(a: list[Tensor], b: list[Tensor]) -> Found | None:
     off = ~torch.isclose(x, y, RTOL, ATOL)
     cut = torch.where(y > high, high, torch.where(y < low, low, y))
     if low < high and bool(off.any()) and not bool(off.all()) and torch.allclose(x, cut, RTOL, ATOL):
-        return "clipped", f"its values are cut off at {float(low):.4g} and {float(high):.4g}: nothing is to be clipped."
+        return (
+            "clipped",
+            f"its values are cut off at {float(low):.4g} and {float(high):.4g}: nothing is to be clipped.",
+        )
     return None
 
 
@@ -280,7 +316,12 @@ def _swaps(value: Any, name: str, case: Case) -> Iterator[tuple[str, Any]]:
             yield "α, the factor of one step", ratio
             yield f"1 − {name}", 1 - value
         else:
-            for word, other in (("0", 0 * value), (f"−{name}", -value), (f"|{name}|", value.abs()), ("1", 0 * value + 1)):
+            for word, other in (
+                ("0", 0 * value),
+                (f"−{name}", -value),
+                (f"|{name}|", value.abs()),
+                ("1", 0 * value + 1),
+            ):
                 yield word, other
             if value.ndim == 2:
                 yield f"the first {name} of each example, for all its entries", value[:, :1].expand_as(value)
@@ -347,7 +388,11 @@ def _limited(check: Check, cases: list[Case], a: list[Tensor], b: list[Tensor]) 
         for r in range(len(x))
     ]  # fmt: skip
     for i, name in enumerate(check.arguments()):
-        if type(cases[0][i]) is not Tensor or not cases[0][i].is_floating_point() or name.startswith("alpha_bar"):
+        if (
+            type(cases[0][i]) is not Tensor
+            or not cases[0][i].is_floating_point()
+            or name.startswith("alpha_bar")
+        ):
             continue
         if any(len(cases[k][i]) <= r for k, r, _ in rows):
             continue
@@ -370,7 +415,9 @@ def _constant(a: list[Tensor]) -> Found | None:
     return None
 
 
-def _unread(check: Check, function: Any, cases: list[Case], a: list[Tensor], part: int | None) -> Found | None:
+def _unread(
+    check: Check, function: Any, cases: list[Case], a: list[Tensor], part: int | None
+) -> Found | None:
     """The arguments that make no difference, though they should: found by changing them one by one."""
     unread = []
     for i, name in enumerate(check.arguments()):

@@ -304,7 +304,7 @@ def plain(got: Any, like: Any) -> Any:
     if type(like) is tuple:
         if type(got) is Tensor and got.ndim and all(type(part) is float for part in like):
             got = list(got)  # a stacked tensor of the numbers
-        if type(got) not in (tuple, list):
+        if not isinstance(got, tuple | list):
             raise TypeError(f"it must return {len(like)} values, as a tuple, and returned {kind(got)}.")
         if len(got) != len(like):
             raise TypeError(f"it must return {len(like)} values, and returned {len(got)}.")
@@ -343,7 +343,7 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, str | int) or isinstance(b, str | int):
         return bool(a == b)
     a, b = (torch.as_tensor(v, dtype=torch.float64) for v in (a, b))
-    return a.shape == b.shape and torch.allclose(a, b, RTOL, ATOL, equal_nan=True)
+    return a.shape == b.shape and torch.allclose(a, b, RTOL, ATOL)
 
 
 def kind(value: Any) -> str:
