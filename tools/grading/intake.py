@@ -1,4 +1,4 @@
-"""What was handed in, as Moodle, Canvas, nbgrader or a person has it: whose it is, which counts, what is left out.
+"""What was handed in, as Moodle, Canvas, nbgrader or a person has it: whose it is, and which counts.
 
 A place is a folder or a zip, zips within it included. Each notebook in it is told a student and an assignment
 for sure, or it is a problem that is listed; nobody is guessed at.
@@ -6,6 +6,7 @@ for sure, or it is a problem that is listed; nobody is guessed at.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -21,7 +22,9 @@ from pathlib import Path, PurePosixPath
 from tools.grading.assignment import Assignment
 
 MAX_FILE, MAX_ENTRIES, MAX_DEPTH = 200 * 2**20, 20_000, 3
-MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)(?:_(?P<rest>.*))?", re.DOTALL)
+MOODLE = re.compile(
+    r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)(?:_(?P<rest>.*))?", re.DOTALL
+)
 CANVAS = re.compile(r"(?P<name>[^_]+)_(?P<late>LATE_)?(?P<user>\d+)_(?P<file>\d+)_(?P<rest>.+)", re.DOTALL)
 COPY = re.compile(r"[ _]?\((\d+)\)$|-(\d+)$|[ _]-[ _]Copy(?: ?\((\d+)\))?$", re.IGNORECASE)
 NOT_WORK = {"__MACOSX", ".ipynb_checkpoints", ".DS_Store", "Thumbs.db", "desktop.ini", ".git"}
@@ -60,7 +63,7 @@ class _File:
 def find(
     places: list[Path], known: dict[str, Assignment], unpacked: Path, only: str = ""
 ) -> tuple[list[Submission], list[tuple[str, str]]]:
-    """The submissions in these places, and what is no submission with the reason. ValueError if there are none.
+    """The submissions in these places, and what is none with the reason. ValueError if there are none.
 
     unpacked: a folder for what comes out of zips. Of several files of a student for an assignment one has no
     problem: a notebook rather than what is none, and of these the last.
@@ -72,7 +75,11 @@ def find(
             raise ValueError(f"there is no {place}")
         for file in _files(place):
             source = "/".join((place.name, *file.parts))
-            if NOT_WORK & set(file.parts) or file.parts[-1].startswith("._") or file.parts[-1] == "timestamp.txt":
+            if (
+                NOT_WORK & set(file.parts)
+                or file.parts[-1].startswith("._")
+                or file.parts[-1] == "timestamp.txt"
+            ):
                 continue
             if not file.parts[-1].lower().endswith(".ipynb"):
                 left_out.append((source, file.why or "not a notebook"))
@@ -82,8 +89,8 @@ def find(
                 found.append(made)
     if not found:
         raise ValueError(
-            f"no submission in {', '.join(map(str, places))}; give an export of Moodle or Canvas, or a folder with "
-            f"STUDENT/{next(iter(known), 'NAME')}.ipynb in it"
+            f"no submission in {', '.join(map(str, places))}; give an export of Moodle or Canvas, or a "
+            f"folder with STUDENT/{next(iter(known), 'NAME')}.ipynb in it"
         )
     return _counted(found), left_out
 
@@ -148,11 +155,12 @@ def _zipped(content: bytes, above: tuple[str, ...], depth: int) -> Iterator[_Fil
             continue
         name = entry.filename
         if not entry.flag_bits & 0x800:  # no word of its encoding: UTF-8 if it is
-            try:
+            with contextlib.suppress(UnicodeError):
                 name = name.encode("cp437").decode("utf-8")
-            except UnicodeError:
-                pass
-        parts = (*above, *(part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")))
+        parts = (
+            *above,
+            *(part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..")),
+        )
         try:
             when = datetime(*entry.date_time)
         except ValueError:

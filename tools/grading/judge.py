@@ -113,9 +113,9 @@ def _written(assignment: Assignment, notebook: NotebookNode, verdict: Verdict) -
 
 
 class Play:
-    """A notebook's run. A function is judged right after the cell that defines it, with the names of then.
+    """A notebook's run. A function is judged right after the cell that defines it.
 
-    What is given another value in a later cell takes nothing away: the first time that it is right counts, and
+    What gets another value in a later cell takes nothing away: the first time that it is right counts, and
     what is not right then is judged once more at the end. A cell or a function that ends the process costs
     itself alone: the run begins again without it.
     """

@@ -30,7 +30,7 @@ def labels() -> list[str]:
 
 
 def read() -> dict[str, list[str]]:
-    """From each label to its number and its place, "01_elbo.html#…". Raises ValueError where a page has none."""
+    """From each label to its number and its place, "01_elbo.html#…". ValueError where no page has it."""
     pages = {path.name: path.read_text(encoding="utf-8") for path in sorted(PAGES.glob("0*.html"))}
     found = {}
     for label in labels():

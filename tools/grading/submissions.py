@@ -67,7 +67,7 @@ def grade(
     finally:
         for process, *_ in running.values():
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(process.pid or 0, signal.SIGKILL)
 
 
 def _patience(limits: Limits, assignment: Assignment) -> float:
@@ -104,8 +104,6 @@ def _judge(
         why = f"not graded: {str(error) or 'the grader ran out of memory'}"
         verdict = Verdict(submission.key, assignment.name, why)
     except Exception as error:
-        verdict = Verdict(
-            submission.key, assignment.name, f"not graded: {type(error).__name__}: {error}"
-        )
+        verdict = Verdict(submission.key, assignment.name, f"not graded: {type(error).__name__}: {error}")
     pipe.send((verdict, made))
     pipe.close()

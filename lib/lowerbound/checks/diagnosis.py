@@ -77,7 +77,10 @@ def _found(
     check: Check, function: Any, cases: list[Case], values: list[Any], again: Any, right: list[Any]
 ) -> Found:
     if not _finite(values):
-        return "not finite", "it gives NaN or infinity: a logarithm or a root of a negative number, or a division by 0."
+        return (
+            "not finite",
+            "it gives NaN or infinity: a logarithm or a root of a negative number, or a division by 0.",
+        )
     if not same(again, values[0]):
         return "noise of its own", (
             "called twice with the same arguments it gives two answers. It draws numbers of its own, or keeps "
@@ -180,7 +183,9 @@ def _single(
     for x, y in zip(a, b, strict=True):
         if x.shape != y.shape:
             return _shape(x, y, check, cases)
-    found = _related(a, b) or _exchanged(check, cases, a, part) or _limited(check, cases, a, b) or _constant(a)
+    found = (
+        _related(a, b) or _exchanged(check, cases, a, part) or _limited(check, cases, a, b) or _constant(a)
+    )
     if found is None:
         found = _unread(check, function, cases, a, part)
     if found is not None:

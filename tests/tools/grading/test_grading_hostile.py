@@ -16,7 +16,8 @@ import psutil
 import pytest
 from toy_assignment import MARKER, NAME, STACK, hostile, write
 
-from tools.grading import sandbox, submissions
+from tools.grading import intake, sandbox, submissions
+from tools.grading.course import Course
 from tools.grading.judge import Verdict
 from tools.grading.sandbox import Limits, SandboxError, isolation
 
@@ -35,7 +36,7 @@ class Run:
     connections: list[bytes]
 
     def page(self, student: str) -> str:
-        return (self.out / "feedback" / student / f"{NAME}.html").read_text()
+        return (self.out / "feedback" / f"{student}.html").read_text()
 
 
 def sandbox_or_skip() -> None:
@@ -72,11 +73,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         place = folder / student / f"{NAME}.ipynb"
         place.parent.mkdir()
         place.write_text(content if isinstance(content, str) else json.dumps(content))
-    found = submissions.find(folder, {NAME: assignment})
-    graded = submissions.grade(found, {NAME: assignment}, root / "out", LIMITS, True, 2)
-    verdicts = {verdict.student: verdict for verdict in graded}
+    known = {NAME: assignment}
+    course = Course(root / "out", known)
+    found, _ = intake.find([folder], known, root / "in")
+    verdicts = {}
+    for submission, verdict, made in submissions.grade(found, known, LIMITS, True, 2, course.finish):
+        verdicts[submission.student] = verdict
+        course.keep(submission, verdict, made)
+    course.report()
     server.close()
-    return Run(verdicts, root / "out", folder, heard)
+    return Run(verdicts, root / "out" / NAME, folder, heard)
 
 
 REFUSED = {
@@ -136,7 +142,7 @@ def test_the_message_says_what_is_wrong(run: Run, student: str) -> None:
 
 
 def test_the_tables_have_a_row_for_each(run: Run) -> None:
-    with (run.out / "grades.csv").open(newline="") as file:
+    with (run.out / "grades.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = {row["student"]: row for row in csv.DictReader(file)}
     assert set(rows) == set(run.verdicts)
     assert (rows["zoe-honest"]["automatic"], rows["zoe-honest"]["waiting"]) == ("5", "1")
@@ -194,11 +200,14 @@ def test_without_the_sandbox_the_reader_finds_and_the_network_is_reached(tmp_pat
         place = folder / student / f"{NAME}.ipynb"
         place.parent.mkdir(parents=True)
         place.write_text(json.dumps(notebooks[student]))
-    found = submissions.find(folder, {NAME: assignment})
-    graded = list(submissions.grade(found, {NAME: assignment}, tmp_path / "out", LIMITS, False, 1))
-    assert {verdict.student for verdict in graded} == {"reader", "network", "children"}
-    page = (tmp_path / "out" / "feedback" / "reader" / f"{NAME}.html").read_text()
-    assert re.search(r"found [1-9]\d* files", page)
+    known = {NAME: assignment}
+    found, _ = intake.find([folder], known, tmp_path / "in")
+    course = Course(tmp_path / "out", known)
+    graded = {
+        one.student: made for one, _, made in submissions.grade(found, known, LIMITS, False, 1, course.finish)
+    }
+    assert set(graded) == {"reader", "network", "children"}
+    assert re.search(r"found [1-9]\d* files", graded["reader"])
     server.settimeout(5)
     assert server.accept()[0].recv(10) == b"hello"
     server.close()

@@ -56,7 +56,7 @@ class Agent:
             protocol.send(self.channel, reply, out)
 
     def run(self, request: Any) -> Any:
-        """Execute a cell; returns its outputs, whether it raised, and the watched names that it gave a value."""
+        """Execute a cell; returns its outputs, its error, and the watched names that it gave a value."""
         self.recorder.clear(request["number"])
         names = self.shell.user_ns
         before = {name: names.get(name) for name in request.get("watch", ())}
