@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -34,11 +35,15 @@ def page(
             node = release[name]
         shown.append(node)
     made = nbformat.v4.new_notebook(cells=[_bare(node) for node in shown])
-    exporter = HTMLExporter(sanitize_html=True, embed_images=False)
-    body, _ = exporter.from_notebook_node(
+    body, _ = _exporter().from_notebook_node(
         made, {"metadata": {"name": f"{assignment.name}: {verdict.student}"}}
     )
     return str(body)
+
+
+@cache
+def _exporter() -> HTMLExporter:
+    return HTMLExporter(sanitize_html=True, embed_images=False)
 
 
 def _bare(node: NotebookNode) -> NotebookNode:

@@ -95,7 +95,7 @@ def judge(
     except RefusedError as why:
         verdict.refused = str(why)
     for cell in assignment.tests:
-        verdict.marks.setdefault(cell.id, (0.0, f"not run: {verdict.refused or verdict.notes[-1]}"))
+        verdict.marks.setdefault(cell.id, (0.0, f"not run: {verdict.refused}"))
     verdict.seconds = time.monotonic() - start
     return verdict, notebook
 

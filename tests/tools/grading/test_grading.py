@@ -22,7 +22,7 @@ from lowerbound.checks.proved import Lines, follows
 from lowerbound.proofs import derivations
 from lowerbound.symbolic import Density, Derivation, Family, RandomVariable, SquaredNorm
 from test_grading_hostile import sandbox_or_skip
-from toy_assignment import MARKER, NAME, student, write
+from toy_assignment import MARKER, student, write
 
 from tools.grading.__main__ import STUDENT, main
 from tools.grading.assignment import SOURCES, Assignment, assignments

@@ -22,7 +22,7 @@ from tools.grading.judge import Verdict
 from tools.grading.sandbox import Limits, SandboxError, isolation
 
 LIMITS = Limits(
-    notebook=20, cell=1.5, call=1.5, memory=700 * 2**20, file=64 * 2**20, space=128 * 2**20, processes=16
+    notebook=90, cell=1.5, call=1.5, memory=700 * 2**20, file=64 * 2**20, space=128 * 2**20, processes=16
 )
 
 
@@ -85,31 +85,30 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(verdicts, root / "out" / NAME, folder, heard)
 
 
-REFUSED = {
+REFUSED = {"no-json": "not a notebook", "no-notebook": "not a notebook", "empty-file": "not a notebook"}
+POINTS = {
+    "ada-honest": 5, "zoe-honest": 5, "endless-cell": 5, "endless-function": 3, "children": 5, "memory": 5,
+    "exit-function": 3, "equal": 0, "outside": 5, "big-file": 5, "reader": 5, "network": 5, "deleted": 3,
+    "deleted-test": 3, "renamed": 3, "output": 5, "output-display": 5, "output-raw": 5, "patch": 0,
+    "hard-coded": 0, "stack": 3, "raises": 3, "no-metadata": 5, "syntax": 5, "endless-stubborn": 5,
+    "memory-children": 5, "exit-cell": 5, "patch-builtins": 5, "forger": 3,
+}  # fmt: skip
+NOTES = {  # what ended the process is told, and costs itself alone
     "endless-stubborn": "did not stop",
     "memory-children": "more memory",
     "exit-cell": "ended its own process",
-    "no-json": "not a notebook",
-    "no-notebook": "not a notebook",
-    "empty-file": "not a notebook",
     "patch-builtins": "process|conversation",
     "forger": "broke off the conversation",
 }
-POINTS = {
-    "ada-honest": 5, "zoe-honest": 5, "endless-cell": 5, "endless-function": 3, "children": 5, "memory": 5,
-    "exit-function": 0, "equal": 0, "outside": 5, "big-file": 5, "reader": 5, "network": 5, "deleted": 3,
-    "deleted-test": 3, "renamed": 3, "output": 5, "output-display": 5, "output-raw": 5, "patch": 0,
-    "hard-coded": 0,    "stack": 3, "raises": 3, "no-metadata": 5, "syntax": 5,
-}  # fmt: skip
 SAYS = {
     "endless-function": r"TimeLimit: it did not finish within 1\.5 s",
     "exit-function": "ended its own process",
     "equal": "it must return a float, not an object of type Yes",
     "deleted": "double is not defined in the notebook",
-    "deleted-test": "smaller than the right value",
+    "deleted-test": "it is half the right value",
     "renamed": "double is not defined in the notebook",
     "patch": "double is not right yet",
-    "hard-coded": "larger than the right value",
+    "hard-coded": "gives the same whatever it is called with",
     "stack": "it must return a float, not an object of type str",
     "raises": "ValueError",
 }
@@ -127,6 +126,11 @@ def test_it_is_refused_with_one_line(run: Run, student: str) -> None:
     assert verdict.points == 0
 
 
+@pytest.mark.parametrize("student", sorted(NOTES))
+def test_what_ended_the_process_is_told(run: Run, student: str) -> None:
+    assert any(re.search(NOTES[student], note) for note in run.verdicts[student].notes)
+
+
 @pytest.mark.parametrize("student", sorted(POINTS))
 def test_it_gets_the_points_that_its_functions_deserve(run: Run, student: str) -> None:
     verdict = run.verdicts[student]
@@ -138,7 +142,7 @@ def test_the_message_says_what_is_wrong(run: Run, student: str) -> None:
     message = run.verdicts[student].marks["double-test"][1]
     assert re.search(SAYS[student], message), message
     assert "\n" not in message
-    assert len(message) < 400
+    assert len(message) < 750
 
 
 def test_the_tables_have_a_row_for_each(run: Run) -> None:
