@@ -394,5 +394,103 @@ CORPUS = {
     },
 }
 
-# Written when the checks were done.
-HELD_OUT: dict = {}
+HELD_OUT = {
+    "coin_bound": {
+        "log a − log r, unweighted second": lambda a, b, r: r * log(a / r) + log(b / (1 - r)),
+        "Jensen's gap added": lambda a, b, r: log(a + b) + r * log(r / a) + (1 - r) * log((1 - r) / b),
+        "r² for r": lambda a, b, r: r**2 * log(a / r) + (1 - r) ** 2 * log(b / (1 - r)),
+    },
+    "coin_gap": {
+        "Jensen–Shannon": lambda a, b, r: (
+            0.5 * (r * log(r * (a + b) / a) + (1 - r) * log((1 - r) * (a + b) / b))
+            + 0.5 * (a * log(a / r / (a + b)) + b * log(b / (1 - r) / (a + b))) / (a + b)
+        ),
+        "log a for log of the share": lambda a, b, r: r * log(r / a) + (1 - r) * log((1 - r) / b) - log(2),
+        "posterior's entropy": lambda a, b, r: -a / (a + b) * log(a / (a + b)) - b / (a + b) * log(b / (a + b)),
+    },
+    "best_guess": {"midway to the prior": lambda a, b: 0.5 * (a / (a + b) + 0.5), "b/a": lambda a, b: b / a},
+    "gaussian_bound": {
+        "s⁴ below": lambda x, w, s, m, v: elbo(x, w, s, m, v)
+        + ((x - w * m) ** 2 + w**2 * v) / (2 * s**2)
+        - ((x - w * m) ** 2 + w**2 * v) / (2 * s**4),
+        "rate to N(0, s²)": lambda x, w, s, m, v: elbo(x, w, s, m, v)
+        + 0.5 * (m**2 + v - 1 - log(v))
+        - 0.5 * ((m**2 + v) / s**2 - 1 - log(v / s**2)),
+        "one sample at + √v": lambda x, w, s, m, v: elbo(x, w, s, m + sqrt(v), 0.0001) + 0.5 * m**2,
+    },
+    "best_encoder": {"v = 1 − s²": lambda x, w, s: (w * x / (w**2 + s**2), 1 - s**2)},
+    "reparameterise": {
+        "exp of logvar times the half outside": lambda m, lv, e: m + 0.5 * lv.exp() * e,
+        "noise squared": lambda m, lv, e: m + (lv / 2).exp() * e**2,
+        "exp(logvar) + mean, noise outside": lambda m, lv, e: (m + (lv / 2).exp()) * e,
+        "batch's mean width": lambda m, lv, e: m + (lv / 2).exp().mean(0) * e,
+    },
+    "kl": {
+        "unit prior mean 1": lambda m, lv: 0.5 * ((m - 1) ** 2 + lv.exp() - 1 - lv).sum(1),
+        "abs of logvar": lambda m, lv: 0.5 * (m**2 + lv.exp() - 1 - lv.abs()).sum(1),
+        "batch first": lambda m, lv: rate(m, lv).sum() / len(m),
+        "clamped below": lambda m, lv: rate(m, lv.clamp(min=-6)).sum(1),
+    },
+    "log_likelihood": {
+        "mean then times nothing": lambda x, h, ls: log_p(x, h, ls).mean(1),
+        "x and x̂ summed first": lambda x, h, ls: log_p(x.sum(1), h.sum(1), ls.mean(1)),
+        "σ shared": lambda x, h, ls: log_p(x, h, ls[:, :1].expand_as(ls)).sum(1),
+        "logistic": lambda x, h, ls: (-(x - h) / ls.exp() - ls - 2 * softplus(-(x - h) / ls.exp())).sum(1),
+    },
+    "loss": {
+        "free bits": lambda x, h, ls, m, lv: rate(m, lv).sum(1).clamp(min=30) - log_p(x, h, ls).sum(1),
+        "rate of the mean code": lambda x, h, ls, m, lv: rate(m.mean(0), lv.mean(0)).sum() - log_p(x, h, ls).sum(1),
+        "in bits for a pixel": lambda x, h, ls, m, lv: (rate(m, lv).sum(1) - log_p(x, h, ls).sum(1)) / 12 / log(2),
+    },
+    "rate_per_latent": {"sum of squares": lambda m, lv: (m**2).mean(0), "min": lambda m, lv: rate(m, lv).min(0).values},
+    "q_sample": {
+        "t/T as a level": lambda x0, t, e, a: (1 - t[:, None] / 12).sqrt() * x0 + (t[:, None] / 12).sqrt() * e,
+        "x_0 as noise": lambda x0, t, e, a: col(a, t).sqrt() * x0 + (1 - col(a, t)).sqrt() * x0,
+        "sum of αs": lambda x0, t, e, a: image(x0, -e, 1 / col(a, t).clamp(min=0.02)),
+    },
+    "next_moments": {"variance from β² and mean": lambda m, v, b: (sqrt(1 - b) * m, (1 - b) * v + b * m**2)},
+    "fixed_point": {"s²/(1 − c²) and 1": lambda c, s: 1 + s**2 / (1 - c**2), "s²(1 − c²)": lambda c, s: s**2 * (1 - c**2)},
+    "terminal_kl": {
+        "std for var": lambda x, e: 0.5 * (e * x**2 + sqrt(1 - e) - 1 - log(1 - e)).sum(1),
+        "mean of x": lambda x, e: 0.5 * (e * (x.mean(1) ** 2 - 1) - log(1 - e)),
+    },
+    "posterior": {
+        "weights sum to one": lambda x0, xt, t, a: (
+            (1 - col(a, t - 1)) * xt + col(a, t - 1) * x0,
+            post(x0, xt, t, a)[1],
+        ),
+        "variance of the prior step": lambda *c: post(*c, var=lambda s, n, b: 1 - s),
+        "√β above": lambda *c: post(*c, first=lambda s, n, b: s.sqrt() * b.sqrt() / (1 - n)),
+    },
+    "x0_from_eps": {
+        "t − 1 in both": lambda x, e, t, a: image(x, e, col(a, t - 1).clamp(max=0.999)),
+        "sum of both": lambda x, e, t, a: x - e,
+    },
+    "l_simple": {"mean over channels": lambda e, h: ((e - h) ** 2).mean(1).sum((1, 2)), "log": lambda e, h: ((e - h) ** 2).flatten(1).sum(1).log()},
+    "weight": {
+        "SNR": lambda t, a: a[t] / (1 - a[t]),
+        "β² over 2α": lambda t, a: (1 - a[t] / a[t - 1]) ** 2 / (2 * a[t] / a[t - 1]),
+    },
+    "ancestral_step": {
+        "x̂_0 clipped": lambda x, e, t, z, a: (
+            post(image(x, e, col(a, t)).clamp(-1, 1), x, t, a)[0] + (t > 1)[:, None] * post(x, x, t, a)[1].sqrt()[:, None] * z
+        ),
+        "noise at t = T left out": lambda x, e, t, z, a: back(x, e, t, z * (t < 12)[:, None], a),
+    },
+    "ddim_step": {
+        "variance-exploding": lambda x, e, t, a: x + (((1 - col(a, t - 1)) / col(a, t - 1)).sqrt() - ((1 - col(a, t)) / col(a, t)).sqrt()) * e,
+        "half a step": lambda x, e, t, a: 0.5 * (x + col(a, t - 1).sqrt() * image(x, e, col(a, t)) + (1 - col(a, t - 1)).sqrt() * e),
+    },
+    "bits_per_dim": {
+        "exp": lambda d, r, n: ((d + r.sum(1)) / n).exp(),
+        "T more": lambda d, r, n: (d + 4 * r.sum(1)) / (n * log(2)),
+    },
+    "parameters": {"shapes added": lambda m: sum(sum(p.shape) for p in m.parameters() if p.requires_grad)},
+    "training_cost": {"every pair": lambda w, s, b: 3 * s * b * sum(x * y for i, x in enumerate(w) for y in w[i + 1 :])},
+    "bits_from_density": {"8 bits less": lambda p, n: 8 + p / (n * log(2)), "per image bins": lambda p, n: (-p + log(127.5)) / (n * log(2))},
+    "winner": {"sums": lambda a, b: "a" if sum(a) < sum(b) else "b", "wins counted": lambda a, b: (
+        "a" if sum(x < y for x, y in zip(a, b, strict=False)) > sum(x > y for x, y in zip(a, b, strict=False)) else "b"
+    )},
+    "paired_gap": {"t": lambda a, b: (float((a - b).mean()), float((a - b).mean() / ((a - b).std() / sqrt(len(a))))),
+                   "relative": lambda a, b: (float(((a - b) / b).mean()), float((a - b).std() / sqrt(len(a))))},
+}  # fmt: skip

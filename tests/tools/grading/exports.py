@@ -34,7 +34,7 @@ def moodle(folder: Path, name: str, students: dict[str, tuple[int, bytes]], flat
 def canvas(
     folder: Path, name: str, students: dict[str, tuple[int, bytes]], late: tuple[str, ...] = ()
 ) -> Path:
-    """Canvas' "Download Submissions": flat, with numbers of user and file, a suffix where it is the second."""
+    """Canvas' "Download Submissions": flat, with numbers of user and file, here of a second try."""
     files: Files = {}
     for student, (number, content) in students.items():
         mark = "LATE_" if student in late else ""

@@ -183,7 +183,7 @@ def test_points_are_read_as_people_write_them(text: str, points: float | None) -
 
 @pytest.mark.parametrize("text", ["500", "-1", "8,1", "5/9", "05. Aug", "good", "nan", "1e1", "4,5,6", "--"])
 def test_other_points_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError):  # noqa: PT011
         sheets.points(text, 8)
 
 

@@ -34,7 +34,7 @@ from tools.grading.submissions import grade
 from tools.grading.table import ATTACKS, attack, functions
 
 ROOT = Path(__file__).parents[3]
-KNOWN = assignments()
+KNOWN, DEFAULT = assignments(), Limits()
 each = pytest.mark.parametrize("name", KNOWN)
 
 
@@ -119,14 +119,16 @@ def test_points_add_up_to_a_hundred(name: str) -> None:
 # Solutions and empty versions, graded
 
 
-def graded(folder: Path, name: str, notebooks: dict[str, Any]) -> dict[str, Verdict]:
+def graded(
+    folder: Path, name: str, notebooks: dict[str, Any], limits: Limits = DEFAULT
+) -> dict[str, Verdict]:
     """The verdicts on notebooks, by who hands them in."""
     sandbox_or_skip()
     for who, notebook in notebooks.items():
         (folder / "in" / who).mkdir(parents=True)
         (folder / "in" / who / f"{name}.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
     found, _ = find([folder / "in"], KNOWN, folder / "unpacked")
-    return {one.student: verdict for one, verdict, _ in grade(found, KNOWN, Limits(), True, 2)}
+    return {one.student: verdict for one, verdict, _ in grade(found, KNOWN, limits, True, 2)}
 
 
 def failed(verdict: Verdict) -> list[tuple[str, str]]:
@@ -140,30 +142,51 @@ def are_unwritten(verdict: Verdict) -> bool:
 
 
 @each
-def test_functions_get_all_points_unwritten_ones_none_and_the_librarys_answers_none(
-    name: str, tmp_path: Path
-) -> None:
+def test_right_functions_get_all_points_whatever_later_cells_call_the_same(name: str, tmp_path: Path) -> None:
     assignment = KNOWN[name]
-    unwritten = Assignment(STUDENT / f"{name}.ipynb")
-    forwards = attack(assignment, *ATTACKS["the library's own answers"])
-    right = within(functions(assignment), [LATER[name]])  # names used again: they take nothing away
-    verdicts = graded(tmp_path, name, {"right": right, "empty": functions(unwritten), "forwards": forwards})
-    assert failed(verdicts["right"]) == []
-    assert verdicts["right"].points == sum(cell.points for cell in assignment.tests) > 50
+    verdict = graded(tmp_path, name, {"right": within(functions(assignment), [LATER[name]])})["right"]
+    assert failed(verdict) == []
+    assert verdict.notes == [
+        "no cell has nbgrader's metadata: tests run by name, written answers are not found"
+    ]
+    assert verdict.points == sum(cell.points for cell in assignment.tests) > 50
+
+
+STUBBORN = """
+def next_moments(mean, variance, beta):
+    return sum(__import__("itertools").repeat(0.0))  # never returns, and no signal is looked at
+def fixed_point(c, s):
+    return "not this"
+"""
+RIGHT_AFTER_ALL = "def fixed_point(c, s):\n    return s**2 / (1 - c**2)"
+
+
+def test_unwritten_functions_and_the_librarys_answers_get_none_and_one_that_never_returns_costs_itself(
+    tmp_path: Path,
+) -> None:
+    """The last of these also defines a function twice, wrong and then right."""
+    assignment, name = KNOWN["A3_forward"], "A3_forward"
+    submissions = {
+        "empty": functions(Assignment(STUDENT / f"{name}.ipynb")),
+        "forwards": attack(assignment, *ATTACKS["the library's own answers"]),
+        "stubborn": within(functions(assignment), [STUBBORN, RIGHT_AFTER_ALL]),
+    }
+    cells = submissions["stubborn"].cells
+    cells[:] = [c for c in cells if "def next_moments" not in c.source or "repeat" in c.source]
+    verdicts = graded(tmp_path, name, submissions, Limits(call=4))
     assert are_unwritten(verdicts["empty"])
     assert (verdicts["forwards"].points, verdicts["forwards"].refused) == (0, "")
     assert len(failed(verdicts["forwards"])) == len(assignment.tests)
     assert all("does not exist" in message for _, message in failed(verdicts["forwards"]))
+    assert [test for test, _ in failed(verdicts["stubborn"])] == ["next_moments-test"]
+    assert "did not stop after 4 s" in failed(verdicts["stubborn"])[0][1]
 
 
 def test_a_whole_notebook_runs_as_it_does_outside(tmp_path: Path) -> None:
-    source, empty = KNOWN["A2_vae"].notebook, nbformat.read(STUDENT / "A2_vae.ipynb", as_version=4)
-    verdicts = graded(tmp_path, "A2_vae", {"solution": source, "empty": empty})
-    solution = verdicts["solution"]
-    assert failed(solution) == []
-    assert (solution.refused, solution.notes) == ("", [])
-    assert verdicts["empty"].refused == ""
-    assert are_unwritten(verdicts["empty"])
+    verdict = graded(tmp_path, "A1_bound", {"solution": KNOWN["A1_bound"].notebook})["solution"]
+    assert failed(verdict) == []
+    assert (verdict.refused, verdict.notes) == ("", [])
+    assert len(verdict.answers) == 4
 
 
 # Files and names
@@ -425,7 +448,7 @@ LATER = {  # a cell that a task itself suggests, after everything else is right
 
 def within(notebook: Any, cells: Any) -> Any:
     """The notebook with more cells at its end."""
-    made = nbformat.from_dict(json.loads(nbformat.writes(notebook)))
+    made: Any = nbformat.reads(nbformat.writes(notebook), as_version=4)
     made.cells += [nbformat.v4.new_code_cell(source) for source in cells]
     return made
 
