@@ -16,7 +16,7 @@ from lowerbound.checks.engine import Raised, run, same
 from wrong_functions import CORPUS, HELD_OUT
 
 TABLES = {"corpus": CORPUS, "held out": HELD_OUT}
-NAMED = {"corpus": 203, "held out": 0}
+NAMED = {"corpus": 203, "held out": 23}
 ROWS = [(table, name, label) for table, rows in TABLES.items() for name in rows for label in rows[name]]
 JUDGED = {"deceptive_step", "schedule_to"}
 # What the review asked for by name, and a word of the sentence that must be said.

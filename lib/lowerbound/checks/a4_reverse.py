@@ -426,7 +426,7 @@ ancestral_step = Check(
 
 def _errors(rng: Rng) -> Iterator[tuple[Tensor, Tensor]]:
     for _ in range(POINTS):
-        yield normal(rng, 5, 1, 4, 4), normal(rng, 5, 1, 4, 4)
+        yield normal(rng, 5, 2, 3, 4), normal(rng, 5, 2, 3, 4)
 
 
 def _simple(eps: Tensor, eps_hat: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from .engine import ATOL, RTOL, Case, Raised, ask, run, same
 if TYPE_CHECKING:
     from .engine import Check
 
+FAR = 2.5  # times what is usual in a row: so far out an argument is by intent
 Found = tuple[str | None, str]  # the name of a mistake, and the sentence for the student
 ORDINAL = ("first", "second", "third", "fourth", "fifth", "sixth")
 ADVICE = {  # by what an error says
@@ -406,7 +408,8 @@ def _limited(check: Check, cases: list[Case], a: list[Tensor], b: list[Tensor]) 
         if len(inside) < 4 or not beyond:
             continue
         low, high = min(s[0] for s in inside), max(s[1] for s in inside)
-        if all(s[0] < low or s[1] > high for s in beyond):
+        far = FAR * statistics.median(max(-s[0], s[1]) for s in spans)
+        if all(s[0] < min(low, -far) or s[1] > max(high, far) for s in beyond):
             return f"{name} is limited", (
                 f"it is right where `{name}` lies between {low:.3g} and {high:.3g}, and wrong beyond: `{name}` is "
                 "cut off on the way (clamp, min, max)."
