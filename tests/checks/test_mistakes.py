@@ -68,7 +68,7 @@ def test_most_are_named(verdicts, table):
 
 @pytest.mark.parametrize("row", SENTENCES, ids=": ".join)
 def test_the_sentence_says_what_it_is(verdicts, row):
-    assert SENTENCES[row] in str(verdicts["corpus", *row])
+    assert SENTENCES[row] in str(verdicts[("corpus", *row)])
 
 
 def test_a_call_that_fails_can_be_made_again(verdicts):

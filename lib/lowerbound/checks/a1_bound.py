@@ -282,8 +282,8 @@ def _rate(m: float, v: float) -> float:
 
 
 def _elbo(
-    x: float, w: float, s: float, m: float, v: float, const: float = LOG_2PI, scale: Any = None, width: Any = None,
-    spread: Any = None, mean: Any = None, one: float = 1, fit: float = 1, rate: float = 1,
+    x: float, w: float, s: float, m: float, v: float, const: float = LOG_2PI, scale: Any = None,
+    width: Any = None, spread: Any = None, mean: Any = None, one: float = 1, fit: float = 1, rate: float = 1,
 ) -> float:  # fmt: skip
     """The bound, with other constants, powers or signs."""
     error = (x - w * m) ** 2 + (spread(w, v) if spread else w * w * v)

@@ -297,8 +297,8 @@ def _log(x: Tensor, x_hat: Tensor, log_sigma: Tensor) -> Tensor:
 
 
 def _densities(
-    x: Tensor, x_hat: Tensor, log_sigma: Tensor, const: float = LOG_2PI / 2, log: Any = None, below: Any = None,
-    power: Any = None,
+    x: Tensor, x_hat: Tensor, log_sigma: Tensor, const: float = LOG_2PI / 2, log: Any = None,
+    below: Any = None, power: Any = None,
 ) -> Tensor:  # fmt: skip
     """Log density of each pixel, with other constants, powers or signs."""
     squared = power(x - x_hat) if power else (x - x_hat) ** 2
@@ -395,7 +395,7 @@ log_likelihood = Check(
         ),
         "Bernoulli, x_hat as logits": Mistake(
             lambda x, x_hat, log_sigma: _bernoulli(x, x_hat),
-            "this is a Bernoulli, for which x must be 0 or 1. These pixels are real numbers: the Gaussian is asked for.",
+            "this is a Bernoulli, for which x must be 0 or 1. These pixels are real: take a Gaussian.",
         ),
         "Bernoulli on (x + 1)/2": Mistake(
             lambda x, x_hat, log_sigma: _bernoulli((x + 1) / 2, x_hat),
@@ -493,11 +493,11 @@ loss = Check(
         ),
         "Bernoulli": Mistake(
             lambda x, x_hat, log_sigma, mean, logvar: _rate(mean, logvar) - _bernoulli(x, x_hat),
-            "the reconstruction is a Bernoulli, for which x must be 0 or 1. The Gaussian with its σ is asked for.",
+            "the reconstruction is a Bernoulli, for which x must be 0 or 1. The Gaussian is asked for.",
         ),
         "Bernoulli on (x + 1)/2": Mistake(
             lambda x, x_hat, log_sigma, mean, logvar: _rate(mean, logvar) - _bernoulli((x + 1) / 2, x_hat),
-            "the reconstruction is a Bernoulli of pixels moved to [0, 1]. The Gaussian with its σ is asked for.",
+            "the reconstruction is a Bernoulli of pixels moved to [0, 1]. The Gaussian is asked for.",
         ),
     },
     slots=(

@@ -51,7 +51,7 @@ def _with(mean: Any = None, variance: Any = None) -> Any:
     return of
 
 
-LEVELS = ("ᾱ_{t−1}", "ᾱ_t", "α_t")
+LEVELS = BEFORE, NOW, _ = "ᾱ_{t−1}", "ᾱ_t", "α_t"
 
 
 def _called(t: Tensor, alpha_bar: Tensor) -> dict[str, Tensor]:
@@ -66,8 +66,8 @@ def _others(words: str, belongs: str) -> dict[str, str]:
 
 def _weights(
     x0: Tensor, xt: Tensor, t: Tensor, alpha_bar: Tensor, first: str = "ᾱ_{t−1}", second: str = "α_t",
-    rest: str = "ᾱ_{t−1}", below0: str = "ᾱ_t", below_t: str = "ᾱ_t", above: str = "ᾱ_{t−1}", below: str = "ᾱ_t",
-    beta: Any = None, roots: Any = None,
+    rest: str = "ᾱ_{t−1}", below0: str = "ᾱ_t", below_t: str = "ᾱ_t", above: str = "ᾱ_{t−1}",
+    below: str = "ᾱ_t", beta: Any = None, roots: Any = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Mean and variance of the posterior with other levels in their places."""
     a = _called(t, alpha_bar)
@@ -218,6 +218,17 @@ def _walk(of: Any) -> Any:
     return lambda xt, eps, t, a: of(xt, eps, _image(xt, eps, t, a), *_levels(t, a))
 
 
+def _ddim_slots(
+    xt: Tensor, eps: Tensor, t: Tensor, alpha_bar: Tensor, image: str = BEFORE, noise: str = BEFORE,
+    taken: str = NOW, below: str = NOW, sign: float = 1, root: Any = torch.sqrt,
+) -> Tensor:  # fmt: skip
+    """A step of DDIM with other levels in their places."""
+    a = _called(t, alpha_bar)
+    guess = (xt - (1 - a[taken]).sqrt() * eps) / a[below].sqrt()
+    out: Tensor = root(a[image]) * guess + sign * (1 - a[noise]).sqrt() * eps
+    return out
+
+
 ddim_step = Check(
     "ddim_step",
     "eq-reverse-ddim-deterministic",
@@ -266,12 +277,7 @@ ddim_step = Check(
     },
     slots=(
         Slots(
-            lambda xt, eps, t, alpha_bar, image="ᾱ_{t−1}", noise="ᾱ_{t−1}", taken="ᾱ_t", below="ᾱ_t", sign=1, root=None: (
-                (root or torch.sqrt)(_called(t, alpha_bar)[image])
-                * (xt - (1 - _called(t, alpha_bar)[taken]).sqrt() * eps)
-                / _called(t, alpha_bar)[below].sqrt()
-                + sign * (1 - _called(t, alpha_bar)[noise]).sqrt() * eps
-            ),
+            _ddim_slots,
             {
                 "image": _others("before x̂_0, under the root,", "ᾱ_{t−1}"),
                 "noise": _others("before ε̂, in √(1 − …),", "ᾱ_{t−1}"),
@@ -332,6 +338,18 @@ def _ancestral(xt: Tensor, eps: Tensor, t: Tensor, z: Tensor, alpha_bar: Tensor)
     return _mean(xt, eps, t, alpha_bar) + width * z
 
 
+def _ancestral_slots(
+    xt: Tensor, eps: Tensor, t: Tensor, z: Tensor, alpha_bar: Tensor, fresh: str = BEFORE, below: str = NOW,
+    guess: str = NOW, divided: str = "α_t", beta: Any = None, noise: Any = None, last: int = 1,
+) -> Tensor:  # fmt: skip
+    """An ancestral step with other levels in their places; last: the t up to which no noise is added."""
+    a, levels = _called(t, alpha_bar), _levels(t, alpha_bar)
+    step = levels[2]
+    mean = xt - (beta(*levels) if beta else step) / (1 - a[guess]).sqrt() * eps
+    width = noise(*levels) if noise else (step * (1 - a[fresh]) / (1 - a[below])).sqrt()
+    return mean / a[divided].sqrt() + z * torch.where(t[:, None] > last, width, 0.0)
+
+
 ancestral_step = Check(
     "ancestral_step",
     "eq-reverse-mean-eps",
@@ -374,27 +392,7 @@ ancestral_step = Check(
     },
     slots=(
         Slots(
-            lambda xt, eps, t, z, alpha_bar, fresh="ᾱ_{t−1}", below="ᾱ_t", guess="ᾱ_t", divided="α_t", beta=None, noise=None, last=1: (
-                (
-                    xt
-                    - (beta(*_levels(t, alpha_bar)) if beta else _levels(t, alpha_bar)[2])
-                    / (1 - _called(t, alpha_bar)[guess]).sqrt()
-                    * eps
-                )
-                / _called(t, alpha_bar)[divided].sqrt()
-                + z
-                * torch.where(
-                    t[:, None] > last,
-                    noise(*_levels(t, alpha_bar))
-                    if noise
-                    else (
-                        _levels(t, alpha_bar)[2]
-                        * (1 - _called(t, alpha_bar)[fresh])
-                        / (1 - _called(t, alpha_bar)[below])
-                    ).sqrt(),
-                    0.0,
-                )
-            ),
+            _ancestral_slots,
             {
                 "last": {"noise is added at t = 1 too": 0},
                 "fresh": _others("above in the variance of the noise, in 1 − …,", "ᾱ_{t−1}"),
@@ -534,7 +532,7 @@ weight = Check(
         ),
         "weight of x̂_0": Mistake(
             lambda t, a: (a[t - 1] / (1 - a[t - 1]) - a[t] / (1 - a[t])) / 2,
-            "this is half the drop in signal-to-noise: the weight of ‖x_0 − x̂_0‖². Asked for is that of the noise.",
+            "this is half the drop in signal-to-noise: the weight of the image's error, not of the noise's.",
         ),
     },
     slots=(

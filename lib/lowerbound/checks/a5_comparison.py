@@ -224,8 +224,9 @@ bits_from_density = Check(
     },
     slots=(
         Slots(
-            lambda log_density, dims, density=None, bins=math.log2(127.5): (
-                (density(log_density, dims) if density else -log_density / (dims * LOG2)) + bins
+            lambda log_density, dims, density=None, bins=None: (
+                (density(log_density, dims) if density else -log_density / (dims * LOG2))
+                + (math.log2(127.5) if bins is None else bins)
             ),
             {
                 "density": {
@@ -353,7 +354,7 @@ winner = Check(
         ),
         "means and one spread": Mistake(
             lambda a, b: _apart(a, b, statistics.stdev(a)),
-            "the means and the spread of one side decide. Asked for is that all seeds of one are below all of the other.",
+            "the means and the spread of one side decide. All seeds of one must be below all of the other.",
         ),
         "one seed is enough": Mistake(
             lambda a, b: (
@@ -363,7 +364,7 @@ winner = Check(
                 if min(b) < min(a) and max(b) < max(a)
                 else "neither"
             ),
-            "best is compared with best and worst with worst. The worst of one has to be below the best of the other.",
+            "best is compared with best and worst with worst. One's worst must be below the other's best.",
         ),
     },
 )

@@ -78,19 +78,20 @@ def diagnose(
 def _found(
     check: Check, function: Any, cases: list[Case], values: list[Any], again: Any, right: list[Any]
 ) -> Found:
-    if not _finite(values):
-        return (
-            "not finite",
-            "it gives NaN or infinity: a logarithm or a root of a negative number, or a division by 0.",
-        )
-    if not same(again, values[0]):
+    finite = _finite(values)
+    if finite and not same(again, values[0]):
         return "noise of its own", (
-            "called twice with the same arguments it gives two answers. It draws numbers of its own, or keeps "
+            "called twice with the same arguments it gives two answers. It draws numbers of its own, or keeps"
             "something from one call to the next: use the arguments alone"
             + (", the noise that is given among them." if _noise(check) else ".")
         )
     if (found := _known(check, cases, values)) is not None:
         return found
+    if not finite:
+        return (
+            "not finite",
+            "it gives NaN or infinity: a logarithm or a root of a negative number, or a division by 0.",
+        )
     if type(right[0]) is not tuple:
         return _single(check, function, cases, values, right)
     if check.leaves:
@@ -114,7 +115,7 @@ def _known(check: Check, cases: list[Case], values: list[Any]) -> Found | None:
 
 
 def _matching(check: Check, cases: list[Case], fits: Callable[[int, Any], bool]) -> Found | None:
-    """All known mistakes whose values fit at every point: several may come to the same. Else the first pair."""
+    """All known mistakes whose values fit at every point: several may be the same. Else the first pair."""
     found: list[tuple[str, str]] = []
     for name, says, variant, single in check.variants():
         if found and (not single or len(found) == 3):
@@ -285,7 +286,7 @@ def _related(a: list[Tensor], b: list[Tensor]) -> Found | None:
     if _close(a, [v + shift for v in b]):
         way = "above" if shift > 0 else "below"
         return "a constant", (
-            f"it is {abs(shift):.4g} {way} the right value at every point: a constant is missing, or one too many"
+            f"it is {abs(shift):.4g} {way} the right value at every point: a constant is wrong, or missing"
             + (" (½ log 2π is 0.9189)." if abs(shift) > 0.1 else ".")
         )
     high, low = x.max(), x.min()
@@ -411,7 +412,7 @@ def _limited(check: Check, cases: list[Case], a: list[Tensor], b: list[Tensor]) 
         far = FAR * statistics.median(max(-s[0], s[1]) for s in spans)
         if all(s[0] < min(low, -far) or s[1] > max(high, far) for s in beyond):
             return f"{name} is limited", (
-                f"it is right where `{name}` lies between {low:.3g} and {high:.3g}, and wrong beyond: `{name}` is "
+                f"it is right where `{name}` lies between {low:.3g} and {high:.3g}, and wrong beyond: it is "
                 "cut off on the way (clamp, min, max)."
             )
     return None

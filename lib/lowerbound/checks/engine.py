@@ -141,7 +141,7 @@ class Check:
         self._compare(function, secrets.randbelow(2**31))
 
     def case(self, number: int = 1, seed: int | None = None) -> Case:
-        """The arguments of a case, which a message names: `f(*checks.f.case(2))` calls f as the check does."""
+        """The arguments of a case: `f(*checks.f.case(2))` calls f as the check does."""
         return fresh(self._cases(self.seed if seed is None else seed)[number - 1])
 
     def variants(self) -> Iterable[tuple[str, str, Function, bool]]:
@@ -197,7 +197,7 @@ class Check:
 
     def _writes(self, number: int) -> str:
         return (
-            f"it writes into its argument `{self.arguments()[number]}`, so the caller's own value is changed. "
+            f"it writes into its argument `{self.arguments()[number]}`, so the caller's value is changed. "
             "Make new tensors: mul for mul_, x = x + y for x += y, sorted(x) for x.sort()."
         )
 
@@ -280,7 +280,7 @@ def fresh(case: Case) -> Case:
 
 
 def simple(got: Any) -> Any:
-    """Numpy's and sympy's numbers and arrays, and a torch parameter, as Python's and torch's own; the rest as it is."""
+    """Numbers and arrays of numpy and sympy, and a parameter, as Python's and torch's own."""
     if type(got) is nn.Parameter:
         return got.detach()
     if type(got) is np.ndarray and got.dtype.kind in "fiu":

@@ -57,9 +57,9 @@ class ProofCheck:
 
     name: of the function that returns the derivation. see: label in the book. start, end: its first and last
     line. given: the assumptions that are allowed. steps: how many lines must follow the first, at least.
-    closed: any last line will do that holds no expectation, KL, density or integral. split: every logarithm in
-    the last line is of one letter. A last line that the engine can show equal to `end` is as good, if it speaks
-    of nothing that `end` does not speak of.
+    closed: any last line will do that holds no expectation, KL, density or integral. split: every
+    logarithm in the last line is of one letter. A last line that the engine can show equal to `end` is as
+    good, if it speaks of nothing that `end` does not speak of.
     """
 
     name: str

@@ -357,3 +357,36 @@ def test_two_students_with_one_name_are_not_made_one(tmp_path: Path, toy: Assign
     table = rows(tmp_path / "out" / "grades.csv")
     assert [row["key"] for row in table] == ["Nguyễn Văn A (m11)", "Nguyễn Văn A (m12)"]
     assert all("join the rows by hand" in row["note"] for row in table)
+
+
+def test_two_weeks_of_both_systems_are_graded_from_zips_to_tables_by_two_commands(tmp_path: Path) -> None:
+    """The runs are real, of a small assignment; a damaged, a late and a wrong one are among them."""
+    from test_grading_hostile import sandbox_or_skip
+
+    sandbox_or_skip()
+    toy = write(tmp_path / "sources")
+    second = json.loads((tmp_path / "sources" / f"{NAME}.ipynb").read_text())
+    (tmp_path / "sources" / "T2_toy.ipynb").write_text(json.dumps(second))
+    wrong = json.dumps(student(toy, double="def double(x):\n    return x")).encode()
+    week1 = moodle(tmp_path, NAME, {"Nguyễn Văn A": (11, notebook(toy)), "Lê Thị B": (12, wrong)})
+    other = student(toy)
+    other["metadata"]["lowerbound"]["assignment"] = "T2_toy"
+    week2 = canvas(
+        tmp_path, "T2_toy", {"nguyenvana": (5, json.dumps(other).encode()), "lethib": (6, b"{}")}, ("lethib",)
+    )
+    places = ["--out", str(tmp_path / "out"), "--sources", str(toy.path.parent)]
+    assert main(["grade", str(week1), str(week2), *places]) == 0
+    for name in (NAME, "T2_toy"):
+        path = tmp_path / "out" / name / "written.csv"
+        path.write_text(
+            path.read_text(encoding="utf-8-sig").replace(",why,4,,", ",why,4,3,"), encoding="utf-8"
+        )
+    assert main(["report", *places]) == 0
+    table = {row["key"]: row for row in rows(tmp_path / "out" / "grades.csv")}
+    assert {key: (row[NAME], row["T2_toy"]) for key, row in table.items()} == {
+        "Nguyễn Văn A": ("8", ""), "Lê Thị B": ("6", ""), "c5": ("", "8"), "c6": ("", "3")
+    }  # fmt: skip
+    assert len(rows(tmp_path / "out" / NAME / "moodle.csv")) == 2
+    assert [row["T2_toy"] for row in rows(tmp_path / "out" / "canvas.csv")] == ["9", "3", "8"]
+    assert main(["grade", str(week1), str(week2), *places]) == 0  # nothing is run again
+    assert {row["counts"] for row in rows(tmp_path / "out" / "submissions.csv")} == {"yes"}
