@@ -24,7 +24,7 @@ SENTENCES = {
     ("reparameterise", "own noise"): "draws numbers of its own",
     ("reparameterise", "own noise, seeded"): "does not depend on `noise`",
     ("reparameterise", "one noise for the batch"): "the noise of the first example",
-    ("reparameterise", "clipped logvar"): "`logvar` is cut off",
+    ("reparameterise", "clipped logvar"): "right where `logvar` lies between",
     ("posterior", "ᾱ_t for ᾱ_{t−1} in x_0's weight"): "in the weight of x_0, under the root, stands ᾱ_t",
     ("posterior", "ᾱ_t for ᾱ_{t−1} in x_t's weight"): "in the weight of x_t, in 1 − …, stands ᾱ_t",
     ("log_likelihood", "Bernoulli on (x + 1)/2"): "a Bernoulli of pixels moved to [0, 1]",
