@@ -119,9 +119,9 @@ execute: $(READY) ## run every lab and store its outputs
 assignments: $(READY) ## the student versions, from the instructor's sources
 	$(BIN)/python -m tools.grading build
 
-grade: $(READY) ## points and feedback: make grade SUBMISSIONS=folder ASSIGNMENT=A2_vae
-	@test -n "$(SUBMISSIONS)" || { echo "Name the folder: make grade SUBMISSIONS=folder" >&2; exit 1; }
-	$(BIN)/python -m tools.grading grade "$(SUBMISSIONS)" --jobs $(JOBS) $(if $(ASSIGNMENT),--assignment $(ASSIGNMENT)) $(ARGS)
+grade: $(READY) ## points: make grade SUBMISSIONS=export.zip; then, with points by hand, make grade
+	$(BIN)/python -m tools.grading $(if $(SUBMISSIONS),grade "$(SUBMISSIONS)" --jobs $(JOBS) \
+		$(if $(ASSIGNMENT),--assignment $(ASSIGNMENT)),report) $(ARGS)
 
 replica: $(READY)
 	$(call stage,replica of Colab,$(BIN)/nox -f tools/reproduce/noxfile.py -s colab -- --check $(ARGS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -17,14 +18,15 @@ def page(
     assignment: Assignment,
     verdict: Verdict,
     notebook: NotebookNode | None,
-    by_hand: dict[tuple[str, str, str], tuple[str, str]],
+    hand: dict[str, tuple[float | None, str]],
+    late: str = "",
+    taken: float = 0.0,
 ) -> str:
-    """HTML. What the student wrote is shown as text: scripts in it do not run."""
-    hand = {
-        cell.id: by_hand.get((verdict.student, assignment.name, cell.id), ("", ""))
-        for cell in assignment.written
-    }
-    shown: list[Any] = [nbformat.v4.new_markdown_cell(_summary(assignment, verdict, hand))]
+    """HTML. What the student wrote is shown as text: scripts in it do not run.
+
+    hand: points and comment by task. late: how late it is, in words. taken: the share that is taken off.
+    """
+    shown: list[Any] = [nbformat.v4.new_markdown_cell(_summary(assignment, verdict, hand, late, taken))]
     ours = {cell.id: cell for cell in assignment.cells}
     release = {cell_id(node): node for node in assignment.released.cells}
     for node in notebook.cells if notebook is not None else []:
@@ -33,11 +35,15 @@ def page(
             node = release[name]
         shown.append(node)
     made = nbformat.v4.new_notebook(cells=[_bare(node) for node in shown])
-    exporter = HTMLExporter(sanitize_html=True, embed_images=False)
-    body, _ = exporter.from_notebook_node(
+    body, _ = _exporter().from_notebook_node(
         made, {"metadata": {"name": f"{assignment.name}: {verdict.student}"}}
     )
     return str(body)
+
+
+@cache
+def _exporter() -> HTMLExporter:
+    return HTMLExporter(sanitize_html=True, embed_images=False)
 
 
 def _bare(node: NotebookNode) -> NotebookNode:
@@ -49,19 +55,26 @@ def _bare(node: NotebookNode) -> NotebookNode:
     return nbformat.v4.new_markdown_cell(node.source)
 
 
-def _summary(assignment: Assignment, verdict: Verdict, hand: dict[str, tuple[str, str]]) -> str:
+def _summary(
+    assignment: Assignment,
+    verdict: Verdict,
+    hand: dict[str, tuple[float | None, str]],
+    late: str,
+    taken: float,
+) -> str:
     """The table of points, as HTML in a markdown cell."""
-    rows = [
-        (cell.id, f"{verdict.marks[cell.id][0]:g}", cell.points, verdict.marks[cell.id][1] or "passed")
-        for cell in assignment.tests
-    ]
+    none = 0.0, f"not run: {verdict.refused}"
+    marks = [(cell, *verdict.marks.get(cell.id, none)) for cell in assignment.tests]
+    rows = [(cell.id, f"{points:g}", cell.points, says or "passed") for cell, points, says in marks]
     rows += [
-        (cell.id, hand[cell.id][0] or "–", cell.points, hand[cell.id][1] or "graded by hand")
+        (cell.id, _points(hand[cell.id][0]), cell.points, hand[cell.id][1] or _waits(hand[cell.id][0]))
         for cell in assignment.written
     ]
-    total = verdict.points + sum(float(points) for points, _ in hand.values() if points)
+    total = (verdict.points + sum(filter(None, (points for points, _ in hand.values())))) * (1 - taken)
+    waiting = any(points is None for points, _ in hand.values())
     lines = [f"# {escape(assignment.name)}: {escape(verdict.student)}", ""]
-    lines += [f"**{total:g}** of {sum(row[2] for row in rows):g} points so far.", ""]
+    lines += [f"**{total:g}** of {sum(row[2] for row in rows):g} points{' so far' if waiting else ''}.", ""]
+    lines += [f"{escape(late)}.", ""] if late else []
     lines += [f"Not graded: {escape(verdict.refused)}", ""] if verdict.refused else []
     lines += [f"- {escape(note)}" for note in verdict.notes]
     lines += ["", "<table><thead><tr><th>task</th><th>points</th><th>of</th><th></th></tr></thead><tbody>"]
@@ -70,3 +83,11 @@ def _summary(assignment: Assignment, verdict: Verdict, hand: dict[str, tuple[str
         for name, points, of, message in rows
     ]
     return "\n".join([*lines, "</tbody></table>", ""])
+
+
+def _points(points: float | None) -> str:
+    return "–" if points is None else f"{points:g}"
+
+
+def _waits(points: float | None) -> str:
+    return "not graded yet" if points is None else "graded by hand"

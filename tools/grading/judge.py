@@ -23,7 +23,15 @@ from tools.grading.sandbox import EndedError, Limits, Sandbox, StudentError, cle
 
 MAX_NOTEBOOK = 20 * 2**20
 MAX_CELLS = 2000
-MAX_MESSAGE = 350
+MAX_MESSAGE = 700
+
+
+RESTARTS, TRIES = 4, 3
+TOO_LONG = "did not finish within"
+
+
+class OverError(Exception):
+    """The time for the notebook is over."""
 
 
 class RefusedError(Exception):
@@ -83,15 +91,8 @@ def judge(
     try:
         notebook = read_submission(path)
         _written(assignment, notebook, verdict)
-        with Sandbox(limits, isolated) as sandbox:
-            _execute(sandbox, assignment, notebook, verdict)
-            for cell in assignment.tests:
-                if sandbox.ended:
-                    verdict.marks[cell.id] = 0.0, f"not run: {sandbox.ended}"
-                else:
-                    message = run_test(sandbox, cell)
-                    verdict.marks[cell.id] = (0.0, message) if message else (cell.points, "")
-    except (RefusedError, EndedError) as why:
+        Play(assignment, notebook, verdict, limits, isolated).all()
+    except RefusedError as why:
         verdict.refused = str(why)
     for cell in assignment.tests:
         verdict.marks.setdefault(cell.id, (0.0, f"not run: {verdict.refused}"))
@@ -111,29 +112,102 @@ def _written(assignment: Assignment, notebook: NotebookNode, verdict: Verdict) -
         verdict.notes.append(f"deleted cells: {', '.join(gone)}")
 
 
-def _execute(sandbox: Sandbox, assignment: Assignment, notebook: NotebookNode, verdict: Verdict) -> None:
-    """Run the cells, and put the outputs that they gave in place of those that were handed in."""
-    for node in notebook.cells:
-        if node.cell_type == "code":
-            node.outputs, node.execution_count = [], None
-    limits, start = sandbox.limits, time.monotonic()
-    for number, (place, source) in enumerate(assignment.run_list(notebook), 1):
-        left = limits.notebook - (time.monotonic() - start)
+class Play:
+    """A notebook's run. A function is judged right after the cell that defines it.
+
+    What gets another value in a later cell takes nothing away: the first time that it is right counts, and
+    what is not right then is judged once more at the end. A cell or a function that ends the process costs
+    itself alone: the run begins again without it.
+    """
+
+    def __init__(
+        self, assignment: Assignment, notebook: NotebookNode, verdict: Verdict, limits: Limits, isolated: bool
+    ) -> None:
+        self.notebook, self.verdict, self.limits, self.isolated = notebook, verdict, limits, isolated
+        self.cells = assignment.run_list(notebook)
+        self.tests = {cell.task: cell for cell in assignment.tests}
+        self.settled: set[str] = set()  # tasks that are not judged again: right, or the end of the process
+        self.left_out: set[int] = set()
+        self.deadline = time.monotonic() + limits.notebook
+        for node in notebook.cells:
+            if node.cell_type == "code":
+                node.outputs, node.execution_count = [], None
+
+    def all(self) -> None:
+        """Run it, again where something ended the process."""
+        notes: list[str] = []
+        for _ in range(RESTARTS + 1):
+            self.verdict.notes, before = [], self.verdict.notes
+            notes += [note for note in before if note not in notes]
+            try:
+                with Sandbox(self.limits, self.isolated) as sandbox:
+                    self._once(sandbox)
+                break
+            except EndedError:
+                continue
+            except OverError as why:
+                self.verdict.notes.append(str(why))
+                break
+        self.verdict.notes = [*notes, *(note for note in self.verdict.notes if note not in notes)]
+        for task, cell in self.tests.items():
+            if cell.id not in self.verdict.marks:
+                self.verdict.marks[cell.id] = 0.0, f"{task} was not reached: {self.verdict.notes[-1]}"
+
+    def _once(self, sandbox: Sandbox) -> None:
+        tries: dict[str, int] = {}
+        for position, (place, source) in enumerate(self.cells):
+            if position in self.left_out:
+                continue
+            for task in self._cell(sandbox, position, place, source):
+                tries[task] = tries.get(task, 0) + 1
+                if tries[task] <= TRIES:
+                    self._judge(sandbox, task)
+        for task in self.tests:
+            self._judge(sandbox, task, again=task in tries)
+
+    def _cell(self, sandbox: Sandbox, position: int, place: int | None, source: str) -> list[str]:
+        """Run a cell; returns the tasks whose functions it has defined. Raises EndedError, OverError."""
+        left = self.deadline - time.monotonic()
         if left <= 0:
-            raise RefusedError(f"the notebook takes more than {limits.notebook:g} s")
-        where = f"cell {place + 1}" if place is not None else "a cell that was put back"
+            raise OverError(f"the notebook takes more than {self.limits.notebook:g} s")
+        where, number = f"cell {place + 1}" if place is not None else "a cell that was put back", position + 1
+        watch, limit = [task for task in self.tests if task not in self.settled], min(self.limits.cell, left)
         try:
-            reply, _ = sandbox.ask("run", min(limits.cell, left), source=source, number=number)
+            reply, _ = sandbox.ask("run", limit, source=source, number=number, watch=watch)
         except StudentError as error:
-            verdict.notes.append(f"{where}: {error}")
-            continue
+            self.verdict.notes.append(f"{where}: {error}")
+            return []
         except EndedError as ended:
-            raise RefusedError(f"{where}: {ended}") from ended
+            self.left_out.add(position)
+            self.verdict.notes.append(f"{where}: {ended}")
+            raise
         if place is not None:
-            notebook.cells[place].execution_count = number
-            notebook.cells[place].outputs = outputs(reply)
-        if isinstance(reply, dict) and reply.get("error"):
-            verdict.notes.append(f"{where} raises {clean(reply['error'])}")
+            self.notebook.cells[place].execution_count = number
+            self.notebook.cells[place].outputs = outputs(reply)
+        if not isinstance(reply, dict):
+            return []
+        if reply.get("error"):
+            self.verdict.notes.append(f"{where} raises {clean(reply['error'])}")
+        defined = reply.get("defined")
+        return [task for task in watch if task in defined] if isinstance(defined, list) else []
+
+    def _judge(self, sandbox: Sandbox, task: str, again: bool = False) -> None:
+        """Judge a task now. again: what was said before stands, unless it is right this time."""
+        cell = self.tests[task]
+        if task in self.settled:
+            return
+        before = self.verdict.marks.get(cell.id)
+        if again and before is not None and TOO_LONG in before[1]:
+            return
+        message = run_test(sandbox, cell)
+        if not message or not again or before is None or "NameError" in before[1]:
+            self.verdict.marks[cell.id] = (0.0, message) if message else (cell.points, "")
+        if not message:
+            self.settled.add(task)
+        if sandbox.ended:
+            self.settled.add(task)
+            self.verdict.marks[cell.id] = 0.0, message
+            raise EndedError(sandbox.ended)
 
 
 def outputs(reply: Any) -> list[NotebookNode]:

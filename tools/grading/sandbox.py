@@ -258,7 +258,7 @@ def _environment(folder: Path, *paths: Path) -> dict[str, str]:
 
 
 def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
-    """The command before Python's arguments. It shows the library without its checks, and inside/."""
+    """The command before Python's arguments. It shows the library without checks and proofs, and inside/."""
     command = ["bwrap", "--die-with-parent", "--new-session", "--clearenv"]
     command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     command += ["--unshare-user", "--uid", "65534", "--gid", "65534"] if way == "user" else []
@@ -286,8 +286,9 @@ def _bubblewrap(way: str, limits: Limits, user: int) -> list[str]:
     for name in ("tools/__init__.py", "tools/grading/__init__.py", "tools/grading/inside"):
         command += ["--ro-bind", str(ROOT / name), f"/grader/{name}"]
     libraries = [Path("/grader/lib/lowerbound"), *(place for place in [_library()] if _within(place, shown))]
-    for library in libraries:  # the checks hold answers
-        command += ["--tmpfs", str(library / "checks"), "--remount-ro", str(library / "checks")]
+    for library in libraries:  # the checks and the proofs hold answers
+        for part in ("checks", "proofs"):
+            command += ["--tmpfs", str(library / part), "--remount-ro", str(library / part)]
     command += ["--remount-ro", "/dev", "--chdir", "/submission"]
     for name, value in _environment(Path("/submission"), Path("/grader"), Path("/grader/lib")).items():
         command += ["--setenv", name, value]

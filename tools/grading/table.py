@@ -15,7 +15,7 @@ import nbformat
 from lowerbound import checks
 from lowerbound.checks import Check, CheckError
 
-from tools.grading import submissions
+from tools.grading import intake, submissions
 from tools.grading.assignment import SOURCES, Assignment, assignments
 from tools.grading.judge import Verdict
 from tools.grading.sandbox import Limits
@@ -110,14 +110,15 @@ def _grade(
     place: Path, assignment: Assignment, notebooks: dict[str, Any], limits: Limits
 ) -> dict[str, Verdict]:
     for who, notebook in notebooks.items():
-        path = place / "in" / who / f"{assignment.name}.ipynb"
+        path = place / who / f"{assignment.name}.ipynb"
         path.parent.mkdir(parents=True)
         path.write_text(
             notebook if isinstance(notebook, str) else nbformat.writes(notebook), encoding="utf-8"
         )
     known = {assignment.name: assignment}
-    graded = submissions.grade(submissions.find(place / "in", known), known, place / "out", limits, True, 2)
-    return {verdict.student: verdict for verdict in graded}
+    found, _ = intake.find([place], known, place.with_name(f"{place.name}-in"))
+    graded = submissions.grade(found, known, limits, True, 2)
+    return {submission.student: verdict for submission, verdict, _ in graded}
 
 
 def attack(assignment: Assignment, first: str, function: str) -> Any:

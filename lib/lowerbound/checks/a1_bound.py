@@ -13,10 +13,10 @@ from ..proofs import ch1_elbo as examples
 from ..proofs.ch1_elbo import p, q, x, z
 from ..symbolic import KL, E
 from .cases import POINTS, Rng, between, derivation, line
-from .engine import Check, Mistake
+from .engine import Check, Mistake, Slots
 from .proved import ProofCheck
 
-LOG2 = math.log(2)
+LOG2, LOG_2PI = math.log(2), math.log(2 * math.pi)
 X = x  # the symbol, where x is a number
 
 
@@ -45,6 +45,17 @@ def _stationary() -> Any:
     bound = derivation("two_states").last.args[0].xreplace(dict(zip((a, b, r), letters, strict=True)))
     (best,) = sp.solve(sp.diff(sp.expand_log(bound.doit()), letters[2]), letters[2])
     return sp.lambdify(letters[:2], best)
+
+
+def _coin(
+    a: float, b: float, r: float, sign: float = 1, left: Any = None, right: Any = None, weights: Any = None
+) -> float:
+    """The bound, with what stands below a and b and before the logarithms."""
+    first, second = weights(r) if weights else (r, 1 - r)
+    return float(
+        first * math.log(a / (left(r) if left else r))
+        + sign * second * math.log(b / (right(r) if right else 1 - r))
+    )
 
 
 coin_bound = Check(
@@ -86,7 +97,42 @@ coin_bound = Check(
             "r is the probability of the fair coin, the one that a goes with.",
         ),
     },
+    slots=(
+        Slots(
+            _coin,
+            {
+                "sign": {"the second term is taken off, where it belongs added": -1},
+                "right": {
+                    "below b stands r, where 1 − r belongs": lambda r: r,
+                    "below b stands nothing, where 1 − r belongs": lambda r: 1,
+                },
+                "left": {
+                    "below a stands 1 − r, where r belongs": lambda r: 1 - r,
+                    "below a stands nothing, where r belongs": lambda r: 1,
+                },
+                "weights": {
+                    "the two terms are not weighted by q": lambda r: (1, 1),
+                    "the two terms are weighted by the prior, ½ and ½, where q belongs": lambda r: (0.5, 0.5),
+                    "both terms are weighted by r": lambda r: (r, r),
+                    "the weights r and 1 − r have changed places": lambda r: (1 - r, r),
+                    "the term of the two-headed coin is missing": lambda r: (r, 0),
+                    "the term of the fair coin is missing": lambda r: (0, 1 - r),
+                },
+            },
+        ),
+    ),
 )
+
+
+def _divergence(
+    a: float, b: float, r: float, weights: Any = None, logs: Any = None, fair: Any = None
+) -> float:
+    """KL(q ‖ posterior), with other weights, signs or posterior."""
+    share = fair(a, b) if fair else a / (a + b)
+    first, second = weights(r, share) if weights else (r, 1 - r)
+    terms = math.log(r / share), math.log((1 - r) / (1 - share))
+    return float(logs(first * terms[0], second * terms[1]) if logs else first * terms[0] + second * terms[1])
+
 
 coin_gap = Check(
     "coin_gap",
@@ -124,7 +170,49 @@ coin_gap = Check(
             lambda a, b, r: _coin_gap(b, a, r),
             "r is the probability of the fair coin, the one that a goes with.",
         ),
+        "the bound": Mistake(
+            _coin_bound, "this is the bound. Asked for is what is missing from it to log p(x)."
+        ),
+        "log p(x)": Mistake(
+            lambda a, b, r: math.log(a + b), "this is log p(x): the bound has to be taken off."
+        ),
+        "squared distance": Mistake(
+            lambda a, b, r: (r - a / (a + b)) ** 2,
+            "this is a squared distance of probabilities. A KL has logarithms.",
+        ),
+        "absolute distance": Mistake(
+            lambda a, b, r: abs(r - a / (a + b)), "this is a distance of probabilities. A KL has logarithms."
+        ),
+        "log p(x) in bits": Mistake(
+            lambda a, b, r: math.log2(a + b) - _coin_bound(a, b, r),
+            "log p(x) is in bits here and the bound in nats: take natural logarithms for both.",
+        ),
     },
+    slots=(
+        Slots(
+            _divergence,
+            {
+                "weights": {
+                    "the two terms are not weighted by q": lambda r, share: (1, 1),
+                    "the terms are weighted by the posterior, where q belongs": lambda r, share: (
+                        share,
+                        1 - share,
+                    ),
+                    "the terms are weighted by ½ and ½, where q belongs": lambda r, share: (0.5, 0.5),
+                },
+                "logs": {
+                    "the terms are made positive one by one; only their sum is": lambda a, b: abs(a) + abs(b),
+                    "the second term is taken off, where it belongs added": lambda a, b: a - b,
+                    "the term of the fair coin is missing": lambda a, b: b,
+                },
+                "fair": {
+                    "the posterior is the prior times something: divide a by a + b": lambda a, b: (
+                        a / (a + b) / 2
+                    )
+                },
+            },
+        ),
+    ),
 )
 
 best_guess = Check(
@@ -152,6 +240,17 @@ best_guess = Check(
             lambda a, b: math.sqrt(a) / (math.sqrt(a) + math.sqrt(b)),
             "there is a root too many: this lies between the prior and the best guess.",
         ),
+        "logarithms": Mistake(
+            lambda a, b: math.log(a) / (math.log(a) + math.log(b)),
+            "these are shares of the logarithms. A posterior shares the probabilities themselves.",
+        ),
+        "squares": Mistake(lambda a, b: a**2 / (a**2 + b**2), "a and b are squared, and should not be."),
+        "a b above": Mistake(lambda a, b: a * b / (a + b), "there is a factor b too many above."),
+        "prior twice": Mistake(
+            lambda a, b: a / 2 / (a / 2 + b),
+            "the prior is counted once more for one coin: a and b hold it already.",
+        ),
+        "a − b": Mistake(lambda a, b: a - b, "this is a difference. A probability is a share of the whole."),
     },
 )
 
@@ -180,6 +279,18 @@ def _evidence(x: float, w: float, s: float) -> float:
 
 def _rate(m: float, v: float) -> float:
     return (m * m + v - 1 - math.log(v)) / 2
+
+
+def _elbo(
+    x: float, w: float, s: float, m: float, v: float, const: float = LOG_2PI, scale: Any = None,
+    width: Any = None, spread: Any = None, mean: Any = None, one: float = 1, fit: float = 1, rate: float = 1,
+) -> float:  # fmt: skip
+    """The bound, with other constants, powers or signs."""
+    error = (x - w * m) ** 2 + (spread(w, v) if spread else w * w * v)
+    logs = scale(s) if scale else 2 * math.log(s)
+    log_v = width(v) if width else math.log(v)
+    square = mean(m) if mean else m * m
+    return float(-fit * error / (2 * s * s) - (const + logs) / 2 - rate * (square + v - one - log_v) / 2)
 
 
 gaussian_bound = Check(
@@ -220,6 +331,49 @@ gaussian_bound = Check(
             lambda x, w, s, m, v: _evidence(x, w, s), "this is log p(x): it knows nothing of the encoder."
         ),
     },
+    slots=(
+        Slots(
+            _elbo,
+            {
+                "const": {
+                    "the constant is log π, where log 2π belongs": math.log(math.pi),
+                    "the constant is log 2π, without its half": 2 * LOG_2PI,
+                    "the constant has the wrong sign": -LOG_2PI,
+                    "the constant is log 2": LOG2,
+                },
+                "scale": {
+                    "log s has the wrong sign": lambda s: -2 * math.log(s),
+                    "½ log s stands where log s belongs": math.log,
+                    "2 log s stands where log s belongs": lambda s: 4 * math.log(s),
+                    "log s is missing": lambda s: 0.0,
+                },
+                "width": {
+                    "log v has the wrong sign in the KL": lambda v: -math.log(v),
+                    "log v is missing from the KL": lambda v: 0.0,
+                    "the logarithm of v is to base 2": math.log2,
+                    "½ log v stands in the KL, where log v belongs": lambda v: math.log(v) / 2,
+                    "2 log v stands in the KL, where log v belongs": lambda v: 2 * math.log(v),
+                },
+                "spread": {
+                    "w is not squared where it multiplies v": lambda w, v: w * v,
+                    "w is missing where it multiplies v": lambda w, v: v,
+                    "w²v comes in with the wrong sign": lambda w, v: -w * w * v,
+                    "v is squared where it meets w²": lambda w, v: w * w * v * v,
+                },
+                "mean": {
+                    "m is not squared in the KL": lambda m: m,
+                    "m² is missing from the KL": lambda m: 0.0,
+                    "m² has the wrong sign in the KL": lambda m: -m * m,
+                },
+                "one": {"−1 is missing from the KL": 0, "+1 stands in the KL, where −1 belongs": -1},
+                "fit": {
+                    "the squared error has lost its half": 2,
+                    "the squared error has a half too many": 0.5,
+                    "the squared error has the wrong sign": -1,
+                },
+            },
+        ),
+    ),
 )
 
 
@@ -238,6 +392,14 @@ def _wrong(mean: Any = None, variance: Any = None) -> Any:
         return (mean(x, w, s) if mean else right[0], variance(x, w, s) if variance else right[1])
 
     return of
+
+
+def _ratio(
+    x: float, w: float, s: float, top: Any = None, total: Any = None, over: Any = None
+) -> tuple[float, float]:
+    """Mean and variance, with something else above or below."""
+    below = total(w, s) if total else w * w + s * s
+    return (top(x, w, s) if top else w * x) / below, (over(w, s) if over else s * s) / below
 
 
 best_encoder = Check(
@@ -274,6 +436,35 @@ best_encoder = Check(
             "s is a standard deviation: its square belongs there.",
         ),
     },
+    slots=(
+        Slots(
+            _ratio,
+            {
+                "total": {
+                    "below stands w² + s, where s² belongs": lambda w, s: w * w + s,
+                    "below stands w + s², where w² belongs": lambda w, s: w + s * s,
+                    "below stands w + s, where squares belong": lambda w, s: w + s,
+                    "below stands 1 + s²: w is missing": lambda w, s: 1 + s * s,
+                    "below stands 1 + w², as if s were 1": lambda w, s: 1 + w * w,
+                    "below stands 1 + w² + s²: the prior is counted twice": lambda w, s: 1 + w * w + s * s,
+                    "below stands s² − w²: a sign is turned": lambda w, s: s * s - w * w,
+                },
+                "top": {
+                    "above in the mean, w is missing": lambda x, w, s: x,
+                    "above in the mean stands w²x, where wx belongs": lambda x, w, s: w * w * x,
+                    "above in the mean stands s²x, where wx belongs": lambda x, w, s: s * s * x,
+                    "the mean has the wrong sign": lambda x, w, s: -w * x,
+                    "above in the mean stands wx/s": lambda x, w, s: w * x / s,
+                },
+                "over": {
+                    "above in the variance stands s, where s² belongs": lambda w, s: s,
+                    "above in the variance stands w², where s² belongs": lambda w, s: w * w,
+                    "above in the variance stands 1, where s² belongs": lambda w, s: 1.0,
+                    "above in the variance stands w²s², where s² belongs": lambda w, s: w * w * s * s,
+                },
+            },
+        ),
+    ),
 )
 
 
@@ -287,7 +478,7 @@ def _judge_step(case: tuple[Any, ...], step: Any) -> str | None:
         return "nothing moved"
     if w_old == w_new:
         return "encoder alone"
-    if x == 2 and v == 1 and math.isclose(w_old, math.sqrt(3)) and w_new == 1:
+    if all(math.isclose(a, b, rel_tol=1e-3) for a, b in ((x, 2), (v, 1), (w_old, math.sqrt(3)), (w_new, 1))):
         return "the book's"
     bound = _bound(x, w_new, 1.0, m_new, v) - _bound(x, w_old, 1.0, m_old, v)
     evidence = _evidence(x, w_new, 1.0) - _evidence(x, w_old, 1.0)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..proofs import ch2_vae as vae
 from ..symbolic import KL, Normal
 from .cases import POINTS, Rng, line, normal, on
-from .engine import Check, Mistake
+from .engine import Check, Mistake, Slots
 from .proved import ProofCheck
 
 LATENTS, PIXELS = 20, 12
@@ -23,7 +23,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 def _codes(rng: Rng) -> Iterator[tuple[Tensor, Tensor]]:
     for _ in range(POINTS):
-        yield normal(rng, 5, LATENTS), 0.8 * normal(rng, 5, LATENTS) - 0.5
+        yield normal(rng, 5, LATENTS), _extremes(0.8 * normal(rng, 5, LATENTS) - 0.5, -11, 11)
 
 
 def _latents(mean: Tensor, logvar: Tensor) -> Tensor:
@@ -34,6 +34,60 @@ def _latents(mean: Tensor, logvar: Tensor) -> Tensor:
 def _rate(mean: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mean, exp(logvar)) ‖ N(0, I)) of codes (B, K), from the proof. (B,) nats."""
     return _latents(mean, logvar).sum(1)
+
+
+def _extremes(values: Tensor, low: float, high: float) -> Tensor:
+    """With one entry of the last two rows far out, where a limit on the way would show."""
+    values = values.clone()
+    values[-1, 0], values[-2, 0] = high + values[-1, 0], low + values[-2, 0]
+    return values
+
+
+def _rates(
+    mean: Tensor, logvar: Tensor, square: Any = None, variance: Any = None, log: Any = None, one: float = 1,
+    halves: Any = None,
+) -> Tensor:  # fmt: skip
+    """The KL of each dimension, with other powers, signs or constants."""
+    first = square(mean) if square else mean**2
+    rest = (variance(logvar) if variance else logvar.exp()) - one - (log(logvar) if log else logvar)
+    return halves(first, rest) if halves else (first + rest) / 2
+
+
+RATE_SLOTS: dict[str, dict[str, Any]] = {
+    "square": {
+        "mean stands where its square belongs": lambda m: m,
+        "the means are missing": lambda m: 0 * m,
+        "the squared mean has the wrong sign": lambda m: -(m**2),
+        "the mean's square is halved twice": lambda m: m**2 / 2,
+        "(mean − 1)² stands where mean² belongs": lambda m: (m - 1) ** 2,
+    },
+    "variance": {
+        "exp(logvar/2), a standard deviation, stands where the variance belongs": lambda v: (v / 2).exp(),
+        "exp(2 logvar) stands where the variance belongs": lambda v: (2 * v).exp(),
+        "exp(−logvar) stands where the variance belongs": lambda v: (-v).exp(),
+        "softplus stands where exp belongs": torch.nn.functional.softplus,
+        "the variance is missing": lambda v: 0 * v,
+    },
+    "log": {
+        "logvar comes in with the wrong sign": lambda v: -v,
+        "half of logvar stands where logvar belongs": lambda v: v / 2,
+        "2 logvar stands where logvar belongs": lambda v: 2 * v,
+        "log(logvar) stands where logvar belongs": lambda v: v.log(),
+        "the logarithm is to base 2": lambda v: v / math.log(2),
+        "the logarithm is that of softplus(logvar)": lambda v: torch.nn.functional.softplus(v).log(),
+    },
+    "one": {
+        "−1 is missing": 0,
+        "+1 stands where −1 belongs": -1,
+        "−1 is halved": 0.5,
+        "−2 stands where −1 belongs": 2,
+    },
+    "halves": {
+        "the half belongs to all terms, and stands before the mean alone": lambda a, b: a / 2 + b,
+        "the half belongs to all terms, and the mean has none": lambda a, b: a + b / 2,
+        "the mean is taken off, where it belongs added": lambda a, b: (b - a) / 2,
+    },
+}
 
 
 kl = Check(
@@ -90,6 +144,7 @@ kl = Check(
             "this is the KL from the prior to q. The expectation is under q, the encoder.",
         ),
     },
+    slots=(Slots(lambda mean, logvar, **places: _rates(mean, logvar, **places).sum(1), RATE_SLOTS),),
 )
 
 
@@ -133,8 +188,33 @@ reparameterise = Check(
             lambda mean, logvar, noise: mean + (logvar / 2).exp().detach() * noise,
             "the values are right, but no gradient reaches logvar: the width would never be learned.",
         ),
+        "no gradient to the mean": Mistake(
+            lambda mean, logvar, noise: mean.detach() + (logvar / 2).exp() * noise,
+            "the values are right, but no gradient reaches mean: the codes would never be learned.",
+        ),
     },
     leaves=(0, 1),
+    slots=(
+        Slots(
+            lambda mean, logvar, noise, scale=None, sign=1: (
+                mean + sign * (scale(logvar) if scale else (logvar / 2).exp()) * noise
+            ),
+            {
+                "scale": {
+                    "2 to a power stands where exp belongs": lambda v: 2 ** (v / 2),
+                    "10 to a power stands where exp belongs": lambda v: 10 ** (v / 2),
+                    "softplus stands where exp belongs": torch.nn.functional.softplus,
+                    "softplus of half the logvar stands where exp belongs": lambda v: (
+                        torch.nn.functional.softplus(v / 2)
+                    ),
+                    "exp(2 logvar) stands where a standard deviation belongs": lambda v: (2 * v).exp(),
+                    "|logvar| under a root stands where exp(logvar/2) belongs": lambda v: v.abs().sqrt(),
+                    "1 + logvar/2 stands where exp(logvar/2) belongs": lambda v: 1 + v / 2,
+                },
+                "sign": {"the noise is taken off, where it belongs added": -1},
+            },
+        ),
+    ),
 )
 
 
@@ -172,14 +252,38 @@ rate_per_latent = Check(
             lambda mean, logvar: _latents(torch.zeros_like(mean), logvar).mean(0),
             "the means are missing: a code may be away from the prior by its place alone.",
         ),
+        "the first image": Mistake(
+            lambda mean, logvar: _latents(mean, logvar)[0],
+            "this is the first image alone; average over all of them.",
+        ),
+        "the last image": Mistake(
+            lambda mean, logvar: _latents(mean, logvar)[-1],
+            "this is the last image alone; average over all of them.",
+        ),
+        "median": Mistake(
+            lambda mean, logvar: _latents(mean, logvar).median(0).values,
+            "this is the median over the images, not their mean.",
+        ),
+        "largest": Mistake(
+            lambda mean, logvar: _latents(mean, logvar).max(0).values,
+            "this is the largest over the images, not their mean.",
+        ),
+        "spread": Mistake(
+            lambda mean, logvar: _latents(mean, logvar).std(0),
+            "this is the spread of the rates over the images, not their mean.",
+        ),
     },
+    slots=(Slots(lambda mean, logvar, **places: _rates(mean, logvar, **places).mean(0), RATE_SLOTS),),
 )
 
 
 def _images(rng: Rng) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     for far in (1.0, 0.2) * (POINTS // 2):
         x = normal(rng, 5, PIXELS)
-        yield x, x + far * normal(rng, 5, PIXELS), 0.4 * normal(rng, 5, PIXELS) + math.log(far)
+        x_hat, log_sigma = x + far * normal(rng, 5, PIXELS), 0.4 * normal(rng, 5, PIXELS) + math.log(far)
+        log_sigma = _extremes(log_sigma, -7, 7)
+        x_hat[-2, 0] = x[-2, 0] + far * 1e-3 * (x_hat - x)[-2, 0]  # as narrow as its σ
+        yield x, x_hat, log_sigma
 
 
 def _pixels(x: Tensor, x_hat: Tensor, log_sigma: Tensor) -> Tensor:
@@ -190,6 +294,51 @@ def _pixels(x: Tensor, x_hat: Tensor, log_sigma: Tensor) -> Tensor:
 
 def _log(x: Tensor, x_hat: Tensor, log_sigma: Tensor) -> Tensor:
     return _pixels(x, x_hat, log_sigma).sum(1)
+
+
+def _densities(
+    x: Tensor, x_hat: Tensor, log_sigma: Tensor, const: float = LOG_2PI / 2, log: Any = None,
+    below: Any = None, power: Any = None,
+) -> Tensor:  # fmt: skip
+    """Log density of each pixel, with other constants, powers or signs."""
+    squared = power(x - x_hat) if power else (x - x_hat) ** 2
+    fit = squared * (below(log_sigma) if below else (-2 * log_sigma).exp()) / 2
+    return -(fit + (log(log_sigma) if log else log_sigma) + const)
+
+
+def _bernoulli(x: Tensor, logits: Tensor) -> Tensor:
+    return (
+        x * torch.nn.functional.logsigmoid(logits) + (1 - x) * torch.nn.functional.logsigmoid(-logits)
+    ).sum(1)
+
+
+DENSITY_SLOTS: dict[str, dict[str, Any]] = {
+    "const": {
+        "the constant is ½ log π, where ½ log 2π belongs": math.log(math.pi) / 2,
+        "the constant is log 2π, without its half": LOG_2PI,
+        "the constant has the wrong sign": -LOG_2PI / 2,
+        "the constant is missing: the density is not normalised": 0,
+    },
+    "log": {
+        "log σ has the wrong sign": lambda s: -s,
+        "½ log σ stands where log σ belongs": lambda s: s / 2,
+        "2 log σ stands where log σ belongs": lambda s: 2 * s,
+        "log σ is missing": lambda s: 0 * s,
+        "σ stands where log σ belongs": lambda s: s.exp(),
+    },
+    "below": {
+        "the squared error is divided by σ, where σ² belongs": lambda s: (-s).exp(),
+        "the squared error is multiplied by σ², where it belongs divided": lambda s: (2 * s).exp(),
+        "the squared error is not divided by σ²": lambda s: 0 * s + 1,
+        "the squared error is divided by σ² without its half": lambda s: 2 * (-2 * s).exp(),
+        "the squared error is divided by 4σ²": lambda s: (-2 * s).exp() / 2,
+        "the squared error has the wrong sign": lambda s: -(-2 * s).exp(),
+    },
+    "power": {
+        "the error is not squared": torch.abs,
+        "the error has its sign: square it": lambda e: e,
+    },
+}
 
 
 log_likelihood = Check(
@@ -244,13 +393,43 @@ log_likelihood = Check(
         "density itself": Mistake(
             lambda x, x_hat, log_sigma: _log(x, x_hat, log_sigma).exp(), "this is p, not log p."
         ),
+        "Bernoulli, x_hat as logits": Mistake(
+            lambda x, x_hat, log_sigma: _bernoulli(x, x_hat),
+            "this is a Bernoulli, for which x must be 0 or 1. These pixels are real: take a Gaussian.",
+        ),
+        "Bernoulli on (x + 1)/2": Mistake(
+            lambda x, x_hat, log_sigma: _bernoulli((x + 1) / 2, x_hat),
+            "this is a Bernoulli of pixels moved to [0, 1]: no density of x. The Gaussian is asked for.",
+        ),
+        "bits": Mistake(
+            lambda x, x_hat, log_sigma: _log(x, x_hat, log_sigma) / math.log(2),
+            "this is in bits; nats are asked for.",
+        ),
+        "Laplace": Mistake(
+            lambda x, x_hat, log_sigma: (
+                -((x - x_hat).abs() * (-log_sigma).exp() + log_sigma + math.log(2)).sum(1)
+            ),
+            "this is a Laplace density: the error is absolute, and a Gaussian's is squared.",
+        ),
     },
+    slots=(
+        Slots(
+            lambda x, x_hat, log_sigma, **places: _densities(x, x_hat, log_sigma, **places).sum(1),
+            DENSITY_SLOTS,
+        ),
+    ),
 )
 
 
 def _batches(rng: Rng) -> Iterator[tuple[Tensor, ...]]:
     for x, x_hat, log_sigma in _images(rng):
-        yield x, x_hat, log_sigma, normal(rng, 5, LATENTS), 0.8 * normal(rng, 5, LATENTS) - 0.5
+        yield (
+            x,
+            x_hat,
+            log_sigma,
+            normal(rng, 5, LATENTS),
+            _extremes(0.8 * normal(rng, 5, LATENTS) - 0.5, -11, 6),
+        )
 
 
 def _loss(x: Tensor, x_hat: Tensor, log_sigma: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
@@ -304,7 +483,46 @@ loss = Check(
             lambda x, x_hat, log_sigma, mean, logvar: _rate(mean, logvar) + ((x - x_hat) ** 2).sum(1),
             "the reconstruction is a squared error without σ: the weight of the KL is then an accident.",
         ),
+        "half squared error": Mistake(
+            lambda x, x_hat, log_sigma, mean, logvar: _rate(mean, logvar) + ((x - x_hat) ** 2).sum(1) / 2,
+            "the reconstruction is half a squared error, as if σ were 1, and has no constant. Use log_sigma.",
+        ),
+        "mean squared error": Mistake(
+            lambda x, x_hat, log_sigma, mean, logvar: _rate(mean, logvar) + ((x - x_hat) ** 2).mean(1),
+            "the reconstruction is a mean squared error without σ: a β-VAE, with a β that nobody chose.",
+        ),
+        "Bernoulli": Mistake(
+            lambda x, x_hat, log_sigma, mean, logvar: _rate(mean, logvar) - _bernoulli(x, x_hat),
+            "the reconstruction is a Bernoulli, for which x must be 0 or 1. The Gaussian is asked for.",
+        ),
+        "Bernoulli on (x + 1)/2": Mistake(
+            lambda x, x_hat, log_sigma, mean, logvar: _rate(mean, logvar) - _bernoulli((x + 1) / 2, x_hat),
+            "the reconstruction is a Bernoulli of pixels moved to [0, 1]. The Gaussian is asked for.",
+        ),
     },
+    slots=(
+        Slots(
+            lambda x, x_hat, log_sigma, mean, logvar, weight=1.0, fit=1.0, rate=None, density=None: (
+                weight * _rates(mean, logvar, **(rate or {})).sum(1)
+                - fit * _densities(x, x_hat, log_sigma, **(density or {})).sum(1)
+            ),
+            {
+                "weight": {
+                    "the KL counts twice: a β-VAE with β = 2, or a half is missing": 2.0,
+                    "the KL counts half: a β-VAE with β = ½": 0.5,
+                },
+                "fit": {"the reconstruction counts twice": 2.0, "the reconstruction counts half": 0.5},
+                "rate": {
+                    says: {place: value} for place, ways in RATE_SLOTS.items() for says, value in ways.items()
+                },
+                "density": {
+                    says: {place: value}
+                    for place, ways in DENSITY_SLOTS.items()
+                    for says, value in ways.items()
+                },
+            },
+        ),
+    ),
 )
 
 rate_derivation = ProofCheck(

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..proofs import ch3_forward as forward
 from ..symbolic import Derivation, E, Normal, as_written
 from .cases import POINTS, Rng, between, chain, column, derivation, line, normal, on, times, whole
-from .engine import Check, Mistake
+from .engine import Check, Mistake, Slots
 from .proved import ProofCheck
 
 
@@ -38,6 +38,27 @@ def _q_sample(x0: Tensor, t: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
 def _of(signal: Any, noise: Any) -> Any:
     """x_t with these factors of x_0 and of ε, each a function of ᾱ_t."""
     return lambda x0, t, eps, a: signal(column(a, t)) * x0 + noise(column(a, t)) * eps
+
+
+def _noise_levels(t: Tensor, a: Tensor) -> dict[str, Tensor]:
+    """What may stand for ᾱ_t by mistake, each (B, 1)."""
+    return {
+        "ᾱ_{t−1}": column(a, t - 1),
+        "α_t": column(_alpha(a), t),
+        "ᾱ_t²": column(a, t) ** 2,
+        "√ᾱ_t": column(a, t).sqrt(),
+    }
+
+
+def _jump(
+    x0: Tensor, t: Tensor, eps: Tensor, a: Tensor, signal: str = "", noise: str = "", sign: float = 1
+) -> Tensor:
+    """The closed form with other levels."""
+    levels = {"": column(a, t), **_noise_levels(t, a)}
+    return levels[signal].sqrt() * x0 + sign * (1 - levels[noise]).sqrt() * eps
+
+
+LEVELS = ("ᾱ_{t−1}", "α_t", "ᾱ_t²", "√ᾱ_t")
 
 
 q_sample = Check(
@@ -81,7 +102,30 @@ q_sample = Check(
             _of(lambda a: 1 + 0 * a, lambda a: (1 - a).sqrt()),
             "x_0 is not shrunk: the variance then grows beyond 1.",
         ),
+        "ᾱ² for ᾱ": Mistake(
+            _of(lambda a: a**2, lambda a: 1 - a**2),
+            "where roots belong there are squares: √ᾱ_t and √(1 − ᾱ_t).",
+        ),
+        "noise not scaled": Mistake(
+            _of(torch.sqrt, lambda a: 1 + 0 * a), "the noise is not scaled by √(1 − ᾱ_t)."
+        ),
     },
+    slots=(
+        Slots(
+            _jump,
+            {
+                "signal": {
+                    f"before x_0 stands the root of {level}, where that of ᾱ_t belongs": level
+                    for level in LEVELS
+                },
+                "noise": {
+                    f"before the noise stands √(1 − {level}), where √(1 − ᾱ_t) belongs": level
+                    for level in LEVELS
+                },
+                "sign": {"the noise is taken off, where it belongs added": -1},
+            },
+        ),
+    ),
 )
 
 
@@ -151,6 +195,36 @@ next_moments = Check(
         ),
         "no noise": Mistake(_moved(variance=lambda v, b: (1 - b) * v), "no noise is added."),
     },
+    slots=(
+        Slots(
+            lambda mean, variance, beta, factor=None, shrink=None, noise=None: (
+                (factor(beta) if factor else math.sqrt(1 - beta)) * mean,
+                (shrink(beta) if shrink else 1 - beta) * variance + (noise(beta) if noise else beta),
+            ),
+            {
+                "factor": {
+                    "the mean is scaled by √β, where √(1 − β) belongs": math.sqrt,
+                    "the mean is scaled by β, where √(1 − β) belongs": lambda b: b,
+                    "the mean is scaled by 1 − β/2, which is √(1 − β) to first order only": lambda b: (
+                        1 - b / 2
+                    ),
+                    "the mean is divided by √(1 − β), where it belongs multiplied": lambda b: (1 - b) ** -0.5,
+                    "the mean is scaled by (1 − β)²": lambda b: (1 - b) ** 2,
+                },
+                "shrink": {
+                    "the variance is scaled by β, where 1 − β belongs": lambda b: b,
+                    "the variance is scaled by √β": math.sqrt,
+                    "the old variance is missing": lambda b: 0.0,
+                },
+                "noise": {
+                    "the noise has variance 1, where β belongs": lambda b: 1.0,
+                    "the noise has variance 1 − β, where β belongs": lambda b: 1 - b,
+                    "the noise is shrunk too: (1 − β)β": lambda b: (1 - b) * b,
+                    "the noise has variance √(1 − β)": lambda b: math.sqrt(1 - b),
+                },
+            },
+        ),
+    ),
 )
 
 
@@ -187,7 +261,33 @@ fixed_point = Check(
             lambda c, s: s * s / (1 + c * c), "a sign is turned when the equation is solved."
         ),
         "turned over": Mistake(lambda c, s: (1 - c * c) / (s * s), "this is one over the answer."),
+        "two steps": Mistake(
+            lambda c, s: s * s * (1 + c * c), "this is the noise after two steps. The chain goes on for ever."
+        ),
     },
+    slots=(
+        Slots(
+            lambda c, s, above=None, below=None: (
+                (above(c, s) if above else s * s) / (below(c) if below else 1 - c * c)
+            ),
+            {
+                "above": {
+                    "above stands c²s², where s² belongs": lambda c, s: c * c * s * s,
+                    "above stands 1, where s² belongs": lambda c, s: 1.0,
+                    "above stands c², where s² belongs": lambda c, s: c * c,
+                    "above stands 1 − s², where s² belongs": lambda c, s: 1 - s * s,
+                },
+                "below": {
+                    "below stands (1 − c)², where 1 − c² belongs": lambda c: (1 - c) ** 2,
+                    "below stands √(1 − c²), where 1 − c² belongs": lambda c: math.sqrt(1 - c * c),
+                    "below stands (1 − c²)², where 1 − c² belongs": lambda c: (1 - c * c) ** 2,
+                    "below stands c², where 1 − c² belongs": lambda c: c * c,
+                    "below stands 1 − c⁴, where 1 − c² belongs": lambda c: 1 - c**4,
+                    "below stands 1 + c, where 1 − c² belongs": lambda c: 1 + c,
+                },
+            },
+        ),
+    ),
 )
 
 recursion_derivation = ProofCheck(
@@ -221,6 +321,15 @@ def _kl(x0: Tensor, end: float) -> Tensor:
 
 def _gaussian(mean: Tensor, variance: float) -> Tensor:
     return ((mean**2 + variance - 1 - math.log(variance)) / 2).sum(1)
+
+
+def _ending_kl(
+    x0: Tensor, a: float, square: Any = None, log: Any = None, one: Any = None, halves: Any = None
+) -> Tensor:  # fmt: skip
+    """The KL at the end, with other powers, signs or constants."""
+    first = square(x0, a) if square else a * x0**2
+    rest = -(one(a) if one else a) - (log(a) if log else math.log(1 - a))
+    return (halves(first, rest) if halves else (first + rest) / 2).sum(1)
 
 
 terminal_kl = Check(
@@ -259,6 +368,37 @@ terminal_kl = Check(
             "this is the KL from N(0, I) to the end of the chain; the expectation is under q.",
         ),
     },
+    slots=(
+        Slots(
+            _ending_kl,
+            {
+                "square": {
+                    "x_0 is not squared": lambda x, a: a * x,
+                    "ᾱ_T is missing before x_0²": lambda x, a: x**2,
+                    "√ᾱ_T stands before x_0², where ᾱ_T belongs": lambda x, a: math.sqrt(a) * x**2,
+                    "1 − ᾱ_T stands before x_0², where ᾱ_T belongs": lambda x, a: (1 - a) * x**2,
+                    "the mean has the wrong sign": lambda x, a: -a * x**2,
+                },
+                "log": {
+                    "the logarithm has the wrong sign": lambda a: -math.log(1 - a),
+                    "log ᾱ_T stands where log(1 − ᾱ_T) belongs": math.log,
+                    "½ log(1 − ᾱ_T) stands where log(1 − ᾱ_T) belongs": lambda a: math.log(1 - a) / 2,
+                    "2 log(1 − ᾱ_T) stands where log(1 − ᾱ_T) belongs": lambda a: 2 * math.log(1 - a),
+                    "the logarithm is to base 2": lambda a: math.log2(1 - a),
+                },
+                "one": {
+                    "the variance less 1 is missing: −ᾱ_T": lambda a: 0.0,
+                    "−1 is missing beside the variance": lambda a: a - 1,
+                    "−1 stands where −ᾱ_T belongs: the variance is missing": lambda a: 1.0,
+                    "+ᾱ_T stands where −ᾱ_T belongs": lambda a: -a,
+                },
+                "halves": {
+                    "the half belongs to all terms, and stands before the mean alone": lambda a, b: a / 2 + b,
+                    "the half belongs to all terms, and the mean has none": lambda a, b: a + b / 2,
+                },
+            },
+        ),
+    ),
 )
 
 
@@ -289,8 +429,16 @@ def _judge(case: tuple[Any, ...], a: Tensor) -> str | None:
         return "not falling"
     if math.isclose(_reached(a), target, rel_tol=0.01):
         return ""
+    beta = 1 - a[1:] / a[:-1]
+    if math.isclose(float(beta[0]), 1e-4, rel_tol=0.01) and math.isclose(float(beta[-1]), 0.02, rel_tol=0.01):
+        return "β kept"
     end = 1 - math.exp(-2 * target)
     for name, wrong in (
+        ("2 · KL for ᾱ", 2 * target),
+        ("in bits", 1 - math.exp(-2 * math.log(2) * target)),
+        ("bits for nats", 1 - math.exp(-2 * target / math.log(2))),
+        ("for an image", 1 - math.exp(-2 * target / 784)),
+        ("a half too many", 1 - math.exp(-4 * target)),
         ("√ᾱ for ᾱ", math.sqrt(end)),
         ("ᾱ for √ᾱ", end**2),
         ("1 − ᾱ for ᾱ", 1 - end),
@@ -355,11 +503,34 @@ schedule_to = Check(
         "KL for ᾱ": Mistake(
             _ending(lambda kl: kl), "ᾱ_T is set to the KL itself. Solve for the ᾱ_T that has this KL."
         ),
-        "another end": Mistake(
+        "2 · KL for ᾱ": Mistake(
+            _ending(lambda kl: 2 * kl), "ᾱ_T is 2 · kl, which is 1 − exp(−2 kl) to first order only."
+        ),
+        "bits for nats": Mistake(
+            _ending(lambda kl: 1 - math.exp(-2 * kl / math.log(2))),
+            "the target was taken for bits; it is in nats.",
+        ),
+        "in bits": Mistake(
+            _ending(lambda kl: 1 - 2 ** (-2 * kl)),
+            "2 to a power stands where exp belongs: logarithms here are natural.",
+        ),
+        "for an image": Mistake(
+            _ending(lambda kl: 1 - math.exp(-2 * kl / 784)),
+            "the target is for each dimension, not for the whole image.",
+        ),
+        "a half too many": Mistake(
+            _ending(lambda kl: 1 - math.exp(-4 * kl)),
+            "the KL at the end is twice the target: a factor of 2 is lost.",
+        ),
+        "β kept": Mistake(
             lambda T, kl: torch.cat(
                 [torch.ones(1), (1 - torch.linspace(1e-4, 0.02, T, dtype=torch.float64)).cumprod(0)]
             ),
-            "the KL at the end is not the target. If you keep the range of β whatever T is, it depends on T.",
+            "β runs from 10⁻⁴ to 0.02 whatever T is, so the end depends on T and not on the target.",
+        ),
+        "another end": Mistake(
+            _ending(lambda kl: 0.5 * (1 - math.exp(-2 * kl))),
+            "the KL at the end is not the target. Try terminal_kl on x_0 = 1, with your alpha_bar[-1].",
         ),
     },
     judge=_judge,

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..proofs import ch3_forward as forward
 from ..proofs import ch4_reverse as reverse
 from .cases import POINTS, Rng, bits, chain, column, derivation, line, normal, on, times
-from .engine import Check, Mistake
+from .engine import Check, Mistake, Slots
 from .proved import ProofCheck
 
 half = sp.Rational(1, 2)
@@ -49,6 +49,32 @@ def _with(mean: Any = None, variance: Any = None) -> Any:
         return (mean(x0, xt, *at) if mean else right[0], variance(*at)[:, 0] if variance else right[1])
 
     return of
+
+
+LEVELS = BEFORE, NOW, _ = "ᾱ_{t−1}", "ᾱ_t", "α_t"
+
+
+def _called(t: Tensor, alpha_bar: Tensor) -> dict[str, Tensor]:
+    before, now, _ = _levels(t, alpha_bar)
+    return dict(zip(LEVELS, (before, now, now / before), strict=True))
+
+
+def _others(words: str, belongs: str) -> dict[str, str]:
+    """Sentences on the levels that may stand where one belongs."""
+    return {f"{words} stands {level}, where {belongs} belongs": level for level in LEVELS if level != belongs}
+
+
+def _weights(
+    x0: Tensor, xt: Tensor, t: Tensor, alpha_bar: Tensor, first: str = "ᾱ_{t−1}", second: str = "α_t",
+    rest: str = "ᾱ_{t−1}", below0: str = "ᾱ_t", below_t: str = "ᾱ_t", above: str = "ᾱ_{t−1}",
+    below: str = "ᾱ_t", beta: Any = None, roots: Any = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Mean and variance of the posterior with other levels in their places."""
+    a = _called(t, alpha_bar)
+    b = 1 - a["α_t"]
+    one, two = (roots or (lambda p, q: (p.sqrt(), q.sqrt())))(a[first], a[second])
+    mean = one * b / (1 - a[below0]) * x0 + two * (1 - a[rest]) / (1 - a[below_t]) * xt
+    return mean, ((beta(b) if beta else b) * (1 - a[above]) / (1 - a[below]))[:, 0]
 
 
 posterior = Check(
@@ -92,6 +118,30 @@ posterior = Check(
             "this is the mean of q(x_{t−1} | x_0): it does not look at x_t.",
         ),
     },
+    slots=(
+        Slots(
+            _weights,
+            {
+                "first": _others("in the weight of x_0, under the root,", "ᾱ_{t−1}"),
+                "second": _others("in the weight of x_t, under the root,", "α_t"),
+                "rest": _others("in the weight of x_t, in 1 − …,", "ᾱ_{t−1}"),
+                "below0": _others("below in the weight of x_0, in 1 − …,", "ᾱ_t"),
+                "below_t": _others("below in the weight of x_t, in 1 − …,", "ᾱ_t"),
+                "above": _others("above in the variance, in 1 − …,", "ᾱ_{t−1}"),
+                "below": _others("below in the variance, in 1 − …,", "ᾱ_t"),
+                "beta": {
+                    "β_t is squared in the variance": lambda b: b**2,
+                    "√β_t stands in the variance, where β_t belongs": torch.sqrt,
+                    "1 − β_t stands in the variance, where β_t belongs": lambda b: 1 - b,
+                    "β_t is missing from the variance": lambda b: 1 + 0 * b,
+                },
+                "roots": {
+                    "in the weight of x_0, ᾱ_{t−1} lacks its root": lambda p, q: (p, q.sqrt()),
+                    "in the weight of x_t, α_t lacks its root": lambda p, q: (p.sqrt(), q),
+                },
+            },
+        ),
+    ),
 )
 
 
@@ -138,6 +188,22 @@ x0_from_eps = Check(
             lambda x, e, t, a: _image(x, e, torch.full_like(t, len(a) - 1), a), "you used ᾱ_T for ᾱ_t."
         ),
     },
+    slots=(
+        Slots(
+            lambda xt, eps, t, alpha_bar, noise="ᾱ_t", below="ᾱ_t", scale=None: (
+                (xt - (scale or torch.sqrt)(1 - _called(t, alpha_bar)[noise]) * eps)
+                / _called(t, alpha_bar)[below].sqrt()
+            ),
+            {
+                "noise": _others("before the noise, in √(1 − …),", "ᾱ_t"),
+                "below": _others("below, under the root,", "ᾱ_t"),
+                "scale": {
+                    "the noise is not scaled by √(1 − ᾱ_t)": lambda v: 1 + 0 * v,
+                    "before the noise, 1 − ᾱ_t is squared where its root belongs": lambda v: v**2,
+                },
+            },
+        ),
+    ),
 )
 
 
@@ -150,6 +216,17 @@ def _ddim(xt: Tensor, eps: Tensor, t: Tensor, alpha_bar: Tensor) -> Tensor:
 def _walk(of: Any) -> Any:
     """A step by a formula of x_t, ε̂, x̂_0 and the levels."""
     return lambda xt, eps, t, a: of(xt, eps, _image(xt, eps, t, a), *_levels(t, a))
+
+
+def _ddim_slots(
+    xt: Tensor, eps: Tensor, t: Tensor, alpha_bar: Tensor, image: str = BEFORE, noise: str = BEFORE,
+    taken: str = NOW, below: str = NOW, sign: float = 1, root: Any = torch.sqrt,
+) -> Tensor:  # fmt: skip
+    """A step of DDIM with other levels in their places."""
+    a = _called(t, alpha_bar)
+    guess = (xt - (1 - a[taken]).sqrt() * eps) / a[below].sqrt()
+    out: Tensor = root(a[image]) * guess + sign * (1 - a[noise]).sqrt() * eps
+    return out
 
 
 ddim_step = Check(
@@ -187,7 +264,33 @@ ddim_step = Check(
         "straight to x̂_0": Mistake(
             _walk(lambda x, e, x0, s, a, b: x0), "this jumps to x̂_0; one step goes to level t − 1."
         ),
+        "x̂_0 clipped": Mistake(
+            _walk(lambda x, e, x0, s, a, b: s.sqrt() * x0.clamp(-1, 1) + (1 - s).sqrt() * e),
+            "x̂_0 is clipped to [−1, 1]. The task does not clip: these are no pixels.",
+        ),
+        "two steps": Mistake(
+            lambda x, e, t, a: (
+                column(a, t - 2).sqrt() * _image(x, e, t, a) + (1 - column(a, t - 2)).sqrt() * e
+            ),
+            "this goes to level t − 2; one step goes to t − 1.",
+        ),
     },
+    slots=(
+        Slots(
+            _ddim_slots,
+            {
+                "image": _others("before x̂_0, under the root,", "ᾱ_{t−1}"),
+                "noise": _others("before ε̂, in √(1 − …),", "ᾱ_{t−1}"),
+                "taken": _others("in x̂_0, before ε̂ in √(1 − …),", "ᾱ_t"),
+                "below": _others("below in x̂_0, under the root,", "ᾱ_t"),
+                "sign": {"ε̂ is taken off, where it belongs added": -1},
+                "root": {
+                    "before x̂_0, ᾱ_{t−1} lacks its root": lambda v: v,
+                    "before x̂_0, ᾱ_{t−1} is squared where its root belongs": lambda v: v**2,
+                },
+            },
+        ),
+    ),
 )
 
 guess_derivation = ProofCheck(
@@ -235,6 +338,18 @@ def _ancestral(xt: Tensor, eps: Tensor, t: Tensor, z: Tensor, alpha_bar: Tensor)
     return _mean(xt, eps, t, alpha_bar) + width * z
 
 
+def _ancestral_slots(
+    xt: Tensor, eps: Tensor, t: Tensor, z: Tensor, alpha_bar: Tensor, fresh: str = BEFORE, below: str = NOW,
+    guess: str = NOW, divided: str = "α_t", beta: Any = None, noise: Any = None, last: int = 1,
+) -> Tensor:  # fmt: skip
+    """An ancestral step with other levels in their places; last: the t up to which no noise is added."""
+    a, levels = _called(t, alpha_bar), _levels(t, alpha_bar)
+    step = levels[2]
+    mean = xt - (beta(*levels) if beta else step) / (1 - a[guess]).sqrt() * eps
+    width = noise(*levels) if noise else (step * (1 - a[fresh]) / (1 - a[below])).sqrt()
+    return mean / a[divided].sqrt() + z * torch.where(t[:, None] > last, width, 0.0)
+
+
 ancestral_step = Check(
     "ancestral_step",
     "eq-reverse-mean-eps",
@@ -275,12 +390,41 @@ ancestral_step = Check(
             "the sign of ε̂ in the mean is turned: the step goes up the chain.",
         ),
     },
+    slots=(
+        Slots(
+            _ancestral_slots,
+            {
+                "last": {"noise is added at t = 1 too": 0},
+                "fresh": _others("above in the variance of the noise, in 1 − …,", "ᾱ_{t−1}"),
+                "below": _others("below in the variance of the noise, in 1 − …,", "ᾱ_t"),
+                "guess": _others("below ε̂ in the mean, in √(1 − …),", "ᾱ_t"),
+                "divided": _others("below the mean, under the root,", "α_t"),
+                "beta": {
+                    "√β_t stands before ε̂ in the mean, where β_t belongs": lambda s, a, b: b.sqrt(),
+                    "α_t stands before ε̂ in the mean, where β_t belongs": lambda s, a, b: 1 - b,
+                    "1 stands before ε̂ in the mean, where β_t belongs": lambda s, a, b: 1 + 0 * b,
+                    "the guess of the noise is missing from the mean": lambda s, a, b: 0 * b,
+                },
+                "noise": {
+                    "the noise is scaled by √(1 − ᾱ_{t−1})": lambda s, a, b: (1 - s).sqrt(),
+                    "the noise is scaled by √(1 − ᾱ_t), the level of the forward chain": lambda s, a, b: (
+                        1 - a
+                    ).sqrt(),
+                    "the noise is not scaled": lambda s, a, b: 1 + 0 * b,
+                    "the noise is scaled by β_t": lambda s, a, b: b,
+                    "the noise is taken off, where it belongs added": lambda s, a, b: (
+                        -(b * (1 - s) / (1 - a)).sqrt()
+                    ),
+                },
+            },
+        ),
+    ),
 )
 
 
 def _errors(rng: Rng) -> Iterator[tuple[Tensor, Tensor]]:
     for _ in range(POINTS):
-        yield normal(rng, 5, 1, 4, 4), normal(rng, 5, 1, 4, 4)
+        yield normal(rng, 5, 2, 3, 4), normal(rng, 5, 2, 3, 4)
 
 
 def _simple(eps: Tensor, eps_hat: Tensor) -> Tensor:
@@ -331,6 +475,15 @@ l_simple = Check(
         "not summed": Mistake(
             lambda e, h: (e - h) ** 2, "these are the pixels one by one: sum over all but the batch."
         ),
+        "squares apart": Mistake(
+            lambda e, h: (e**2 - h**2).flatten(1).sum(1),
+            "ε² − ε̂² is not (ε − ε̂)²: take the difference first.",
+        ),
+        "Huber": Mistake(
+            lambda e, h: torch.nn.functional.huber_loss(h, e, reduction="none").flatten(1).sum(1),
+            "this is a Huber loss, which is linear in large errors. The KL of two Gaussians is a square.",
+        ),
+        "fourth power": Mistake(lambda e, h: ((e - h) ** 4).flatten(1).sum(1), "the error is squared twice."),
     },
 )
 
@@ -377,7 +530,40 @@ weight = Check(
             lambda t, a: torch.ones_like(column(a, t)[:, 0]),
             "that is the weight in L_simple; the bound has another.",
         ),
+        "weight of x̂_0": Mistake(
+            lambda t, a: (a[t - 1] / (1 - a[t - 1]) - a[t] / (1 - a[t])) / 2,
+            "this is half the drop in signal-to-noise: the weight of the image's error, not of the noise's.",
+        ),
     },
+    slots=(
+        Slots(
+            lambda t, alpha_bar, now="ᾱ_t", above="ᾱ_{t−1}", below="ᾱ_t", alpha=None, rest=None: (
+                _levels(t, alpha_bar)[2]
+                * (1 - _called(t, alpha_bar)[below])
+                / (
+                    2
+                    * (1 - _called(t, alpha_bar)[above])
+                    * (alpha or (lambda v: v))(_called(t, alpha_bar)["α_t"])
+                    * (rest or (lambda v: v))(1 - _called(t, alpha_bar)[now])
+                )
+            )[:, 0],
+            {
+                "now": _others("in the factor 1 − ᾱ_t", "ᾱ_t"),
+                "above": _others("above in σ², in 1 − …,", "ᾱ_{t−1}"),
+                "below": _others("below in σ², in 1 − …,", "ᾱ_t"),
+                "alpha": {
+                    "α_t is squared": lambda v: v**2,
+                    "√α_t stands where α_t belongs": torch.sqrt,
+                    "α_t is above, where it belongs below": lambda v: 1 / v,
+                },
+                "rest": {
+                    "√(1 − ᾱ_t) stands where 1 − ᾱ_t belongs": torch.sqrt,
+                    "1 − ᾱ_t is squared": lambda v: v**2,
+                    "1 − ᾱ_t is above, where it belongs below": lambda v: 1 / v,
+                },
+            },
+        ),
+    ),
 )
 
 
@@ -429,6 +615,33 @@ bits_per_dim = Check(
         "decimal logarithm": Mistake(
             lambda d, r, n: _bits(d, r, n) * math.log(2) / math.log(10),
             "a logarithm to base 10 has crept in.",
+        ),
+        "no L_1": Mistake(
+            lambda d, r, n: _bits(d, r[:, 1:], n), "the first rate is left out: it is part of the chain too."
+        ),
+        "over the batch": Mistake(
+            lambda d, r, n: _bits(d, r.sum().view(1, 1).expand(len(d), 1), n),
+            "the rates of all examples are added up: sum over the steps, axis 1, alone.",
+        ),
+        "rates in nats": Mistake(
+            lambda d, r, n: _bits(d, 0 * r, n) + r.sum(1) / n,
+            "the rates are left in nats: divide them by log 2 too.",
+        ),
+        "distortion in nats": Mistake(
+            lambda d, r, n: _bits(0 * d, r, n) + d / n,
+            "the distortion is left in nats: divide it by log 2 too.",
+        ),
+        "rates not divided": Mistake(
+            lambda d, r, n: _bits(d, 0 * r, n) + _bits(0 * d, r, 1),
+            "the rates are not divided by the dimensions.",
+        ),
+        "distortion not divided": Mistake(
+            lambda d, r, n: _bits(d, 0 * r, 1) + _bits(0 * d, r, n),
+            "the distortion is not divided by the dimensions.",
+        ),
+        "largest rate": Mistake(
+            lambda d, r, n: _bits(d, r.max(1, keepdim=True).values, n),
+            "only the largest rate is counted; they add up.",
         ),
     },
 )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..dense import dense
 from .cases import POINTS, Rng, between, bits, normal, whole
-from .engine import Check, Mistake
+from .engine import Check, Mistake, Slots
 from .proved import ProofCheck
 
 LOG2 = math.log(2)
@@ -69,6 +69,38 @@ parameters = Check(
             ),
             "only the modules on the first level are counted; networks are nested.",
         ),
+        "frozen ones alone": Mistake(
+            _count(lambda m: sum(p.numel() for p in m.parameters() if not p.requires_grad)),
+            "these are the frozen ones; asked for are the others, which training may change.",
+        ),
+        "the first module": Mistake(
+            _count(lambda m: sum(p.numel() for p in next(m.children()).parameters() if p.requires_grad)),
+            "only the first of the modules is counted.",
+        ),
+        "linear layers alone": Mistake(
+            _count(
+                lambda m: sum(
+                    p.numel()
+                    for k in m.modules()
+                    if type(k) is nn.Linear
+                    for p in k.parameters()
+                    if p.requires_grad
+                )
+            ),
+            "only the linear layers are counted; a normalisation has parameters too.",
+        ),
+        "modules counted": Mistake(
+            _count(lambda m: sum(1 for _ in m.modules())),
+            "these are the modules; count the numbers in their tensors.",
+        ),
+        "no normalisation's scale": Mistake(
+            _count(
+                lambda m: sum(
+                    p.numel() for n, p in m.named_parameters() if p.requires_grad and "bias" not in n
+                )
+            ),
+            "biases are left out; they are parameters too.",
+        ),
     },
 )
 
@@ -120,6 +152,30 @@ training_cost = Check(
             lambda layers, steps, batch: 3 * layers[0] * layers[-1] * steps * batch,
             "only the first and the last width come in; the layers between cost most.",
         ),
+        "the last layer left out": Mistake(
+            lambda layers, steps, batch: 3 * _forward(layers[:-1]) * steps * batch,
+            "the last layer is left out: n widths make n − 1 layers.",
+        ),
+        "the first layer left out": Mistake(
+            lambda layers, steps, batch: 3 * _forward(layers[1:]) * steps * batch,
+            "the first layer is left out.",
+        ),
+        "all widths multiplied": Mistake(
+            lambda layers, steps, batch: 3 * math.prod(layers) * steps * batch,
+            "all widths are multiplied. Each layer is a product of two, and the layers are added.",
+        ),
+        "squares": Mistake(
+            lambda layers, steps, batch: 3 * sum(n * n for n in layers) * steps * batch,
+            "each width is squared; a layer costs the product of two that follow each other.",
+        ),
+        "steps and batch added": Mistake(
+            lambda layers, steps, batch: 3 * _forward(layers) * (steps + batch),
+            "steps and batch are added; each step computes each example of its batch.",
+        ),
+        "backward three times": Mistake(
+            lambda layers, steps, batch: 4 * _forward(layers) * steps * batch,
+            "the way back costs twice the way forward, not three times.",
+        ),
     },
 )
 
@@ -166,6 +222,31 @@ bits_from_density = Check(
         "nats": Mistake(lambda p, n: _units(p, n) * LOG2, "these are nats per dimension; divide by log 2."),
         "bits per image": Mistake(lambda p, n: _units(p, n) * n, "these are bits for the whole image."),
     },
+    slots=(
+        Slots(
+            lambda log_density, dims, density=None, bins=None: (
+                (density(log_density, dims) if density else -log_density / (dims * LOG2))
+                + (math.log2(127.5) if bins is None else bins)
+            ),
+            {
+                "density": {
+                    "the density is left in nats: divide it by log 2": lambda p, n: -p / n,
+                    "the density is not divided by the dimensions": lambda p, n: -p / LOG2,
+                    "the density is multiplied by log 2, where it belongs divided": lambda p, n: (
+                        -p * LOG2 / n
+                    ),
+                    "the sign of the density is turned": lambda p, n: p / (n * LOG2),
+                    "the density is missing": lambda p, n: 0 * p,
+                },
+                "bins": {
+                    "the bins are left in nats: divide log(127.5) by log 2": math.log(127.5),
+                    "the bins are 2/256 wide here; 256 levels from −1 to 1 are 2/255 apart": 7,
+                    "the bins are 1/127 wide here; 256 levels from −1 to 1 are 2/255 apart": math.log2(127),
+                    "the bins are 1/256 wide here, which is for pixels in [0, 1]": 8,
+                },
+            },
+        ),
+    ),
 )
 
 
@@ -186,6 +267,7 @@ units_derivation = ProofCheck(
     lambda: -sp.log(_density()[0]) / (_density()[1] * sp.log(2)) - sp.log(_density()[2]) / sp.log(2),
     given=_assumed,
     steps=3,
+    split=True,
 )
 
 
@@ -198,6 +280,8 @@ RACES = (
     ([0.21, 0.00, 0.20], [0.15, 0.16, 0.17]),
     ([0.10, 0.20, 0.22], [0.15, 0.16, 0.17]),
     ([0.01, 0.02], [0.10, 0.30, 0.20]),
+    ([0.10, 0.12], [0.12, 0.15]),  # a tie
+    ([0.25, 0.30], [0.20, 0.25, 0.10]),
 )
 
 
@@ -207,11 +291,21 @@ def _seeds(rng: Rng) -> Iterator[tuple[list[float], list[float]]]:
         level = between(rng, 1, 4)
         a, b = ([level + bits for bits in side] for side in RACES[i])
         yield a, b
+    for size in (2, 3, 4) * 5:  # and some as they come
+        shift, level = between(rng, -1.5, 1.5), between(rng, 1, 4)
+        a, b = normal(rng, size), normal(rng, size % 3 + 2) + shift
+        yield (level + 0.1 * a).tolist(), (level + 0.1 * b).tolist()
 
 
 def _less(of: Callable[[list[float]], float]) -> Any:
     """The winner by one number of each side."""
     return lambda a, b: "a" if of(a) < of(b) else "b"
+
+
+def _apart(a: list[float], b: list[float], spread: float) -> str:
+    """The winner by the means, where they are further apart than a spread."""
+    gap = statistics.fmean(a) - statistics.fmean(b)
+    return "neither" if abs(gap) < spread else "a" if gap < 0 else "b"
 
 
 def _winner(a: list[float], b: list[float]) -> str:
@@ -249,6 +343,28 @@ winner = Check(
                 "a" if all(map(float.__lt__, a, b)) else "b" if all(map(float.__gt__, a, b)) else "neither"
             ),
             "seed i of one side has nothing to do with seed i of the other: compare all with all.",
+        ),
+        "a tie wins": Mistake(
+            lambda a, b: "a" if max(a) <= min(b) else "b" if max(b) <= min(a) else "neither",
+            "a seed that ties with one of the other side is not below it.",
+        ),
+        "never neither": Mistake(
+            lambda a, b: "a" if max(a) < min(b) else "b",
+            "'b' is returned where 'neither' belongs: b has to win too.",
+        ),
+        "means and one spread": Mistake(
+            lambda a, b: _apart(a, b, statistics.stdev(a)),
+            "the means and the spread of one side decide. All seeds of one must be below all of the other.",
+        ),
+        "one seed is enough": Mistake(
+            lambda a, b: (
+                "a"
+                if min(a) < min(b) and max(a) < max(b)
+                else "b"
+                if min(b) < min(a) and max(b) < max(a)
+                else "neither"
+            ),
+            "best is compared with best and worst with worst. One's worst must be below the other's best.",
         ),
     },
 )
@@ -303,4 +419,37 @@ paired_gap = Check(
             "absolute differences never cancel: two equal models would seem apart.",
         ),
     },
+    slots=(
+        Slots(
+            lambda a, b, centre=None, spread=None: (
+                float(centre(a - b) if centre else (a - b).mean()),
+                float(spread(a, b) if spread else (a - b).std() / math.sqrt(len(a))),
+            ),
+            {
+                "centre": {
+                    "this is the median of the differences; their mean is asked for": torch.median,
+                    "the differences are added, where their mean is asked for": torch.sum,
+                    "the differences are squared": lambda g: (g**2).mean(),
+                },
+                "spread": {
+                    "the spread is divided by √(n − 1); the error of a mean is divided by √n": lambda a, b: (
+                        (a - b).std() / math.sqrt(len(a) - 1)
+                    ),
+                    "the spreads of the two are added: take the spread of the differences": lambda a, b: (
+                        (a.std() + b.std()) / math.sqrt(len(a))
+                    ),
+                    "the spreads of the two are averaged: take the spread of the differences": lambda a, b: (
+                        (a.std() + b.std()) / 2 / math.sqrt(len(a))
+                    ),
+                    "this is the spread of a alone": lambda a, b: a.std() / math.sqrt(len(a)),
+                    "the spread of one is taken off that of the other: take the spread of the differences": (
+                        lambda a, b: (a.std() - b.std()) / math.sqrt(len(a))
+                    ),
+                    "1.96 standard errors stand where one belongs": lambda a, b: (
+                        1.96 * (a - b).std() / math.sqrt(len(a))
+                    ),
+                },
+            },
+        ),
+    ),
 )

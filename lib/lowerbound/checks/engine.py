@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
+import numbers
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
+import numpy as np
+import sympy as sp
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-RTOL, ATOL = 1e-5, 1e-7
+from .places import pointer
+
+RTOL = ATOL = 1e-4  # as the assignments say; single precision stays far below it
 Function = Callable[..., Any]
 Case = tuple[Any, ...]
-KINDS = {"eq": "equation", "thm": "theorem", "ex": "exercise", "sec": "section"}
-CHAPTERS = {"elbo": 1, "vae": 2, "forward": 3, "reverse": 4, "comparison": 5}
+WRITTEN = "InputWrittenError"
 
 
 class CheckError(AssertionError):
@@ -30,6 +36,10 @@ class CheckError(AssertionError):
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: the message, and not the insides of the check."""
         return [f"CheckError: {self}"]
+
+
+class InputWrittenError(Exception):
+    """A function has changed one of its arguments; the message is the argument's number."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,36 @@ class Raised:
     message: str
 
 
+@dataclass(frozen=True)
+class Slots:
+    """A formula with places in which something else may stand: one of them is mistaken, or two.
+
+    of: the formula, from the arguments and, by keyword, what stands in a place; without keywords it is right.
+    wrong: by place, what may stand there by mistake, each with the sentence that says so.
+    """
+
+    of: Function
+    wrong: Mapping[str, Mapping[str, Any]]
+
+    def variants(self, pairs: bool) -> Iterable[tuple[str, str, Function]]:
+        """Names, sentences and functions, with one mistake or with two."""
+        single = [(place, says, value) for place, ways in self.wrong.items() for says, value in ways.items()]
+        if not pairs:
+            for place, says, value in single:
+                yield f"{place}: {says}", f"{says}.", self._with(**{place: value})
+            return
+        for (place, says, value), (other, also, second) in combinations(single, 2):
+            if place != other:
+                yield (
+                    f"{place}: {says}, {other}: {also}",
+                    f"{says}; and {also}.",
+                    self._with(**{place: value, other: second}),
+                )
+
+    def _with(self, **values: Any) -> Function:
+        return lambda *case: self.of(*case, **values)
+
+
 class Elsewhere:
     """A function that runs in another process, as a student's does when it is graded."""
 
@@ -64,7 +104,7 @@ class Check:
 
     name: of the function. see: label of the equation, theorem or section of the book where it stands.
     cases: from a generator of randomness to lists of arguments. oracle: the right function; the types and
-    shapes of what it gives are those asked for. mistakes: known wrong variants by name.
+    shapes of what it gives are those asked for. mistakes: known wrong variants by name. slots: more of them.
     leaves: numbers of the arguments to which gradients are compared too.
     judge: for what has many right answers: from (arguments, what the function gave) to the name of a
     mistake, "" for right, None for wrong in another way.
@@ -78,6 +118,7 @@ class Check:
     leaves: Sequence[int] = ()
     judge: Callable[[Case, Any], str | None] | None = None
     seed: int = 0
+    slots: Sequence[Slots] = field(default=())
 
     def __call__(self, function: Function) -> None:
         """Check a function at the same points each time. Raises CheckError."""
@@ -97,65 +138,106 @@ class Check:
 
     def grade(self, function: Function | Elsewhere) -> None:
         """Check a function at new points, without a word. Raises CheckError."""
-        self._compare(function, secrets.randbelow(2**62))
+        self._compare(function, secrets.randbelow(2**31))
 
-    def named(self, cases: list[Case], values: list[Any]) -> str | None:
-        """The mistake whose variant gives the same at every point, or None."""
+    def case(self, number: int = 1, seed: int | None = None) -> Case:
+        """The arguments of a case: `f(*checks.f.case(2))` calls f as the check does."""
+        return fresh(self._cases(self.seed if seed is None else seed)[number - 1])
+
+    def variants(self) -> Iterable[tuple[str, str, Function, bool]]:
+        """Name, sentence and function of every known mistake, and whether it is one or two at once."""
         for name, mistake in self.mistakes.items():
-            wrong = run(mistake.of, cases, self.leaves)
-            if not any(isinstance(value, Raised) for value in wrong) and same(tuple(values), tuple(wrong)):
-                return name
-        return None
+            yield name, mistake.says, mistake.of, True
+        for pairs in (False, True):
+            for slots in self.slots:
+                for variant in slots.variants(pairs):
+                    yield *variant, not pairs
+
+    def arguments(self) -> list[str]:
+        """The names of the arguments."""
+        return list(inspect.signature(self.oracle).parameters)
+
+    def _cases(self, seed: int) -> list[Case]:
+        return [tuple(case) for case in self.cases(torch.Generator().manual_seed(seed))]
 
     def _compare(self, function: Function | Elsewhere, seed: int) -> int:
         """Compare at the points of a seed. Returns how many there are. Raises CheckError."""
-        cases = [tuple(case) for case in self.cases(torch.Generator().manual_seed(seed))]
+        cases = self._cases(seed)
         right = [value_at(self.oracle, case, self.leaves) for case in cases]
-        if isinstance(function, Elsewhere):
-            outcomes = function.run(cases, self.leaves)
-        else:
-            outcomes = run(function, cases, self.leaves)
-        values = [self._value(*triple) for triple in zip(cases, outcomes, right, strict=True)]
+        asked = cases if self.judge else [*cases, cases[0]]  # once more: a function gives the same again
+        outcomes = ask(function, asked, self.leaves)
+        values = [
+            self._value(n, seed, *triple)
+            for n, triple in enumerate(zip(asked, outcomes, [*right, right[0]], strict=False), 1)
+        ]
         if self.judge is not None:
-            self._judged(cases, values)
-        elif not all(map(same, values, right)):
-            self._explain(cases, values, right)
+            self._judged(cases, values, seed)
+            return len(cases)
+        again = values.pop()
+        if not all(map(same, values, right)) or not same(again, right[0]):
+            self._explain(function, cases, values, again, right, seed)
         return len(cases)
 
-    def _value(self, case: Case, outcome: Any, right: Any) -> Any:
+    def _value(self, number: int, seed: int, case: Case, outcome: Any, right: Any) -> Any:
         """What the function gave, as plain values."""
         if isinstance(outcome, Raised):
             if outcome.error == "NotImplementedError":
                 raise CheckError(self.name, f"{self.name} is not written yet.", "not written")
-            message = f"it raised {outcome.error}: {outcome.message}\nIt was called with {describe(case)}."
-            raise self._error(message, "raises")
+            if outcome.error == WRITTEN:
+                raise self._error(self._writes(int(outcome.message)), "writes into an argument")
+            from .diagnosis import of_error
+
+            name, advice = of_error(outcome.error, outcome.message)
+            says = f"it raised {outcome.error}: {outcome.message}{advice}\n{self._call(number, seed, case)}"
+            raise self._error(says, name)
         try:
             return plain(outcome, right)
         except TypeError as error:
             raise self._error(str(error), "type") from None
+
+    def _writes(self, number: int) -> str:
+        return (
+            f"it writes into its argument `{self.arguments()[number]}`, so the caller's value is changed. "
+            "Make new tensors: mul for mul_, x = x + y for x += y, sorted(x) for x.sort()."
+        )
+
+    def _call(self, number: int, seed: int, case: Case) -> str:
+        """How to make the call again that went wrong."""
+        which = f"{number}" if seed == self.seed else f"{number}, seed={seed}"
+        again = f"Try it: {self.name}(*checks.{self.name}.case({which}))" if case else ""
+        return f"{again}\nIt was called with {describe(case)}." if case else "It is called without arguments."
 
     def _error(self, says: str, mistake: str | None = None) -> CheckError:
         """The error that says so, and where to read."""
         message = f"{self.name} is not right yet: {says}\nSee {pointer(self.see)}."
         return CheckError(self.name, message, mistake)
 
-    def _judged(self, cases: list[Case], values: list[Any]) -> None:
+    def _judged(self, cases: list[Case], values: list[Any], seed: int) -> None:
         assert self.judge is not None
-        for case, value in zip(cases, values, strict=True):
+        for number, (case, value) in enumerate(zip(cases, values, strict=True), 1):
             try:
                 verdict = self.judge(case, value)
             except ArithmeticError:  # numbers too large to be judged
                 verdict = None
             if verdict != "":
-                says = self.mistakes[verdict].says if verdict else f"it fails at {describe(case)}."
-                raise self._error(says, verdict)
+                says = self.mistakes[verdict].says if verdict else "it fails."
+                raise self._error(f"{says}\n{self._call(number, seed, case)}", verdict)
 
-    def _explain(self, cases: list[Case], values: list[Any], right: list[Any]) -> None:
-        if (name := self.named(cases, values)) is not None:
-            raise self._error(self.mistakes[name].says, name)
-        for case, ours, theirs in zip(cases, values, right, strict=True):
-            if not same(ours, theirs):
-                raise self._error(f"{compare(ours, theirs)}\nIt was called with {describe(case)}.")
+    def _explain(
+        self, function: Any, cases: list[Case], values: list[Any], again: Any, right: list[Any], seed: int
+    ) -> None:
+        from .diagnosis import diagnose
+
+        number = next((n for n, pair in enumerate(zip(values, right, strict=True), 1) if not same(*pair)), 1)
+        name, says = diagnose(self, function, cases, values, again, right)
+        raise self._error(f"{says}\n{self._call(number, seed, cases[number - 1])}", name)
+
+
+def ask(function: Function | Elsewhere, cases: Sequence[Case], leaves: Sequence[int]) -> list[Any]:
+    """What a function gives at each case, here or elsewhere."""
+    if isinstance(function, Elsewhere):
+        return function.run(cases, leaves)
+    return run(function, cases, leaves)
 
 
 def run(function: Function, cases: Sequence[Case], leaves: Sequence[int] = ()) -> list[Any]:
@@ -170,15 +252,20 @@ def run(function: Function, cases: Sequence[Case], leaves: Sequence[int] = ()) -
 
 
 def value_at(function: Function, case: Case, leaves: Sequence[int] = ()) -> Any:
-    """What a function gives at copies of the arguments.
+    """What a function gives at copies of the arguments. Raises InputWrittenError where it changes them.
 
     With leaves, the numbers of some arguments: and what a weighted sum of it passes back to each of these.
     """
     arguments = fresh(case)
-    if not leaves:
-        return function(*arguments)
     tensors = [arguments[i].requires_grad_() for i in leaves]
     value = function(*arguments)
+    for number, (before, after) in enumerate(zip(case, arguments, strict=True)):
+        if type(before) is Tensor and not torch.equal(before, after.detach()):
+            raise InputWrittenError(number)
+        if type(before) is list and before != after:
+            raise InputWrittenError(number)
+    if not leaves:
+        return value
     if type(value) is not Tensor or not value.requires_grad:
         return value, *map(torch.zeros_like, tensors)
     weights = torch.linspace(0.5, 1.5, value.numel(), dtype=torch.float64).view(value.shape)
@@ -186,27 +273,41 @@ def value_at(function: Function, case: Case, leaves: Sequence[int] = ()) -> Any:
     return value, *(torch.zeros_like(a) if g is None else g for a, g in zip(tensors, gradients, strict=True))
 
 
-def pointer(see: str) -> str:
-    """Where the book says it, from a label: kind, label and chapter."""
-    sort, chapter = see.split("-")[:2]
-    if sort == "clinic":
-        return f"entry {see} of the page “What went wrong?”"
-    return f"{KINDS[sort]} {see} in chapter {CHAPTERS[chapter]}"
-
-
-def fresh(case: tuple[Any, ...]) -> tuple[Any, ...]:
+def fresh(case: Case) -> Case:
     """The arguments, copied, so that a function that writes into them spoils nothing."""
-    return tuple(torch.Tensor.clone(a) if type(a) is Tensor else a for a in case)
+    copies = {Tensor: torch.Tensor.clone, list: list.copy}
+    return tuple(copies[type(a)](a) if type(a) in copies else a for a in case)
+
+
+def simple(got: Any) -> Any:
+    """Numbers and arrays of numpy and sympy, and a parameter, as Python's and torch's own."""
+    if type(got) is nn.Parameter:
+        return got.detach()
+    if type(got) is np.ndarray and got.dtype.kind in "fiu":
+        return torch.from_numpy(got.copy())
+    if isinstance(got, np.generic):
+        return got.item()
+    if isinstance(got, sp.Expr) and got.is_number and got.is_extended_real:
+        return int(got) if got.is_Integer else float(got)
+    if isinstance(got, numbers.Rational) and type(got) is not int and type(got) is not bool:
+        return float(got)
+    return got
 
 
 def plain(got: Any, like: Any) -> Any:
     """What a function gave as plain tensors, numbers and words, of the types of `like`. TypeError if not.
 
-    Types are compared exactly: an object that claims to be equal to everything is refused here.
+    Numbers of other types are taken, a list for a tuple too. Types are compared exactly all the same: an
+    object that claims to be equal to everything is refused here.
     """
+    got = simple(got)
     if type(like) is tuple:
-        if type(got) is not tuple or len(got) != len(like):
-            raise TypeError(f"it must return {len(like)} values, and returned {kind(got)}.")
+        if type(got) is Tensor and got.ndim and all(type(part) is float for part in like):
+            got = list(got)  # a stacked tensor of the numbers
+        if not isinstance(got, tuple | list):
+            raise TypeError(f"it must return {len(like)} values, as a tuple, and returned {kind(got)}.")
+        if len(got) != len(like):
+            raise TypeError(f"it must return {len(like)} values, and returned {len(got)}.")
         return tuple(plain(a, b) for a, b in zip(got, like, strict=True))
     if type(like) is Tensor:
         if type(got) is not Tensor:
@@ -214,13 +315,16 @@ def plain(got: Any, like: Any) -> Any:
         if not torch.is_floating_point(got):
             raise TypeError(f"it must return floating-point numbers, not {got.dtype}.")
         return torch.Tensor.clone(torch.Tensor.detach(got)).double()
-    if type(like) is float:
-        if type(got) is Tensor and got.ndim == 0:
-            return float(torch.Tensor.item(got))
-        if type(got).__name__ == "float64" and type(got).__module__ == "numpy":
-            return float(got)
-        if type(got) not in (float, int):
-            raise TypeError(f"it must return a float, not {kind(got)}.")
+    if type(like) in (float, int):
+        if type(got) is Tensor and got.ndim == 0 and not torch.is_complex(got) and got.dtype != torch.bool:
+            got = torch.Tensor.item(got)
+        if type(like) is int and type(got) is float and got.is_integer():
+            return int(got)
+        if type(got) is int and type(like) is int:
+            return got
+        if type(like) is int or type(got) not in (float, int):
+            wanted = "a whole number, an int" if type(like) is int else "a float"
+            raise TypeError(f"it must return {wanted}, not {kind(got)}.")
         try:
             return float(got)
         except OverflowError:
@@ -233,13 +337,13 @@ def plain(got: Any, like: Any) -> Any:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equal up to rounding, shapes included."""
+    """Equal to the tolerance of the assignments, shapes included; whole numbers and words exactly."""
     if type(a) is tuple or type(b) is tuple:
         return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, str) or isinstance(b, str):
+    if isinstance(a, str | int) or isinstance(b, str | int):
         return bool(a == b)
     a, b = (torch.as_tensor(v, dtype=torch.float64) for v in (a, b))
-    return a.shape == b.shape and torch.allclose(a, b, RTOL, ATOL, equal_nan=True)
+    return a.shape == b.shape and torch.allclose(a, b, RTOL, ATOL)
 
 
 def kind(value: Any) -> str:
@@ -251,28 +355,7 @@ def kind(value: Any) -> str:
     )
 
 
-def compare(ours: Any, theirs: Any) -> str:
-    """What is wrong with a value, without the right one: its shape, its sign, too large or too small."""
-    if type(theirs) is tuple:
-        which = next(i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if not same(a, b))
-        return f"of the values returned, look at number {which + 1}: {compare(ours[which], theirs[which])}"
-    if isinstance(theirs, str):
-        return f"it returned {ours!r}."
-    a, b = (torch.as_tensor(v, dtype=torch.float64) for v in (ours, theirs))
-    if a.shape != b.shape:
-        return f"it returned shape {tuple(a.shape)}, and should return {tuple(b.shape)}."
-    if not bool(torch.isfinite(a).all()):
-        return "it returned NaN or infinity."
-    off = ~torch.isclose(a, b, RTOL, ATOL)
-    value, right = float(a[off][0]), float(b[off][0])
-    sign = "negative" if right < 0 else "positive" if right > 0 else "zero"
-    index = f" at index {tuple(off.nonzero()[0].tolist())}" if a.ndim else ""
-    way = "larger" if value > right else "smaller"
-    share = f"{int(off.sum())} of {off.numel()} differ"
-    return f"{value:.5g}{index} is {way} than the right value, which is {sign} ({share})."
-
-
-def describe(case: tuple[Any, ...]) -> str:
+def describe(case: Case) -> str:
     """Arguments in words: numbers as they are, tensors by shape and first entry."""
     words = []
     for value in case:

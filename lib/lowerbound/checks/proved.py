@@ -9,8 +9,9 @@ from typing import Any
 
 import sympy as sp
 
-from ..symbolic import KL, Derivation, E, Normal, StepError, as_written
-from .engine import CheckError, Elsewhere, Function, Raised, kind, pointer, run
+from ..symbolic import KL, Density, Derivation, E, Normal, StepError, as_written
+from .engine import CheckError, Elsewhere, Function, Raised, kind, run
+from .places import pointer
 
 Facts = Mapping[Any, Any]
 SAYS = {
@@ -56,7 +57,9 @@ class ProofCheck:
 
     name: of the function that returns the derivation. see: label in the book. start, end: its first and last
     line. given: the assumptions that are allowed. steps: how many lines must follow the first, at least.
-    closed: any last line will do that holds no expectation, KL, density or integral.
+    closed: any last line will do that holds no expectation, KL, density or integral. split: every
+    logarithm in the last line is of one letter. A last line that the engine can show equal to `end` is as
+    good, if it speaks of nothing that `end` does not speak of.
     """
 
     name: str
@@ -66,6 +69,7 @@ class ProofCheck:
     given: Callable[[], Facts] = dict
     steps: int = 3
     closed: bool = False
+    split: bool = False
 
     def __call__(self, derivation: Any) -> None:
         """Check a derivation, or the function that returns it. Raises CheckError."""
@@ -120,7 +124,28 @@ class ProofCheck:
     def _ends(self, last: Any, end: Any) -> bool:
         if self.closed:
             return not last.has(E, KL, Normal, sp.Integral, sp.Derivative)
-        return bool(canonical(last) == canonical(end))
+        if canonical(last) == canonical(end):
+            return True
+        if self.split and any(len(log.free_symbols) > 1 for log in last.atoms(sp.log)):
+            return False
+        return _speaks_of(last) <= _speaks_of(end) and _equal(last, end, self.given())
+
+
+def _speaks_of(expr: Any) -> set[Any]:
+    """The letters of an expression that stand for no variable of a density, and its densities."""
+    densities = expr.atoms(Density, KL, Normal)
+    bound = {letter for density in densities for letter in density.free_symbols}
+    return {*densities, *(expr.free_symbols - bound)}
+
+
+def _equal(a: Any, b: Any, given: Facts) -> bool:
+    """Whether the engine can show it in one line."""
+    try:
+        with as_written():
+            Derivation("end", a, given=given).step(b, "")
+    except StepError:
+        return False
+    return True
 
 
 def canonical(expr: Any) -> Any:

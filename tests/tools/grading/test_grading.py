@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,18 +22,19 @@ from lowerbound.checks.proved import Lines, follows
 from lowerbound.proofs import derivations
 from lowerbound.symbolic import Density, Derivation, Family, RandomVariable, SquaredNorm
 from test_grading_hostile import sandbox_or_skip
-from toy_assignment import MARKER, NAME, student, write
+from toy_assignment import MARKER, student, write
 
 from tools.grading.__main__ import STUDENT, main
 from tools.grading.assignment import SOURCES, Assignment, assignments
 from tools.grading.inside import formulas, protocol
+from tools.grading.intake import find
 from tools.grading.judge import Submitted, Verdict
 from tools.grading.sandbox import Limits, Sandbox, StudentError
-from tools.grading.submissions import find, grade
+from tools.grading.submissions import grade
 from tools.grading.table import ATTACKS, attack, functions
 
 ROOT = Path(__file__).parents[3]
-KNOWN = assignments()
+KNOWN, DEFAULT = assignments(), Limits()
 each = pytest.mark.parametrize("name", KNOWN)
 
 
@@ -117,14 +119,16 @@ def test_points_add_up_to_a_hundred(name: str) -> None:
 # Solutions and empty versions, graded
 
 
-def graded(folder: Path, name: str, notebooks: dict[str, Any]) -> dict[str, Verdict]:
+def graded(
+    folder: Path, name: str, notebooks: dict[str, Any], limits: Limits = DEFAULT
+) -> dict[str, Verdict]:
     """The verdicts on notebooks, by who hands them in."""
     sandbox_or_skip()
     for who, notebook in notebooks.items():
         (folder / "in" / who).mkdir(parents=True)
         (folder / "in" / who / f"{name}.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
-    verdicts = grade(find(folder / "in", KNOWN), KNOWN, folder / "out", Limits(), True, 2)
-    return {verdict.student: verdict for verdict in verdicts}
+    found, _ = find([folder / "in"], KNOWN, folder / "unpacked")
+    return {one.student: verdict for one, verdict, _ in grade(found, KNOWN, limits, True, 2)}
 
 
 def failed(verdict: Verdict) -> list[tuple[str, str]]:
@@ -138,47 +142,54 @@ def are_unwritten(verdict: Verdict) -> bool:
 
 
 @each
-def test_functions_get_all_points_unwritten_ones_none_and_the_librarys_answers_none(
-    name: str, tmp_path: Path
-) -> None:
+def test_right_functions_get_all_points_whatever_later_cells_call_the_same(name: str, tmp_path: Path) -> None:
     assignment = KNOWN[name]
-    unwritten = Assignment(STUDENT / f"{name}.ipynb")
-    forwards = attack(assignment, *ATTACKS["the library's own answers"])
-    verdicts = graded(
-        tmp_path, name, {"right": functions(assignment), "empty": functions(unwritten), "forwards": forwards}
-    )
-    assert failed(verdicts["right"]) == []
-    assert verdicts["right"].points == sum(cell.points for cell in assignment.tests) > 50
+    verdict = graded(tmp_path, name, {"right": within(functions(assignment), [LATER[name]])})["right"]
+    assert failed(verdict) == []
+    assert verdict.notes == [
+        "no cell has nbgrader's metadata: tests run by name, written answers are not found"
+    ]
+    assert verdict.points == sum(cell.points for cell in assignment.tests) > 50
+
+
+STUBBORN = """
+def next_moments(mean, variance, beta):
+    return sum(__import__("itertools").repeat(0.0))  # never returns, and no signal is looked at
+def fixed_point(c, s):
+    return "not this"
+"""
+RIGHT_AFTER_ALL = "def fixed_point(c, s):\n    return s**2 / (1 - c**2)"
+
+
+def test_unwritten_functions_and_the_librarys_answers_get_none_and_one_that_never_returns_costs_itself(
+    tmp_path: Path,
+) -> None:
+    """The last of these also defines a function twice, wrong and then right."""
+    assignment, name = KNOWN["A3_forward"], "A3_forward"
+    submissions = {
+        "empty": functions(Assignment(STUDENT / f"{name}.ipynb")),
+        "forwards": attack(assignment, *ATTACKS["the library's own answers"]),
+        "stubborn": within(functions(assignment), [STUBBORN, RIGHT_AFTER_ALL]),
+    }
+    cells = submissions["stubborn"].cells
+    cells[:] = [c for c in cells if "def next_moments" not in c.source or "repeat" in c.source]
+    verdicts = graded(tmp_path, name, submissions, Limits(call=4))
     assert are_unwritten(verdicts["empty"])
     assert (verdicts["forwards"].points, verdicts["forwards"].refused) == (0, "")
     assert len(failed(verdicts["forwards"])) == len(assignment.tests)
     assert all("does not exist" in message for _, message in failed(verdicts["forwards"]))
+    assert [test for test, _ in failed(verdicts["stubborn"])] == ["next_moments-test"]
+    assert "did not stop after 4 s" in failed(verdicts["stubborn"])[0][1]
 
 
 def test_a_whole_notebook_runs_as_it_does_outside(tmp_path: Path) -> None:
-    source, empty = KNOWN["A2_vae"].notebook, nbformat.read(STUDENT / "A2_vae.ipynb", as_version=4)
-    verdicts = graded(tmp_path, "A2_vae", {"solution": source, "empty": empty})
-    solution = verdicts["solution"]
-    assert failed(solution) == []
-    assert (solution.refused, solution.notes) == ("", [])
-    assert verdicts["empty"].refused == ""
-    assert are_unwritten(verdicts["empty"])
+    verdict = graded(tmp_path, "A1_bound", {"solution": KNOWN["A1_bound"].notebook})["solution"]
+    assert failed(verdict) == []
+    assert (verdict.refused, verdict.notes) == ("", [])
+    assert len(verdict.answers) == 4
 
 
 # Files and names
-
-
-def test_submissions_are_found_by_folder_or_by_file_name(tmp_path: Path) -> None:
-    assignment = write(tmp_path / "sources")
-    for place in (f"ada/{NAME}.ipynb", f"bob_{NAME}.ipynb", f"cy/cy_{NAME} (1).ipynb", "dan/other.ipynb"):
-        (tmp_path / "in" / place).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "in" / place).write_text("{}")
-    found = find(tmp_path / "in", {NAME: assignment})
-    assert {(s.student, s.assignment, bool(s.problem)) for s in found} == {
-        ("ada", NAME, False), ("bob", NAME, False), ("cy", NAME, False), ("dan", "", True)
-    }  # fmt: skip
-    with pytest.raises(ValueError, match="no submission"):
-        find(tmp_path / "nothing", {NAME: assignment})
 
 
 def test_our_locked_cells_take_the_place_of_the_students(tmp_path: Path) -> None:
@@ -190,21 +201,6 @@ def test_our_locked_cells_take_the_place_of_the_students(tmp_path: Path) -> None
     del made["cells"][0]
     assert assignment.run_list(nbformat.from_dict(made))[0] == (None, "import numpy as np\nlocked = 7")
     assert not any(MARKER in source for _, source in run)
-
-
-def test_points_by_hand_are_kept_and_added(tmp_path: Path) -> None:
-    from tools.grading.submissions import _points, _write
-
-    assignment = write(tmp_path / "sources")
-    verdict = Verdict("=ada", NAME, marks={"double-test": (2.0, "")}, answers={"why": "=1+1"})
-    _write(tmp_path, [verdict], {NAME: assignment}, {})
-    text = (tmp_path / "written.csv").read_text()
-    assert "'=ada" in text
-    assert "'=1+1" in text
-    verdict.student = "ada"
-    _write(tmp_path, [verdict], {NAME: assignment}, {("ada", NAME, "why"): ("3", "good")})
-    assert _points(tmp_path / "written.csv")["ada", NAME, "why"] == ("3", "good")
-    assert "ada,T1_toy,5,9,2,5,3,4,0," in (tmp_path / "grades.csv").read_text()
 
 
 # The protocol
@@ -251,7 +247,7 @@ def test_what_is_no_plain_value_arrives_as_one_or_as_the_name_of_its_type() -> N
     assert across(Sly(3)) == 3
     assert across(Sly(3)) != 4
     assert type(across(np.float64(0.5))) is float
-    for value in (object(), np.ones(3), {"a": 1}, torch.nn.Linear(1, 1)):
+    for value in (object(), np.array(["a"]), {"a": 1}, torch.nn.Linear(1, 1), 2j, sp.Symbol("x")):
         assert across(value) == "an object"
 
 
@@ -374,6 +370,89 @@ def test_no_answer_is_in_the_sandbox(sandbox: Sandbox) -> None:
     assert Submitted(sandbox, "steps").run([(X,)], ()) == [(True, False, True)]
 
 
+REACHES = """
+import importlib, os, sys, torch
+import lowerbound.vae
+from lowerbound.gaussian import Gaussian
+from lowerbound import gaussian, proofs
+from lowerbound.proofs.ch3_forward import alphabar, x0, xt
+from lowerbound.proofs.ch4_reverse import eps, eps_net, x0_net
+kept, code = Gaussian.kl, Gaussian.kl.__code__
+def calls(m, v): return Gaussian(m, v).kl()
+def kept_before(m, v): return kept(object.__new__(Gaussian))
+def imports(m, v): return importlib.import_module("lowerbound.diffusion")
+def reloads(m, v): return importlib.reload(sys.modules["lowerbound.gaussian"]).Gaussian(m, v).kl()
+def derives(m, v): return proofs.derivations()["gaussian_kl_standard"]()
+def asks(m, v): return importlib.import_module("lowerbound.checks.a2_vae").kl.oracle(m, v)
+def reads(m, v): return [os.listdir(f"/grader/lib/lowerbound/{part}") for part in ("checks", "proofs")]
+def after(m, v): return (m * v).sum()
+"""
+
+
+def test_the_librarys_solutions_are_out_of_reach_while_a_function_is_graded() -> None:
+    """By a call, a reference kept from before, an import, a proof's line, a check's file."""
+    sandbox_or_skip()
+    with Sandbox(Limits(call=30)) as made:
+        reply, _ = made.ask("run", 60, source=REACHES, number=1, watch=["calls"])
+        assert (reply["error"], reply["defined"]) == (None, ["calls"])
+        for name in ("calls", "kept_before", "imports", "reloads", "derives", "asks"):
+            (outcome,) = Submitted(made, name).run([(X, X)], ())
+            assert isinstance(outcome, Raised), (name, outcome)
+        assert Submitted(made, "reads").run([(X, X)], ()) == [[[], []]]
+        assert Submitted(made, "after").run([(X, X)], ())[0] == 14
+        reply, _ = made.ask(
+            "run", 60, source="round(float(Gaussian(torch.ones(1, 2), torch.ones(1, 2)).kl()), 3)", number=2
+        )
+        assert "1.718" in str(reply["outputs"])  # in a cell the library works
+
+
+def test_memory_that_no_process_shows_is_refused() -> None:
+    sandbox_or_skip()
+    source = """
+import ctypes, os
+def hidden():
+    try:
+        os.memfd_create("held")
+    except OSError as error:
+        return error.errno, ctypes.CDLL(None).shmget(0, 4096, 0o1600)
+"""
+    with Sandbox(Limits(call=30)) as made:
+        made.ask("run", 60, source=source, number=1)
+        assert Submitted(made, "hidden").run([()], ()) == [(1, -1)]
+
+
+def test_the_letters_of_an_assignment_are_those_of_the_proofs() -> None:
+    """The sandbox has the letters alone; a line that is written with them is the line of the task."""
+    from lowerbound.proofs import ch3_forward, ch4_reverse
+
+    script = "import pickle, sys\nfrom tools.grading.inside import proofs\nproofs.install()\n"
+    script += "from lowerbound.proofs import ch3_forward as a, ch4_reverse as b\nimport sympy as sp\n"
+    script += "print(sp.srepr([a.alphabar, a.x0, a.xt, b.eps, b.eps_net, b.x0_net]))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    a, b = ch3_forward, ch4_reverse
+    assert done.stdout.strip() == sp.srepr([a.alphabar, a.x0, a.xt, b.eps, b.eps_net, b.x0_net])
+
+
+# What a cell defined when it ran
+
+LATER = {  # a cell that a task itself suggests, after everything else is right
+    "A1_bound": "x, w, s = 2, 1.5, 0.5\nz = torch.randn(10)\np = [math.log(9 / 16)] * 199",
+    "A2_vae": "sigma = 0.3\nmu, s = 0.0, 1.0\nloss = torch.tensor(1.0)",
+    "A3_forward": "alpha = 1 - 0.05\nv = 1.0",
+    "A4_reverse": "x0, eps, xt = torch.randn(3, 4, 2)",
+    "A5_comparison": "winner = winner([1.0], [2.0])\nD = 196",
+}
+
+
+def within(notebook: Any, cells: Any) -> Any:
+    """The notebook with more cells at its end."""
+    made: Any = nbformat.reads(nbformat.writes(notebook), as_version=4)
+    made.cells += [nbformat.v4.new_code_cell(source) for source in cells]
+    return made
+
+
 def test_the_command_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["grade", str(tmp_path)]) == 2
-    assert "put STUDENT/A1_bound.ipynb into it" in capsys.readouterr().err
+    assert main(["grade", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "folder with STUDENT/A1_bound.ipynb in it" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from typing import Any
 
 import lowerbound
 
-from tools.grading.inside import checks, limits, protocol
+from tools.grading.inside import checks, closed, limits, proofs, protocol
 from tools.grading.inside.record import Recorder, Stream
 
 
@@ -56,8 +56,10 @@ class Agent:
             protocol.send(self.channel, reply, out)
 
     def run(self, request: Any) -> Any:
-        """Execute a cell; returns its outputs, and whether it raised."""
+        """Execute a cell; returns its outputs, its error, and the watched names that it gave a value."""
         self.recorder.clear(request["number"])
+        names = self.shell.user_ns
+        before = {name: names.get(name) for name in request.get("watch", ())}
         out_stream, err_stream = Stream(self.recorder, "stdout"), Stream(self.recorder, "stderr")
         with contextlib.redirect_stdout(out_stream), contextlib.redirect_stderr(err_stream):
             result = self.shell.run_cell(request["source"], store_history=True)
@@ -65,6 +67,7 @@ class Agent:
         return {
             "outputs": self.recorder.outputs,
             "error": None if error is None else type(error).__name__[:100],
+            "defined": [name for name, value in before.items() if names.get(name) is not value],
         }
 
     def answer(self, request: Any, blobs: list[bytes], out: list[bytes]) -> Any:
@@ -72,31 +75,65 @@ class Agent:
         if request["function"] not in self.shell.user_ns:
             return None
         function, answers = self.shell.user_ns[request["function"]], []
-        for case in protocol.decode(
-            request["cases"], blobs, lambda data: pickle.loads(blobs[data["pickle"]])
-        ):
-            sent = len(out)
-            try:
-                answers.append(protocol.encode(_value(function, case, request["leaves"]), out, _other))
-            except Exception as error:
-                del out[sent:]
-                answers.append({"raised": [type(error).__name__[:100], _message(error)]})
+        cases = protocol.decode(request["cases"], blobs, lambda data: pickle.loads(blobs[data["pickle"]]))
+        with _randomness_kept(), closed.library():
+            for case in cases:
+                sent = len(out)
+                try:
+                    answers.append(protocol.encode(_value(function, case, request["leaves"]), out, _other))
+                except Exception as error:
+                    del out[sent:]
+                    answers.append({"raised": [type(error).__name__[:100], _message(error)]})
         return answers
 
 
-def _value(function: Any, arguments: tuple[Any, ...], leaves: list[int]) -> Any:
-    """What a function gives, as `lowerbound.checks.engine.value_at`, which is not here, has it."""
-    if not leaves:
-        return function(*arguments)
-    import torch
+class InputWrittenError(Exception):
+    """A function has changed one of its arguments; the message is the argument's number."""
 
+
+def _value(function: Any, case: tuple[Any, ...], leaves: list[int]) -> Any:
+    """What a function gives, as `lowerbound.checks.engine.value_at`, which is not here, has it."""
+    torch = sys.modules.get("torch")
+
+    def copied(value: Any) -> Any:
+        if torch is not None and type(value) is torch.Tensor:
+            return value.clone()
+        return value.copy() if type(value) is list else value
+
+    arguments = tuple(map(copied, case))
     tensors = [arguments[i].requires_grad_() for i in leaves]
     value = function(*arguments)
+    for number, (before, after) in enumerate(zip(case, arguments, strict=True)):
+        if torch is not None and type(before) is torch.Tensor:
+            if not torch.equal(before, after.detach()):
+                raise InputWrittenError(number)
+        elif type(before) is list and before != after:
+            raise InputWrittenError(number)
+    if not leaves or torch is None:
+        return value
     if type(value) is not torch.Tensor or not value.requires_grad:
         return value, *map(torch.zeros_like, tensors)
     weights = torch.linspace(0.5, 1.5, value.numel(), dtype=torch.float64).view(value.shape)
     gradients = torch.autograd.grad((weights * value).sum(), tensors, allow_unused=True)
     return value, *(torch.zeros_like(a) if g is None else g for a, g in zip(tensors, gradients, strict=True))
+
+
+@contextlib.contextmanager
+def _randomness_kept() -> Iterator[None]:
+    """What is drawn while a function is graded makes no difference to the cells that follow."""
+    import random
+
+    torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
+    state = random.getstate()
+    states = torch.get_rng_state() if torch else None, numpy.random.get_state() if numpy else None
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        if torch and states[0] is not None:
+            torch.set_rng_state(states[0])
+        if numpy and states[1] is not None:
+            numpy.random.set_state(states[1])
 
 
 def _other(value: Any) -> Any:
@@ -175,6 +212,8 @@ def main() -> None:
     limits.end_with_parent()
     agent = Agent(channel)
     limits.restrict(**json.loads(sys.argv[2]))
+    limits.refuse_hidden_memory()
+    proofs.install()
     sys.modules["lowerbound.checks"] = lowerbound.checks = checks  # type: ignore[attr-defined]
     protocol.send(channel, {"ready": os.getpid()}, [])
     with contextlib.suppress(protocol.ClosedError):

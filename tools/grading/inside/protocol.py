@@ -2,13 +2,15 @@
 
 A message is one JSON header with the arrays' bytes behind it; to each request there is one reply. What comes
 out of `decode` is of exactly one of these types: None, bool, int, float, str, list, tuple, tensor, or the
-lines of a derivation. So a value's `__eq__` or `__torch_function__` cannot be a student's. Of everything else
-only the name of its type travels; `other` translates.
+lines of a derivation; numbers and arrays of numpy and sympy become such on the way. So a value's `__eq__` or
+`__torch_function__` cannot be a student's. Of everything else only the name of its type travels; `other`
+translates.
 """
 
 from __future__ import annotations
 
 import json
+import numbers
 import socket
 import struct
 import sys
@@ -93,11 +95,15 @@ def encode(value: Any, blobs: list[bytes], other: Callable[[Any], Any], depth: i
         return {"int": str(int(value))}
     if isinstance(value, float):
         return float(value)
-    if type(value) is str:
-        return {"str": value}
-    if type(value) in (list, tuple):
-        return {type(value).__name__: [encode(entry, blobs, other, depth + 1) for entry in value]}
+    if isinstance(value, str):
+        return {"str": str(value)}
+    if isinstance(value, list | tuple):
+        name = "list" if isinstance(value, list) else "tuple"
+        return {name: [encode(entry, blobs, other, depth + 1) for entry in value]}
     torch, symbolic = sys.modules.get("torch"), sys.modules.get("lowerbound.symbolic")
+    value = _ordinary(value)
+    if isinstance(value, bool | int | float | str):
+        return encode(value, blobs, other, depth + 1)
     if torch is not None and isinstance(value, torch.Tensor):
         plain = value.detach().to_dense().cpu() if value.is_sparse else value.detach().cpu()
         plain = plain.resolve_conj().resolve_neg().contiguous()
@@ -109,6 +115,20 @@ def encode(value: Any, blobs: list[bytes], other: Callable[[Any], Any], depth: i
 
         return {"lines": formulas.encode(value)}
     return other(value)
+
+
+def _ordinary(value: Any) -> Any:
+    """Numpy's, sympy's and other numbers and arrays as Python's and torch's own; the rest as it is."""
+    numpy, sympy, torch = (sys.modules.get(name) for name in ("numpy", "sympy", "torch"))
+    if numpy is not None and isinstance(value, numpy.generic):
+        return value.item()
+    if numpy is not None and type(value) is numpy.ndarray and value.dtype.kind in "fiu":
+        return value.item() if value.ndim == 0 else torch.from_numpy(value.copy()) if torch else value
+    if sympy is not None and isinstance(value, sympy.Expr) and value.is_number and value.is_extended_real:
+        return int(value) if value.is_Integer else float(value)
+    if isinstance(value, numbers.Rational):
+        return float(value)
+    return value
 
 
 def decode(data: Any, blobs: list[bytes], other: Callable[[Any], Any]) -> Any:
