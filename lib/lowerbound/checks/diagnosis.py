@@ -81,8 +81,8 @@ def _found(
     finite = _finite(values)
     if finite and not same(again, values[0]):
         return "noise of its own", (
-            "called twice with the same arguments it gives two answers. It draws numbers of its own, or keeps "
-            "something from one call to the next: use the arguments alone"
+            "called twice with the same arguments it gives two answers. It draws numbers of its own, or "
+            "keeps something from one call to the next: use the arguments alone"
             + (", the noise that is given among them." if _noise(check) else ".")
         )
     if (found := _known(check, cases, values)) is not None:
