@@ -172,7 +172,7 @@ class Progress:
     def _count(self, job: Job) -> float | None:
         if job.path not in self.waiting or (content := job.stored()) is None:
             return None
-        kind, seconds = self.waiting.pop(job.path), content["seconds"]
+        kind, seconds = self.waiting.pop(job.path), float(content["seconds"])
         self.seconds.setdefault(kind, []).append(seconds)
         return seconds
 
