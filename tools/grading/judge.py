@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 
 from tools.grading.assignment import Assignment, Cell, cell_id
 from tools.grading.inside import protocol
-from tools.grading.sandbox import EndedError, Limits, Sandbox, StudentError, clean
+from tools.grading.sandbox import GRACE, EndedError, Limits, Sandbox, StudentError, clean
 
 MAX_NOTEBOOK = 20 * 2**20
 MAX_CELLS = 2000
@@ -267,7 +267,7 @@ def run_test(sandbox: Sandbox, cell: Cell) -> str:
 
     The line holds a check's own words, or what the student's code raised: never a line of the test.
     """
-    limit = 2 * sandbox.limits.call
+    limit = 2 * (sandbox.limits.call + GRACE)  # a value is asked for once, and once more to name a mistake
     names = {"checks": checks, cell.task: Submitted(sandbox, cell.task)}
     try:
         with _alarm(limit), contextlib.redirect_stdout(io.StringIO()):
@@ -277,6 +277,7 @@ def run_test(sandbox: Sandbox, cell: Cell) -> str:
     except AssertionError as error:
         return clean(error, MAX_MESSAGE) or "a test failed"
     except TestTime:
+        sandbox.close("its tests took too long")  # its reply may still come, and would be taken for another
         return f"the tests of this cell take longer than {limit:g} s"
     except Exception as error:
         return f"a test cannot use what it was given: {type(error).__name__}: {clean(error)}"
