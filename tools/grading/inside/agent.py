@@ -214,7 +214,7 @@ def main() -> None:
     limits.restrict(**json.loads(sys.argv[2]))
     limits.refuse_hidden_memory()
     proofs.install()
-    sys.modules["lowerbound.checks"] = lowerbound.checks = checks  # type: ignore[attr-defined]
+    sys.modules["lowerbound.checks"] = lowerbound.checks = checks
     protocol.send(channel, {"ready": os.getpid()}, [])
     with contextlib.suppress(protocol.ClosedError):
         agent.serve()
