@@ -60,13 +60,21 @@ class Checkup:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        cell = 'style="text-align: left; vertical-align: top; overflow-wrap: anywhere"'
+        plain = "text-align: left; vertical-align: top"
+        styles = (f"{plain}; white-space: nowrap", plain, f"{plain}; overflow-wrap: anywhere")
         rows = []
         for f in self.findings:
             see = f" See {PAGE}#{f.entry}" if f.entry and f.state in (WRONG, LOOK) else ""
             texts = (f"{MARKS[f.state]} {f.state}", f.check, f.says + see)
-            rows.append("".join(f"<td {cell}>{html.escape(text)}</td>" for text in texts))
-        head = "".join(f'<th scope="col" {cell}>{text}</th>' for text in ("state", "checked", "found"))
+            rows.append(
+                "".join(
+                    f'<td style="{style}">{html.escape(text)}</td>'
+                    for style, text in zip(styles, texts, strict=True)
+                )
+            )
+        head = "".join(
+            f'<th scope="col" style="{plain}">{text}</th>' for text in ("state", "checked", "found")
+        )
         body = "\n".join(f"<tr>{row}</tr>" for row in rows)
         style = 'style="caption-side: top; color: inherit; text-align: left"'
         caption = f"<caption {style}>{html.escape(self._headline())}</caption>"

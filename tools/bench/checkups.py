@@ -579,7 +579,7 @@ def main(argv: list[str] | None = None) -> None:
         counts = {outcome: sum(r["outcome"] == outcome for r in faults) for outcome in ("named", "look", "noticed", "missed")}
         content["libraries"][key] = {
             "name": name, "version": metadata.version(name) if key != "lowerbound" else __version__,
-            "planted": len(faults), **counts, "sound": len(sound), "false_alarms": sum(bool(r["wrong"]) for r in sound),
+            "commit": environment()["commit"], "planted": len(faults), **counts, "sound": len(sound), "false_alarms": sum(bool(r["wrong"]) for r in sound),
             "seconds": round(time.monotonic() - began), "list": rows,
         }  # fmt: skip
     about = environment()
