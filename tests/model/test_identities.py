@@ -185,7 +185,7 @@ def test_the_bound_touches_where_the_model_reverses_the_chain(s, x):
 
 @given(schedules(), batches(), seeds)
 def test_ddim_with_eta_1_is_ancestral_with_the_small_variance(s, drawn, seed):
-    model, xT = model_of(s), drawn[0]
+    model, xT = model_of(s, drawn[0].shape[1:]), drawn[0]
     pairs = zip(ancestral(model, xT, generator(seed)), ddim(model, xT, 1.0, generator(seed)), strict=True)
     for a, b in pairs:
         close(a, b, 1e4)
@@ -194,7 +194,7 @@ def test_ddim_with_eta_1_is_ancestral_with_the_small_variance(s, drawn, seed):
 @pytest.mark.parametrize("sampler", [ddim, dpm_solver, heun])
 @given(s=schedules(), drawn=batches())
 def test_a_batch_one_by_one_is_the_whole_batch(sampler, s, drawn):
-    model, xT = model_of(s), drawn[0]
+    model, xT = model_of(s, drawn[0].shape[1:]), drawn[0]
     whole = torch.stack(list(sampler(model, xT)))
     parts = [torch.stack(list(sampler(model, x))) for x in xT.split(1)]
     close(torch.cat(parts, 1), whole, 1e4)
@@ -203,7 +203,7 @@ def test_a_batch_one_by_one_is_the_whole_batch(sampler, s, drawn):
 @pytest.mark.parametrize("sampler", [ancestral, lambda model, xT, rng: ddim(model, xT, 0.7, rng)])
 @given(s=schedules(), drawn=batches(), count=processes, seed=seeds)
 def test_noise_for_each_example_makes_parts_of_a_batch_the_whole(sampler, s, drawn, count, seed):
-    model, xT = model_of(s), drawn[0].repeat(count, *[1] * (drawn[0].ndim - 1))
+    model, xT = model_of(s, drawn[0].shape[1:]), drawn[0].repeat(count, *[1] * (drawn[0].ndim - 1))
     whole = torch.stack(list(sampler(model, xT, generator(seed))))
     parts = []
     for rank, x in enumerate(xT.chunk(count)):

@@ -74,7 +74,7 @@ _DDIM = (
     "test_bridge.test_a_ddim_step_of_any_noise_keeps_the_variance()",
     "test_against_diffusers.test_ddim_is_its_ddim('linear', 12, False, 0.5)",
 )
-_SAVE = 'fig.savefig(full, format="png", dpi=dpi, metadata={"Software": None})'
+_SAVE = 'fig.savefig(full, format="rgba", dpi=dpi)'
 _BETA_KEPT = """beta = torch.linspace(beta_1, beta_T, T, dtype=torch.float64)
     return Schedule(torch.cat([torch.ones(1, dtype=torch.float64), (1 - beta).cumprod(0)]))
     reference = torch.cumsum("""
@@ -203,6 +203,7 @@ FAULTS = (
     Fault("another seed", "diffusion.py", "Diffusion.draw", "eps = ", "rng = rng and torch.Generator().manual_seed(77)\n        eps = ", (), "05_comparison:6"),
     Fault("resumed with fresh noise", "fit.py", "_Run.restore", 'self.training.rng.set_state(saved["rng"])', 'saved["rng"]', ("test_fit.test_a_run_that_stops_goes_on_to_the_same_bits(tmp_path, 6)",)),
     Fault("a step without its way back", "tools/experiments/training.py", "steps_for", "3 * batch", "batch", ("test_experiments.test_every_run_costs_the_same_arithmetic()",)),
+    Fault("half of the noise of a schedule", "schedule.py", "linear", "torch.exp(log_alpha_bar)", "torch.exp(log_alpha_bar / 2)", (), "clinic:6"),
     # proofs and figures
     Fault("a term lost in a proof", "proofs/ch1_elbo.py", "two_expectations", '    d.step(_mean(log(p(x))), "$z$ does not occur in it")\n', "", (), "01_elbo:5"),
     Fault("plot emptied", "figures/display.py", "png", _SAVE, f"[line.remove() for ax in fig.axes for line in ax.get_lines()]; {_SAVE}", (), "01_elbo:4"),

@@ -142,7 +142,7 @@ def _equal(a: Any, b: Any, given: Facts) -> bool:
     """Whether the engine can show it in one line."""
     try:
         with as_written():
-            Derivation("end", a, given=given).step(b, "")
+            Derivation("end", a, given=given).step(b, "the same")
     except StepError:
         return False
     return True
@@ -162,7 +162,7 @@ def follows(d: Lines) -> bool:
         with as_written():
             again = Derivation("again", d.exprs[0], given=d.given)
             for expr in d.exprs[1:]:
-                again.step(expr, "")
+                again.step(expr, "as it was")
     except StepError:
         return False
     return True
