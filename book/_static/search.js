@@ -84,7 +84,7 @@
         })) }
       : every;
     var found = engine.search(wanted, options);
-    if (!found.length) found = engine.search(text, Object.assign({ combineWith: "OR" }, options));
+    if (!found.length) found = engine.search(text, Object.assign({}, options, { combineWith: "OR", fuzzy: false }));
     return found.map(function (hit) {
       return SECTIONS[hit.id];
     });

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -57,6 +57,10 @@ class VaeCalls:
     bound: Callable[[Tensor], Tensor] | None = None
 
 
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
+
+
 @dataclass
 class DiffusionCalls:
     """How a diffusion model is asked, in the space that its network sees.
@@ -76,8 +80,8 @@ class DiffusionCalls:
     predicts: str = "eps"
     low: float = -1.0
     high: float = 1.0
-    prepare: Callable[[Tensor], Tensor] = lambda x: x
-    restore: Callable[[Tensor], Tensor] = lambda x: x
+    prepare: Callable[[Tensor], Tensor] = field(default_factory=lambda: _as_it_is)
+    restore: Callable[[Tensor], Tensor] = field(default_factory=lambda: _as_it_is)
     noised: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     loss: Callable[[Tensor], Tensor] | None = None
     samplers: dict[str, Callable[[int], Tensor]] | None = None

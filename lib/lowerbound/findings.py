@@ -91,7 +91,7 @@ def guarded(check: str, ask: Callable[[], Finding]) -> Finding:
 
 
 def range_of_data(x: Tensor, low: float, high: float) -> Finding:
-    """Whether images fill the range that is asked for. Points have no range."""
+    """Whether images x (N, C, H, W) fill the range that is asked for. Points (N, D) have no range."""
     least, most = float(x.min()), float(x.max())
     says = f"x lies in [{least:.3g}, {most:.3g}], and [{low:g}, {high:g}] is asked for"
     if x.ndim != 4 or math.isinf(low):
