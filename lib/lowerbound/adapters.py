@@ -360,23 +360,32 @@ def _gaussian_diffusion(model: Any) -> DiffusionCalls:
     )
 
 
-def _diffusers(net: Any, scheduler: Any, x: Tensor, loss: Any, sampler: Any) -> DiffusionCalls:
-    """A network of diffusers, or one called like it, and a scheduler of alphas_cumprod and add_noise."""
-    alpha_bar = _from_one(scheduler.alphas_cumprod)
-    T, predicts = len(alpha_bar) - 1, PREDICTS[scheduler.config.prediction_type]
-    within: list[Any] = [net]
+def _in_its_place(
+    within: list[Any], alpha_bar: Tensor, predicts: str, wrap: Callable[[Tensor], Any] = _as_it_is
+) -> Callable[[Denoiser], Any]:
+    """A context in which a denoiser stands last in `within`: called with times from 0, it says `predicts`."""
 
     @contextmanager
     def network(denoiser: Denoiser) -> Iterator[None]:
-        def call(xt: Tensor, t: Any, *_: Any, **__: Any) -> _Output:
+        def call(xt: Tensor, t: Any, *_: Any, **__: Any) -> Any:
             times = torch.as_tensor(t).reshape(-1).expand(len(xt)).long().cpu() + 1
-            return _Output(from_eps(denoiser(xt, times), xt, times, alpha_bar, predicts))
+            return wrap(from_eps(denoiser(xt, times), xt, times, alpha_bar, predicts))
 
         within.append(_Stub(call))
         try:
             yield
         finally:
             within.pop()
+
+    return network
+
+
+def _diffusers(net: Any, scheduler: Any, x: Tensor, loss: Any, sampler: Any) -> DiffusionCalls:
+    """A network of diffusers, or one called like it, and a scheduler of alphas_cumprod and add_noise."""
+    alpha_bar = _from_one(scheduler.alphas_cumprod)
+    T, predicts = len(alpha_bar) - 1, PREDICTS[scheduler.config.prediction_type]
+    within: list[Any] = [net]
+    network = _in_its_place(within, alpha_bar, predicts, _Output)
 
     def predict(xt: Tensor, t: Tensor) -> Tensor:
         return to_eps(output(net(xt, t.to(xt.device) - 1)), xt, t, alpha_bar, predicts)
@@ -413,18 +422,7 @@ def _plain_diffusion(
     given = schedule.alpha_bar if isinstance(schedule, Schedule) else torch.as_tensor(schedule)
     alpha_bar = given.double().cpu() if float(given[0]) == 1 else _from_one(given)
     within: list[Any] = [net]
-
-    @contextmanager
-    def network(denoiser: Denoiser) -> Iterator[None]:
-        def call(xt: Tensor, t: Any, *_: Any, **__: Any) -> Tensor:
-            times = torch.as_tensor(t).reshape(-1).expand(len(xt)).long().cpu() + 1
-            return from_eps(denoiser(xt, times), xt, times, alpha_bar, predicts)
-
-        within.append(_Stub(call))
-        try:
-            yield
-        finally:
-            within.pop()
+    network = _in_its_place(within, alpha_bar, predicts)
 
     def predict(xt: Tensor, t: Tensor) -> Tensor:
         return to_eps(net(xt, t.to(xt.device) - 1), xt, t, alpha_bar, predicts)

@@ -17,7 +17,7 @@ import math
 import re
 import zipfile
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -85,7 +85,7 @@ class Course:
                 kept = self._stored(made)
                 before = self._result(made.assignment, made.key)
                 if before and before["when"] > made.when and before["file"] != made.path.stem:
-                    made = _with(made, f"not counted: one of {before['when']} has been graded")
+                    made = replace(made, problem=f"not counted: one of {before['when']} has been graded")
                 elif not student or student in (made.key, made.student):
                     todo += [made] if kept is None or again or student else []
             all_of_them.append(made)
@@ -341,12 +341,6 @@ class Course:
         for number, (student, grades) in sorted(people.items(), key=lambda item: item[1][0]):
             table.append([student, number, "", "", "", *(grades.get(name, "") for name in names)])
         sheets.write(self.out / "canvas.csv", head, table)
-
-
-def _with(submission: Submission, problem: str) -> Submission:
-    from dataclasses import replace
-
-    return replace(submission, problem=problem)
 
 
 def _automatic(result: Any) -> float:

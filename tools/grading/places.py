@@ -9,6 +9,7 @@ from lowerbound import checks
 from lowerbound.checks.places import FILE
 
 from tools.grading.assignment import SOURCES
+from tools.publish import address
 
 ROOT = SOURCES.parents[1]
 PAGES = ROOT / "_build" / "html" / "book"
@@ -44,15 +45,6 @@ def read() -> dict[str, list[str]]:
     if missing := set(labels()) - set(found):
         raise ValueError(f"no built page shows {', '.join(sorted(missing))}; run `make book`")
     return found
-
-
-def address() -> str:
-    """Where the book is published, as `_config.yml` says."""
-    config = (ROOT / "_config.yml").read_text(encoding="utf-8")
-    if base := re.search(r'^  baseurl: "?(http[^"\s]+)', config, re.M):
-        return base[1].rstrip("/")
-    owner, name = re.findall(r"^  url: https://github\.com/([^/\s]+)/([^/\s]+)", config, re.M)[0]
-    return f"https://{owner}.github.io/{name}"
 
 
 def write() -> None:

@@ -11,23 +11,14 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 from pypdf import PdfWriter
 
-from tools.publish.site import EVERY_FORMULA, EVERY_PICTURE, PAGES, ROOT, SITE, launch
+from tools.publish import address
+from tools.publish.site import EVERY_FORMULA, EVERY_PICTURE, PAGES, SITE, launch
 
 BOOK = [page for page in PAGES if page.startswith("book/") and not page.endswith(("/api", "/changelog"))]
 MARGIN = {"top": "20mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
 RUNNING = "width: 100%; font-size: 8px; color: #555; margin: 0 16mm; display: flex; justify-content: "
 FRONT, PLACE = SITE / "book" / "index.html", re.compile(r'<p class="pdf".*?</p>', re.S)
 WHOLE = FRONT.with_name("lower-bound.pdf")
-
-
-def address() -> str:
-    """Where the book is published, for links from one page of the PDF to another."""
-    config = (ROOT / "_config.yml").read_text(encoding="utf-8")
-    base = re.search(r'^  baseurl: "?(http[^"\s]+)', config, re.M)
-    if base:
-        return base[1].rstrip("/")
-    owner, name = re.findall(r"^  url: https://github\.com/([^/\s]+)/([^/\s]+)", config, re.M)[0]
-    return f"https://{owner}.github.io/{name}"
 
 
 def running(text: str) -> str:

@@ -138,15 +138,7 @@ def admit(expr, of: str = "a line", names_alone: bool = False) -> None:
 
 def subscripted(expr, index) -> str:
     """The first name in expr whose subscript holds the name of a symbol: x_t, x_{t-1} for t. "" if none."""
-    names = {s.name for s in symbols(expr) if s != index}
-    for node in sp.preorder_traversal(expr):
-        if isinstance(node, AppliedUndef):
-            names.add(node.func.__name__)
-        elif isinstance(node, sp.IndexedBase):
-            names.add(str(node.label))
-        elif isinstance(node, Family):
-            names |= {str(node.args[0]), str(node.args[1])}
-    holding = [n for n in sorted(names) if index.name in re.findall("[A-Za-z]+", n.partition("_")[2])]
+    holding = [n for n in sorted(_names(expr)) if index.name in re.findall("[A-Za-z]+", n.partition("_")[2])]
     return holding[0] if holding else ""
 
 
