@@ -17,9 +17,10 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 
 UNREAD = (
-    nodes.math, nodes.math_block, nodes.literal_block, nodes.raw, nodes.comment, lecture_link,
+    nodes.math_block, nodes.literal_block, nodes.raw, nodes.comment, lecture_link,
     addnodes.glossary,  # each term is found by itself
 )  # fmt: skip
+CHECKED = {"how", "checked"}  # below a derivation: how its lines were checked
 KINDS = (("book/0", "chapter"), ("book/", "page"), ("notebooks/", "lab"))
 
 
@@ -27,12 +28,14 @@ def _text(node: nodes.Node) -> str:
     """What is read in a node, without formulas, programs and the sections below it."""
     if isinstance(node, nodes.Text):
         return node.astext()
-    if isinstance(node, (*UNREAD, nodes.section)):
+    if isinstance(node, (*UNREAD, nodes.section)) or CHECKED & set(node.get("classes", ())):
         return " "
+    if isinstance(node, nodes.math):
+        return "…"
     if isinstance(node, addnodes.pending_xref) and not node.get("refexplicit"):
         return " "  # a label; what is printed there is not known yet
     if isinstance(node, nodes.image):
-        return f" {node.get('alt', '')} "
+        return f" {node.get('alt') or ''} "
     words = "".join(map(_text, node.children))
     return words if isinstance(node, nodes.Inline) else f" {words} "
 
@@ -58,7 +61,8 @@ def collect(app: Sphinx, doctree: nodes.document) -> None:
         title, *rest = section.children
         if isinstance(title, nodes.title):
             anchor = "" if section.parent is doctree else section["ids"][0]
-            found.append((anchor, _tidy(_text(title)), _tidy("".join(map(_text, rest))), _words(rest)))
+            heading = title.astext().replace("\\", "")  # a formula in it as letters
+            found.append((anchor, heading, _tidy("".join(map(_text, rest))), _words(rest)))
     for item in doctree.findall(nodes.definition_list_item):
         for term in item.findall(nodes.term):
             if term["ids"] and isinstance(item.parent.parent, addnodes.glossary):

@@ -60,7 +60,7 @@ class Checkup:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        plain = "text-align: left; vertical-align: top"
+        plain = "padding: 0 0.8em 0.2em 0; text-align: left; vertical-align: top"
         styles = (f"{plain}; white-space: nowrap", plain, f"{plain}; overflow-wrap: anywhere")
         rows = []
         for f in self.findings:
