@@ -42,6 +42,12 @@ def test_what_an_entry_lacks_is_found() -> None:
     assert len(lacks(good.replace("### ", ""))) == 1
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "book").glob("*.md")), ids=lambda path: path.stem)
+def test_no_number_stands_alone_at_the_start_of_a_line(page: Path) -> None:
+    """Markdown would read the end of a sentence, "it is 7.", as an item of a list without words."""
+    assert re.findall(r"^.*\n\s*\d+\.$", page.read_text(encoding="utf-8"), re.M) == []
+
+
 def test_there_are_the_questions_that_were_asked() -> None:
     assert len(entries(TEXT)) >= 38
 
