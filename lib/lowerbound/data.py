@@ -96,7 +96,8 @@ def check(x: Tensor, y: Tensor | None = None) -> None:
     if y is not None:
         entry.is_tensor(y, "y")
     if y is not None and y.shape[:1] == x.shape[:1] and y.ndim == 2:
-        raise ValueError(f"y must be ({len(x)},), got {tuple(y.shape)}; use y.argmax(1) if it is one-hot")
+        remedy = "use y[:, 0]" if y.shape[1] == 1 else "use y.argmax(1) if it is one-hot"
+        raise ValueError(f"y must be ({len(x)},), got {tuple(y.shape)}; {remedy}")
     if y is not None and y.dtype != torch.int64:
         raise ValueError(f"y must be int64 class numbers, got {y.dtype}; y.long() if they are whole")
     if y is not None and y.shape != x.shape[:1]:

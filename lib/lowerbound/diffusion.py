@@ -127,7 +127,7 @@ class Diffusion(nn.Module):
             )
         if float(schedule.alpha_bar[-1]) == 0:
             raise ValueError("alpha_bar[T] is 0, by which eps-prediction divides; end above 0")
-        self.net, self.schedule, self.shape = net, schedule, shape
+        self.net, self.schedule, self.shape = net, schedule, tuple(shape)
         self.likelihood, self.objective, self.variance, self.clip = likelihood, objective, variance, clip
         self.drop_class = drop_class
         self.log_width = nn.Parameter(torch.zeros(()))

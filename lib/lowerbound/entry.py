@@ -7,6 +7,7 @@ looked at where that stops no GPU and no compiled graph, as `likelihood.readable
 from __future__ import annotations
 
 import warnings
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -148,7 +149,7 @@ def is_generator(rng: Any) -> None:
 
 def count_fits(n: Any) -> None:
     """Refuse a number of samples that is none. Raises ValueError."""
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
         raise ValueError(f"n, how many to draw, must be a whole number above 0, got {n!r}")
 
 

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from bad_input import (
@@ -277,6 +278,7 @@ BAD |= {
     "fit: bfloat16 weights": (lambda _: fitted(SQUARE, model=vae().bfloat16()), ValueError, r'model\.float\(\), and to train in bfloat16 Recipe\(precision="bfloat16"\)'),
     "fit: int64 images": (lambda _: fitted(IMAGES.long(), model=vae()), ValueError, r"got torch\.int64; x\.to\(torch\.uint8\)"),
     "fit: one-hot labels": (lambda _: fitted(IMAGES, y=ONE_HOT, model=classes()), ValueError, r"use y\.argmax\(1\)"),
+    "fit: labels as a column": (lambda _: fitted(IMAGES, y=LABELS[:, None], model=classes()), ValueError, r"use y\[:, 0\]"),
     "fit: labels from 1": (lambda _: fitted(IMAGES, y=LABELS.clone().index_fill(0, torch.tensor([0]), 10).clamp(min=1), model=classes()), ValueError, r"y must be in 0\.\.9, got 1\.\.10; use y - 1"),
     "fit: labels beyond the classes": (lambda _: fitted(IMAGES, y=LABELS + 12, model=classes()), ValueError, "use a network of 13 classes"),
     "fit: labels for a VAE": (lambda _: fitted(IMAGES, y=LABELS, model=vae()), ValueError, "a VAE has no classes; leave y out"),
@@ -337,6 +339,13 @@ def test_what_is_right_is_told_nothing():
 
 
 @pytest.mark.usefixtures("unshaped")
+def test_whole_numbers_of_numpy_and_shapes_as_lists_are_taken():
+    model = ddpm()
+    listed = Diffusion(model.net, model.schedule, list(model.shape))
+    assert listed.sample(np.int64(2)).shape == (2, *model.shape)
+    assert listed.bound(torch.zeros(2, *model.shape)).nats().shape == (2,)
+
+
 def test_a_training_step_asks_nothing_of_the_entrances(monkeypatch):
     """They are asked when `fit` begins, and no more."""
     asked = []
