@@ -117,7 +117,8 @@ class Play:
 
     What gets another value in a later cell takes nothing away: the first time that it is right counts, and
     what is not right then is judged once more at the end. A cell or a function that ends the process costs
-    itself alone: the run begins again without it.
+    itself alone: the run begins again without it. So does a cell that was stopped, where memory is short
+    later.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class Play:
         self.tests = {cell.task: cell for cell in assignment.tests}
         self.settled: set[str] = set()  # tasks that are not judged again: right, or the end of the process
         self.left_out: set[int] = set()
+        self.stopped: set[int] = set()  # cells that were out of time or memory: much may be held still
         self.deadline = time.monotonic() + limits.notebook
         for node in notebook.cells:
             if node.cell_type == "code":
@@ -155,6 +157,7 @@ class Play:
 
     def _once(self, sandbox: Sandbox) -> None:
         tries: dict[str, int] = {}
+        self.stopped = set()
         for position, (place, source) in enumerate(self.cells):
             if position in self.left_out:
                 continue
@@ -186,10 +189,18 @@ class Play:
             self.notebook.cells[place].outputs = outputs(reply)
         if not isinstance(reply, dict):
             return []
-        if reply.get("error"):
-            self.verdict.notes.append(f"{where} raises {clean(reply['error'])}")
+        if raised := clean(reply.get("error") or ""):
+            self.verdict.notes.append(f"{where} raises {raised}")
+            self._short_of_memory(raised)
+            self.stopped |= {position} if raised in ("MemoryError", "TimeLimit") else set()
         defined = reply.get("defined")
         return [task for task in watch if task in defined] if isinstance(defined, list) else []
+
+    def _short_of_memory(self, error: str) -> None:
+        """Begin again without the cells that were stopped, where what they hold may be what is missing."""
+        if self.stopped and "MemoryError" in error:
+            self.left_out |= self.stopped
+            raise EndedError(error)
 
     def _judge(self, sandbox: Sandbox, task: str, again: bool = False) -> None:
         """Judge a task now. again: what was said before stands, unless it is right this time."""
@@ -200,6 +211,7 @@ class Play:
         if again and before is not None and TOO_LONG in before[1]:
             return
         message = run_test(sandbox, cell)
+        self._short_of_memory(message)
         if not message or not again or before is None or "NameError" in before[1]:
             self.verdict.marks[cell.id] = (0.0, message) if message else (cell.points, "")
         if not message:

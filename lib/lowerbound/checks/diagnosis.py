@@ -2,6 +2,7 @@
 
 First come the known mistakes of a check, then what any function may suffer from: a factor, a constant, a
 wrong axis, an argument mistaken for another or not looked at, noise of its own, a limit that cuts values off.
+Where none of these fits, arguments are set to 0 or 1 one by one, to find the term in which the mistake sits.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .engine import Check
 
 FAR = 2.5  # times what is usual in a row: so far out an argument is by intent
+WHERE = "in what depends on "  # how the name begins of a mistake whose place is known, and no more
 Found = tuple[str | None, str]  # the name of a mistake, and the sentence for the student
 ORDINAL = ("first", "second", "third", "fourth", "fifth", "sixth")
 ADVICE = {  # by what an error says
@@ -193,7 +195,8 @@ def _single(
         found = _unread(check, function, cases, a, part)
     if found is not None:
         return found
-    return None, compare(a, b)
+    place = _place(check, function, cases, a, b, part)
+    return (f"{WHERE}{place[0]}", f"{compare(a, b)}\n{place[1]}") if place else (None, compare(a, b))
 
 
 def _words(check: Check, function: Any, cases: list[Case], ours: list[str], theirs: list[str]) -> Found:
@@ -428,26 +431,81 @@ def _unread(
     check: Check, function: Any, cases: list[Case], a: list[Tensor], part: int | None
 ) -> Found | None:
     """The arguments that make no difference, though they should: found by changing them one by one."""
-    unread = []
+    before, unread = _tensors(run(check.oracle, cases, check.leaves), part), []
     for i, name in enumerate(check.arguments()):
         changed = []
         for k, case in enumerate(cases):
             other = cases[(k + 1) % len(cases)][i]
             fits = type(other) is not Tensor or other.shape == case[i].shape
             changed.append((*case[:i], other if fits else case[i], *case[i + 1 :]))
-        try:
-            wanted = [_pick(v, part) for v in run(check.oracle, changed, check.leaves)]
-            got = [_pick(v, part) for v in ask(function, changed, check.leaves)]
-            ours = [torch.as_tensor(v, dtype=torch.float64).detach() for v in got]
-            theirs = [torch.as_tensor(v, dtype=torch.float64).detach() for v in wanted]
-            before = [_pick(v, part) for v in run(check.oracle, cases, check.leaves)]
-        except Exception:
+        both = _both(check, function, changed, part)
+        if both is None:
             return None
-        if _close(ours, a) and not _close(theirs, [torch.as_tensor(v, dtype=torch.float64) for v in before]):
+        if _close(both[0], a) and before is not None and not _close(both[1], before):
             unread.append(f"`{name}`")
     if not unread:
         return None
     return "an argument not read", f"what it gives does not depend on {' and '.join(unread)}, and should."
+
+
+def _place(
+    check: Check, function: Any, cases: list[Case], a: list[Tensor], b: list[Tensor], part: int | None
+) -> tuple[str, str] | None:
+    """The arguments in whose terms the mistake sits, and a sentence that says how that is known."""
+    inside: dict[float, list[str]] = {0.0: [], 1.0: []}
+    apart = []
+    for i, name in enumerate(check.arguments()):
+        if (type(cases[0][i]) is not float and not _numbers(cases[0][i])) or name.startswith("alpha_bar"):
+            continue
+        for value, names in inside.items():
+            changed = [(*c[:i], c[i] * 0 + value, *c[i + 1 :]) for c in cases]
+            both = _both(check, function, changed, part)
+            if both is None:
+                continue
+            ours, theirs = both
+            if any(bool((v.abs() > ATOL).any()) for v in theirs) and _close(ours, theirs):
+                names.append(name)
+                break
+            steps = [[x - y for x, y in zip(*pair, strict=True)] for pair in ((a, ours), (b, theirs))]
+            if value == 0 and not _close(theirs, b) and _close(*steps):
+                apart.append(name)
+    for value, names in inside.items():
+        if names:
+            word = " or ".join(f"`{name}`" for name in names)
+            return ", ".join(names), (
+                f"It is right where {word} is {value:g}: the mistake sits in a term with {word}."
+            )
+    if not apart:
+        return None
+    word = " and ".join(f"`{name}`" for name in apart)
+    others = [name for name in check.arguments() if name not in apart]
+    return ", ".join(others) or "none", (
+        f"It changes with {word} as it should: the mistake sits in a term without {word}."
+    )
+
+
+def _numbers(value: Any) -> bool:
+    return type(value) is Tensor and value.is_floating_point()
+
+
+def _both(
+    check: Check, function: Any, cases: list[Case], part: int | None
+) -> tuple[list[Tensor], list[Tensor]] | None:
+    """What the function and the right one give elsewhere, where both give finite numbers of one shape."""
+    got, wanted = ask(function, cases, check.leaves), run(check.oracle, cases, check.leaves)
+    ours, theirs = _tensors(got, part), _tensors(wanted, part)
+    if ours is None or theirs is None:
+        return None
+    if any(x.shape != y.shape for x, y in zip(ours, theirs, strict=True)):
+        return None
+    return (ours, theirs) if _finite(ours) and _finite(theirs) else None
+
+
+def _tensors(values: list[Any], part: int | None) -> list[Tensor] | None:
+    try:
+        return [torch.as_tensor(_pick(v, part), dtype=torch.float64).detach() for v in values]
+    except (TypeError, ValueError, RuntimeError, IndexError):
+        return None
 
 
 def _pick(value: Any, part: int | None) -> Any:

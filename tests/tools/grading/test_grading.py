@@ -24,11 +24,12 @@ from lowerbound.symbolic import Density, Derivation, Family, RandomVariable, Squ
 from test_grading_hostile import sandbox_or_skip
 from toy_assignment import MARKER, student, write
 
+from tools.grading import judge as judging
 from tools.grading.__main__ import STUDENT, main
 from tools.grading.assignment import SOURCES, Assignment, assignments
 from tools.grading.inside import formulas, protocol
 from tools.grading.intake import find
-from tools.grading.judge import Submitted, Verdict
+from tools.grading.judge import Submitted, Verdict, judge
 from tools.grading.sandbox import Limits, Sandbox, StudentError
 from tools.grading.submissions import grade
 from tools.grading.table import ATTACKS, attack, functions
@@ -185,6 +186,45 @@ def test_unwritten_functions_and_the_librarys_answers_get_none_and_one_that_neve
     assert all("does not exist" in message for _, message in failed(verdicts["forwards"]))
     assert [test for test, _ in failed(verdicts["stubborn"])] == ["next_moments-test"]
     assert "did not stop after 30 s" in failed(verdicts["stubborn"])[0][1]
+
+
+class FullSandbox:
+    """A sandbox in which the first cell takes all memory until its time is over, and keeps it."""
+
+    runs = 0
+
+    def __init__(self, limits: Limits, isolated: bool) -> None:
+        self.limits, self.ended, self.full = limits, "", False
+
+    def __enter__(self) -> FullSandbox:
+        FullSandbox.runs += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ask(self, op: str, limit: float, *_: Any, **request: Any) -> tuple[Any, list[bytes]]:
+        if op != "run":
+            if self.full:
+                raise StudentError("MemoryError")
+            return [request["function"]], []
+        first = request["number"] == 1
+        error = "TimeLimit" if first else "MemoryError" if self.full else None
+        self.full |= first
+        return {"outputs": [], "error": error, "defined": [] if error else request["watch"]}, []
+
+
+def test_what_a_stopped_cell_holds_costs_no_other_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "Sandbox", FullSandbox)
+    monkeypatch.setattr(FullSandbox, "runs", 0)
+    assignment = write(tmp_path / "sources")
+    (tmp_path / "full.ipynb").write_text(json.dumps(student(assignment, first="held = []")))
+    verdict, _ = judge(tmp_path / "full.ipynb", "full", assignment, Limits(), False)
+    assert FullSandbox.runs == 2
+    assert [note for note in verdict.notes if "Memory" in note] == ["cell 2 raises MemoryError"]
+    assert not any("Memory" in message for _, message in verdict.marks.values()), verdict
 
 
 def test_a_whole_notebook_runs_as_it_does_outside(tmp_path: Path) -> None:
