@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ledger
+from lowerbound.symbolic.sheet import written
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
@@ -30,6 +31,7 @@ class Checked:
     how: of each line after the first, how it was checked
     conditions: LaTeX of what is assumed of the letters, such as σ > 0
     read_back: how many printed formulas were read back and compared with what was checked
+    sheet: its lines as a reader types them
     """
 
     chapter: int
@@ -42,6 +44,7 @@ class Checked:
     how: list[str]
     conditions: list[str]
     read_back: int
+    sheet: str
 
 
 PRINTS = re.compile(r"\{(derivation|ledger)\}")  # on a page that needs proofs
@@ -56,7 +59,7 @@ def check(name: str) -> Checked:
     return Checked(
         proof.chapter, proof.title, proof.relation, proof.statement(), proof.latex(), kinds, axioms,
         [f"{step.reason}: {step.evidence or step.kind}" for step in proof.steps[1:]],
-        proof.conditions(), proof.check_print(),
+        proof.conditions(), proof.check_print(), written(proof),
     )  # fmt: skip
 
 

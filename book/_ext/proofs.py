@@ -12,6 +12,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from docutils.statemachine import StringList
 from labs import LABS, proofs_label
+from sheets import button
 from sources import MissingError, instead
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -112,6 +113,8 @@ class DerivationDirective(MathDirective):
         parts = super().run()
         if "bare" not in self.options:
             parts.append(line)
+        if "result" not in self.options:
+            parts.append(button(name))
         if "result" not in self.options:
             parts.append(_how(proof))
         return [nodes.container("", *parts, classes=["derivation"])]

@@ -144,6 +144,29 @@
     });
   }
 
+  // Where the engine is beside the pages, each derivation can be changed. None of it is fetched before a click.
+  function offerSheets() {
+    var engine = document.querySelector('meta[name="lowerbound-sheet"]');
+    var free = document.querySelector(".free-sheet");
+    if (!engine) return;
+    function begin(open) {
+      return import(new URL(engine.content + "/sheet.js", location.href)).then(open);
+    }
+    document.querySelectorAll("button.change-proof").forEach(function (button) {
+      button.hidden = false;
+      button.addEventListener("click", function () {
+        button.disabled = true;
+        begin(function (sheet) {
+          return sheet.ofProof(button);
+        });
+      });
+    });
+    if (free)
+      begin(function (sheet) {
+        return sheet.free(free);
+      });
+  }
+
   // What is wider than its place scrolls, a formula or a program: the keyboard must reach it, and its edges say that
   // there is more. Formulas come as they are seen, folds are opened, and windows are turned.
   function letScroll() {
@@ -229,6 +252,7 @@
     nameFormulas();
     findMinutes();
     offerDrawings();
+    offerSheets();
     letScroll();
   });
 })();

@@ -1,0 +1,145 @@
+"""The engine beside the pages, so that a reader can change a line of a proof and be answered there.
+
+It is Pyodide, from its npm package, with sympy and the library's own `symbolic` and `proofs` packed from what is
+installed. A page asks for none of it before a click. Where npm or the package cannot be had, the book has no such
+button, and the build says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import checked
+import ledger
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+PACKAGE, VERSION = "pyodide", "314.0.7"
+SHA512 = "0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A=="
+RUNS = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lowerbound"
+LEFT_OUT = ("tests", "benchmarks", "testing", "__pycache__")  # folders of sympy that no proof asks for
+SECONDS = 120  # that npm may take
+FOLDER = "_static/sheet"
+META = "lowerbound-sheet"
+log = logging.getLogger(__name__)
+
+
+def button(name: str) -> nodes.Node:
+    """Below a derivation; book.js shows it where the engine is there."""
+    return nodes.raw(
+        "", f'<button type="button" class="change-proof" data-proof="{name}" hidden>Change a line</button>',
+        format="html",
+    )  # fmt: skip
+
+
+def package() -> Path:
+    """The npm package, downloaded once and verified. Raises OSError where it cannot be had."""
+    file = CACHE / f"{PACKAGE}-{VERSION}.tgz"
+    if not file.is_file():
+        npm = shutil.which("npm")
+        if npm is None:
+            raise OSError("npm is not installed")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            command = [npm, "pack", "--silent", f"{PACKAGE}@{VERSION}", "--pack-destination", folder]
+            try:
+                subprocess.run(command, check=True, capture_output=True, timeout=SECONDS)
+            except subprocess.SubprocessError as error:
+                raise OSError(f"npm cannot fetch {PACKAGE} {VERSION} ({type(error).__name__})") from None
+            os.replace(Path(folder, file.name), file)
+    if base64.b64encode(hashlib.sha512(file.read_bytes()).digest()).decode() != SHA512:
+        file.unlink()
+        raise OSError(f"{PACKAGE} {VERSION} is not the file that this book was made with")
+    return file
+
+
+def sources() -> Iterator[tuple[str, Path]]:
+    """What the engine runs: names in the archive, and the files."""
+    for name in ("sympy", "mpmath"):
+        spec = importlib.util.find_spec(name)
+        assert spec is not None and spec.origin is not None  # the proofs need both
+        yield from _under(Path(spec.origin).parent, name)
+    library = Path(ledger.proofs().__file__).parents[1]
+    yield "lowerbound/__init__.py", library / "__init__.py"
+    for name in ("symbolic", "proofs"):
+        yield from _under(library / name, f"lowerbound/{name}")
+
+
+def _under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
+    for file in sorted(folder.rglob("*.py")):
+        inside = file.relative_to(folder)
+        if not set(inside.parts) & set(LEFT_OUT):
+            yield f"{name}/{inside.as_posix()}", file
+
+
+def pack(kept: Path) -> Path:
+    """The archive of Python's files, the same bytes for the same sources."""
+    ours = hashlib.sha256(b"".join(file.read_bytes() for file in checked.source_files()))
+    key = hashlib.sha256(f"{ours.hexdigest()} {version('sympy')} {version('mpmath')}".encode()).hexdigest()[:16]
+    archive = kept / f"python-{key}.zip"
+    if not archive.is_file():
+        kept.mkdir(parents=True, exist_ok=True)
+        new = archive.with_suffix(".new")
+        with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
+            for name, file in sources():
+                packed.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+        os.replace(new, archive)
+    return archive
+
+
+def find(app: Sphinx) -> None:
+    """Say whether the pages have the engine beside them."""
+    app.lowerbound_engine = None  # type: ignore[attr-defined]
+    if app.builder.format != "html" or not (Path(app.srcdir) / "_toc.yml").is_file():
+        return
+    try:
+        app.lowerbound_engine = package()  # type: ignore[attr-defined]
+    except OSError as error:
+        log.info("proofs cannot be changed in these pages: %s; the rest of the book is whole", error)
+
+
+def place(app: Sphinx, error: Exception | None) -> None:
+    """Write the engine, and the lines of all derivations, beside the pages."""
+    if error or app.lowerbound_engine is None:  # type: ignore[attr-defined]
+        return
+    folder = Path(app.outdir, FOLDER, "engine")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(app.lowerbound_engine) as packed:  # type: ignore[attr-defined]
+        for name in RUNS:
+            member = packed.extractfile(f"package/{name}")
+            assert member is not None  # the file was verified
+            (folder / name).write_bytes(member.read())
+    shutil.copyfile(pack(Path(app.outdir).with_name("engine")), folder / "python.zip")
+    lines = {
+        name: {"title": proof.title, "text": proof.sheet}
+        for name, proof in ((name, checked.checked(name)) for name in ledger.proofs().derivations())
+    }
+    (folder / "lines.json").write_text(json.dumps(lines, ensure_ascii=False), encoding="utf-8")
+
+
+def announce(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Tell the page where the engine is."""
+    if app.lowerbound_engine is not None:  # type: ignore[attr-defined]
+        told = f'<meta name="{META}" content="{context["pathto"](FOLDER, 1)}" />\n'
+        context["metatags"] = context.get("metatags", "") + told
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("builder-inited", find)
+    app.connect("html-page-context", announce)
+    app.connect("build-finished", place)

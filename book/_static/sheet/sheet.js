@@ -1,0 +1,307 @@
+// A sheet on which a derivation is written and checked, in the page. Loaded when a reader asks for one.
+
+const base = new URL(".", import.meta.url);
+const LIMIT = 90; // seconds that an answer may take
+const TEX = { "": "", "=": "=", ":=": ":=", ">=": "\\ge", "<=": "\\le", "->": "\\to", "~": "\\sim" };
+const VERDICTS = {
+  false: "This does not follow.",
+  unchecked: "This could not be checked.",
+  undefined: "This is not defined for all values.",
+  unsound: "This cannot be taken.",
+  unread: "This cannot be read.",
+};
+let worker = null;
+let waiting = null; // {number, resolve, reject} of the sheet that is being checked
+let loaded = null;
+let number = 0;
+
+function element(tag, properties, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+function megabytes() {
+  const names = ["pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "python.zip"];
+  return Promise.all(
+    names.map((name) => fetch(new URL("engine/" + name, base), { method: "HEAD" }).then((r) => Number(r.headers.get("content-length"))))
+  ).then((sizes) => sizes.reduce((a, b) => a + b, 0) / 1e6);
+}
+
+// The engine, started once for the page. tell: is given what happens, in words.
+function engine(tell) {
+  if (loaded) return loaded;
+  worker = new Worker(new URL("worker.js", base), { type: "module" });
+  loaded = new Promise((resolve, reject) => {
+    worker.onerror = (event) => reject(new Error(event.message || "the engine cannot be loaded"));
+    worker.onmessage = ({ data }) => {
+      if (data.stage) tell(data.stage);
+      else if (data.ready) resolve();
+      else if (data.number === undefined) reject(new Error(data.failed));
+      else if (waiting && waiting.number === data.number) {
+        const { resolve: give, reject: refuse } = waiting;
+        waiting = null;
+        if (data.answer) give(data.answer);
+        else refuse(new Error(data.failed));
+      }
+    };
+  });
+  loaded.catch(stop);
+  return loaded;
+}
+
+function stop(why) {
+  if (worker) worker.terminate();
+  worker = loaded = null;
+  if (waiting) waiting.reject(why instanceof Error ? why : new Error(why || "stopped"));
+  waiting = null;
+}
+
+function ask(text) {
+  return new Promise((resolve, reject) => {
+    waiting = { number: ++number, resolve, reject };
+    worker.postMessage({ number, text });
+    const mine = number;
+    setTimeout(() => {
+      if (waiting && waiting.number === mine) stop(`no answer within ${LIMIT} seconds: write smaller steps`);
+    }, 1000 * LIMIT);
+  });
+}
+
+// Text for a link and back: deflated, in letters that an address may hold.
+async function through(stream, bytes) {
+  return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
+}
+
+async function toAddress(text) {
+  const bytes = await through(new CompressionStream("deflate-raw"), new TextEncoder().encode(text));
+  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
+
+async function fromAddress(code) {
+  const bytes = Uint8Array.from(atob(code.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+  return new TextDecoder().decode(await through(new DecompressionStream("deflate-raw"), bytes));
+}
+
+// The engine's message, in which what differs is marked as a terminal marks it.
+function marked(message) {
+  const box = element("pre", { className: "sheet-message", tabIndex: 0 });
+  message.split(/(\x1b\[3[12]m[\s\S]*?\x1b\[0m)/).forEach((part) => {
+    const colour = /^\x1b\[3([12])m([\s\S]*)\x1b\[0m$/.exec(part);
+    box.append(colour ? element(colour[1] === "1" ? "del" : "ins", {}, colour[2]) : part);
+  });
+  return box;
+}
+
+function formula(tex) {
+  return element("span", { className: "math notranslate nohighlight" }, "\\(\\displaystyle " + tex + "\\)");
+}
+
+function shown(answer) {
+  const list = element("ol", { className: "sheet-lines" });
+  let past = false;
+  answer.rows.forEach((row, i) => {
+    const wrong = row.row === answer.failed;
+    past = past || wrong;
+    const state = wrong ? "wrong" : past || (!answer.ok && answer.verdict === "unread") ? "open" : "right";
+    const words = { right: i ? "follows" : "the first line", wrong: "does not follow", open: "not reached" }[state];
+    const line = element("div", { className: "sheet-formula", tabIndex: 0, role: "group", ariaLabel: "Line " + (i + 1) });
+    line.append(formula((TEX[row.arrow] ?? row.arrow) + " " + row.latex));
+    const item = element("li", { className: state }, line);
+    item.append(element("p", { className: "sheet-note" }, [words, row.reason, row.how].filter(Boolean).join(" · ")));
+    if (wrong) item.append(...complaint(answer));
+    list.append(item);
+  });
+  if (answer.verdict === "unread" || !answer.rows.some((row) => row.row === answer.failed)) list.append(...[]);
+  return list;
+}
+
+function complaint(answer) {
+  const parts = [];
+  if (answer.left_over) {
+    parts.push(element("p", {}, "Left over, the line before less this one: ", formula(answer.left_over)));
+  }
+  if (answer.message) parts.push(marked(answer.message));
+  return parts;
+}
+
+function typeset(box) {
+  return window.MathJax && MathJax.typesetPromise ? MathJax.typesetPromise([box]) : Promise.resolve();
+}
+
+// The word before the cursor, and where it begins.
+function wordBefore(area) {
+  const before = area.value.slice(0, area.selectionStart);
+  const word = /[A-Za-z\\][\w\\']*(?:_\{?[\w:<+-]*)?$/.exec(before);
+  return word ? [word[0], word.index] : ["", before.length];
+}
+
+function insert(area, word) {
+  const [typed, start] = wordBefore(area);
+  const from = typed && word.startsWith(typed) ? start : area.selectionStart;
+  area.setRangeText(word, from, area.selectionEnd, "end");
+  area.focus();
+}
+
+// The sheet itself, in a box. text: what is on it; name: of the derivation, or "".
+function build(box, text, name) {
+  const id = "sheet-" + ++number;
+  const area = element("textarea", {
+    id, value: text, spellcheck: false, autocapitalize: "off", autocomplete: "off", wrap: "off",
+    rows: Math.min(24, text.split("\n").length + 1),
+  });
+  area.setAttribute("aria-describedby", id + "-help");
+  const words = element("div", { className: "sheet-words" });
+  const status = element("p", { className: "sheet-status", role: "status" });
+  const check = element("button", { type: "button", className: "sheet-check" }, "Check");
+  const halt = element("button", { type: "button", hidden: true }, "Stop");
+  const again = element("button", { type: "button" }, "As it was");
+  const link = element("button", { type: "button" }, "Copy a link to this sheet");
+  const answer = element("div", { className: "sheet-answer" });
+  const help = element("p", { id: id + "-help", className: "sheet-help" });
+  help.append(
+    "Change what you like, then check (Ctrl + Enter). A line begins with =, >=, <=, -> or ~, its reason stands behind #. ",
+    "Ctrl + Space completes a word."
+  );
+  box.replaceChildren(
+    element("label", { htmlFor: id }, name ? `The lines of “${name}”` : "Your sheet"),
+    area, words, help, element("div", { className: "sheet-buttons" }, check, halt, again, link), status, answer
+  );
+  let known = [];
+
+  function offer() {
+    const [typed] = wordBefore(area);
+    const fitting = typed ? known.filter((word) => word.startsWith(typed) && word !== typed) : [];
+    const first = fitting.length ? fitting : known;
+    words.replaceChildren(
+      ...first.slice(0, 24).map((word) => {
+        const choice = element("button", { type: "button" }, word);
+        choice.addEventListener("click", () => insert(area, word));
+        return choice;
+      })
+    );
+    return fitting;
+  }
+
+  async function run() {
+    check.disabled = true;
+    halt.hidden = false;
+    const began = performance.now();
+    try {
+      if (!loaded) {
+        const size = await megabytes().catch(() => 0);
+        status.textContent = `Fetching the engine${size ? `, ${size.toFixed(0)} MB, once` : ""}: some ten seconds on a laptop …`;
+      }
+      await engine((words) => (status.textContent = words));
+      status.textContent = "Checking …";
+      const said = await ask(area.value);
+      const seconds = ((performance.now() - began) / 1000).toFixed(1);
+      known = said.words;
+      offer();
+      answer.replaceChildren(shown(said));
+      if (!said.ok && !said.rows.some((row) => row.row === said.failed)) answer.append(...complaint(said));
+      const row = said.failed ? ` Row ${said.failed}: ` : "";
+      status.textContent = said.ok ? `Every line follows (${seconds} s).` : `${row}${VERDICTS[said.verdict]} (${seconds} s)`;
+      if (said.failed) select(said.failed);
+      await typeset(answer);
+    } catch (error) {
+      status.textContent = `No answer: ${error.message}.`;
+    } finally {
+      check.disabled = false;
+      halt.hidden = true;
+    }
+  }
+
+  // Mark the row that does not follow.
+  function select(row) {
+    const rows = area.value.split("\n");
+    const start = rows.slice(0, row - 1).reduce((sum, line) => sum + line.length + 1, 0);
+    area.setSelectionRange(start, start + rows[row - 1].length);
+  }
+
+  check.addEventListener("click", run);
+  halt.addEventListener("click", () => stop("stopped"));
+  again.addEventListener("click", () => {
+    area.value = text;
+    answer.replaceChildren();
+    status.textContent = "";
+    area.focus();
+  });
+  link.addEventListener("click", async () => {
+    const address = new URL("../../book/sheet.html", base);
+    address.hash = "s=" + (await toAddress(area.value));
+    try {
+      await navigator.clipboard.writeText(address.href);
+      status.textContent = "The link is copied.";
+    } catch {
+      status.replaceChildren("The link: ", element("a", { href: address.href }, address.href));
+    }
+  });
+  area.addEventListener("input", offer);
+  area.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      if (!check.disabled) run();
+    } else if (event.key === " " && event.ctrlKey) {
+      event.preventDefault();
+      const fitting = offer();
+      if (fitting.length) insert(area, fitting[0]);
+    }
+  });
+  return { area, status };
+}
+
+let styled = null;
+function style() {
+  styled ??= new Promise((resolve) => {
+    const sheet = element("link", { rel: "stylesheet", href: new URL("sheet.css", base).href, onload: resolve, onerror: resolve });
+    document.head.append(sheet);
+  });
+  return styled;
+}
+
+function here(box) {
+  if (location.protocol !== "file:") return true;
+  box.replaceChildren(
+    element("p", { role: "status" }, "Pages opened from a folder cannot run Python. Serve them: python -m http.server -d _build/html")
+  );
+  return false;
+}
+
+// Below a derivation, its lines.
+export async function ofProof(button) {
+  await style();
+  const box = element("section", { className: "sheet", ariaLabel: "Change a line" });
+  button.after(box);
+  if (!here(box)) return;
+  const lines = await (await fetch(new URL("engine/lines.json", base))).json();
+  const name = button.dataset.proof;
+  build(box, lines[name].text, lines[name].title || name).area.focus();
+}
+
+// A sheet of its own, with what its address carries.
+export async function free(box) {
+  await style();
+  box.classList.add("sheet");
+  if (!here(box)) return;
+  const start = box.querySelector("pre");
+  let text = start ? start.textContent.trim() : "";
+  const carried = /^#s=([\w-]+)$/.exec(location.hash);
+  let lost = "";
+  if (carried) {
+    try {
+      text = await fromAddress(carried[1]);
+    } catch {
+      lost = "This link is damaged: its sheet cannot be read.";
+    }
+  }
+  const made = build(box, text, "");
+  made.status.textContent = lost;
+  document.querySelectorAll("button.fill-sheet").forEach((button) => {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      made.area.value = button.previousElementSibling.textContent.trim() || made.area.value;
+      made.area.focus();
+    });
+  });
+}
