@@ -1,8 +1,8 @@
 """The engine beside the pages, so that a reader can change a line of a proof and be answered there.
 
-It is Pyodide, from its npm package, with sympy and the library's own `symbolic` and `proofs` packed from what is
-installed. A page asks for none of it before a click. Where npm or the package cannot be had, the book has no such
-button, and the build says so.
+It is Pyodide, from its npm package, with sympy and the library's own `symbolic` and `proofs` packed from what
+is installed. A page asks for none of it before a click. Where npm or the package cannot be had, the book has
+no such button, and the build says so.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def sources() -> Iterator[tuple[str, Path]]:
     """What the engine runs: names in the archive, and the files."""
     for name in ("sympy", "mpmath"):
         spec = importlib.util.find_spec(name)
-        assert spec is not None and spec.origin is not None  # the proofs need both
+        assert spec is not None  # the proofs need both
+        assert spec.origin is not None
         yield from _under(Path(spec.origin).parent, name)
     library = Path(ledger.proofs().__file__).parents[1]
     yield "lowerbound/__init__.py", library / "__init__.py"
@@ -90,7 +91,9 @@ def _under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
 def pack(kept: Path) -> Path:
     """The archive of Python's files, the same bytes for the same sources."""
     ours = hashlib.sha256(b"".join(file.read_bytes() for file in checked.source_files()))
-    key = hashlib.sha256(f"{ours.hexdigest()} {version('sympy')} {version('mpmath')}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{ours.hexdigest()} {version('sympy')} {version('mpmath')}".encode()).hexdigest()[
+        :16
+    ]
     archive = kept / f"python-{key}.zip"
     if not archive.is_file():
         kept.mkdir(parents=True, exist_ok=True)

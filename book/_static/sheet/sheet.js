@@ -1,7 +1,7 @@
 // A sheet on which a derivation is written and checked, in the page. Loaded when a reader asks for one.
 
 const base = new URL(".", import.meta.url);
-const LIMIT = 90; // seconds that an answer may take
+const LIMIT = 180; // seconds that an answer may take
 const TEX = { "": "", "=": "=", ":=": ":=", ">=": "\\ge", "<=": "\\le", "->": "\\to", "~": "\\sim" };
 const VERDICTS = {
   false: "This does not follow.",
@@ -68,6 +68,12 @@ function ask(text) {
   });
 }
 
+// What the engine says of a text.
+export async function answerOf(text) {
+  await engine(() => {});
+  return ask(text);
+}
+
 // Text for a link and back: deflated, in letters that an address may hold.
 async function through(stream, bytes) {
   return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
@@ -76,6 +82,13 @@ async function through(stream, bytes) {
 async function toAddress(text) {
   const bytes = await through(new CompressionStream("deflate-raw"), new TextEncoder().encode(text));
   return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+}
+
+// The address of a sheet, which holds all of it.
+export async function addressOf(text) {
+  const address = new URL("../../book/sheet.html", base);
+  address.hash = "s=" + (await toAddress(text));
+  return address.href;
 }
 
 async function fromAddress(code) {
@@ -93,6 +106,13 @@ function marked(message) {
   return box;
 }
 
+// A reason, whose formulas between $ are typeset where they are plain.
+function reason(text) {
+  return text.split(/\$([\w\s\\{}^+=<>|,.()[\]'-]*)\$/).map((part, i) =>
+    i % 2 ? element("span", { className: "math notranslate nohighlight" }, "\\(" + part + "\\)") : part
+  );
+}
+
 function formula(tex) {
   return element("span", { className: "math notranslate nohighlight" }, "\\(\\displaystyle " + tex + "\\)");
 }
@@ -104,15 +124,15 @@ function shown(answer) {
     const wrong = row.row === answer.failed;
     past = past || wrong;
     const state = wrong ? "wrong" : past || (!answer.ok && answer.verdict === "unread") ? "open" : "right";
-    const words = { right: i ? "follows" : "the first line", wrong: "does not follow", open: "not reached" }[state];
+    const words = { right: row.how === "not checked" ? "an axiom" : i ? "follows" : "the first line", wrong: "does not follow", open: "not reached" }[state];
     const line = element("div", { className: "sheet-formula", tabIndex: 0, role: "group", ariaLabel: "Line " + (i + 1) });
     line.append(formula((TEX[row.arrow] ?? row.arrow) + " " + row.latex));
     const item = element("li", { className: state }, line);
-    item.append(element("p", { className: "sheet-note" }, [words, row.reason, row.how].filter(Boolean).join(" · ")));
+    const how = i && row.how && row.how !== row.reason ? " · " + row.how : "";
+    item.append(element("p", { className: "sheet-note" }, words, ...(row.reason ? [" · ", ...reason(row.reason)] : []), how));
     if (wrong) item.append(...complaint(answer));
     list.append(item);
   });
-  if (answer.verdict === "unread" || !answer.rows.some((row) => row.row === answer.failed)) list.append(...[]);
   return list;
 }
 
@@ -201,7 +221,8 @@ function build(box, text, name) {
       answer.replaceChildren(shown(said));
       if (!said.ok && !said.rows.some((row) => row.row === said.failed)) answer.append(...complaint(said));
       const row = said.failed ? ` Row ${said.failed}: ` : "";
-      status.textContent = said.ok ? `Every line follows (${seconds} s).` : `${row}${VERDICTS[said.verdict]} (${seconds} s)`;
+      const goal = { true: " This is what was asked.", false: " The last line is not yet what was asked.", null: "" }[said.goal];
+      status.textContent = said.ok ? `Every line follows (${seconds} s).${goal}` : `${row}${VERDICTS[said.verdict]} (${seconds} s)`;
       if (said.failed) select(said.failed);
       await typeset(answer);
     } catch (error) {
@@ -228,13 +249,12 @@ function build(box, text, name) {
     area.focus();
   });
   link.addEventListener("click", async () => {
-    const address = new URL("../../book/sheet.html", base);
-    address.hash = "s=" + (await toAddress(area.value));
+    const address = await addressOf(area.value);
     try {
-      await navigator.clipboard.writeText(address.href);
+      await navigator.clipboard.writeText(address);
       status.textContent = "The link is copied.";
     } catch {
-      status.replaceChildren("The link: ", element("a", { href: address.href }, address.href));
+      status.replaceChildren("The link: ", element("a", { href: address }, address));
     }
   });
   area.addEventListener("input", offer);
@@ -297,11 +317,21 @@ export async function free(box) {
   }
   const made = build(box, text, "");
   made.status.textContent = lost;
-  document.querySelectorAll("button.fill-sheet").forEach((button) => {
-    button.hidden = false;
-    button.addEventListener("click", () => {
-      made.area.value = button.previousElementSibling.textContent.trim() || made.area.value;
-      made.area.focus();
-    });
+  // A problem of this page, put on the sheet.
+  function put(program) {
+    made.area.value = program.textContent.trim() + "\n";
+    made.area.rows = Math.min(24, made.area.value.split("\n").length + 4);
+    made.status.textContent = "";
+    box.querySelector(".sheet-answer").replaceChildren();
+    box.scrollIntoView();
+    made.area.focus();
+  }
+  document.querySelectorAll(".problem pre").forEach((program) => {
+    const button = element("button", { type: "button", className: "put" }, "Put it on the sheet");
+    button.addEventListener("click", () => put(program));
+    program.closest(".problem").after(button);
   });
+  const asked = location.hash.length > 1 && !carried && document.querySelector(`[id="${CSS.escape(location.hash.slice(1))}"]`);
+  const program = asked && (asked.closest("section") || asked).querySelector(".problem pre");
+  if (program && asked.closest("section").querySelectorAll(".problem").length === 1) put(program);
 }

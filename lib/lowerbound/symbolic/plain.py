@@ -1,7 +1,8 @@
 """A notation to type lines in, and its reader: E_{q(z | x)}[log(p(x, z)/q(z | x))] - KL(q(z | x) || p(z)).
 
-`write` gives the text of a formula as it was written, `read` the formula of a text, as the operators of Python
-would make it. A text can hold the names that are known to it and what it binds itself, and nothing is evaluated.
+`write` gives the text of a formula as it was written, `read` the formula of a text, as the operators of
+Python would make it. A text can hold the names that are known to it and what it binds itself, and nothing is
+evaluated.
 
     log(a), exp(a), sqrt(a), a^2, a/b           sum(f, i = 1..D), prod(f, t = 1..T)
     p(x, z), q(z | x), N(z; m, v)               int(f, z), int(f, u = 0..1), diff(f, x), diff(f, x, 2)
@@ -31,15 +32,14 @@ WRITTEN = {function: name for name, function in FUNCTIONS.items() if name not in
 CONSTANTS = {"pi": sp.pi, "oo": sp.oo, "EulerGamma": sp.EulerGamma}
 BOUND = {"sum": sp.Sum, "prod": sp.Product, "int": sp.Integral}
 HEADS = ("diff", "norm2", "KL", "N", "E", *BOUND)
-GREEK = dict(
-    zip(
-        "αβγδεζηθκλμνξπρςστφχψωΔΣ",
-        "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho varsigma sigma tau phi chi psi "
-        "omega Delta Sigma".split(),
-        strict=True,
-    )
-)
-SIGNS = {"−": "-", "–": "-", "·": "*", "×": "*", "‖": "||", "∥": "||", "∣": "|", "∼": "~", "²": "^2", "³": "^3",
+GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta",
+    "θ": "theta", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "π": "pi", "ρ": "rho",
+    "ς": "varsigma", "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega",
+    "Δ": "Delta", "Σ": "Sigma",
+}  # fmt: skip
+SIGNS = {"−": "-", "–": "-", "·": "*", "×": "*", "‖": "||", "∥": "||", "∣": "|", "∼": "~",
+         "²": "^2", "³": "^3",
          "∞": "oo", "≥": ">=", "≤": "<=", "→": "->", "ᾱ": "alphabar", "α̅": "alphabar", "α̃": "alphatilde",
          "β̃": "betatilde", "μ̃": "mutilde", "ϵ": "epsilon", "ϕ": "phi", "\u00a0": " "}  # fmt: skip
 NAME = re.compile(r"\\?[A-Za-z][A-Za-z0-9]*'*(?:_(?:\{[^{}]*\}|[A-Za-z0-9]+))?'*")
@@ -285,7 +285,7 @@ class _Reader:
                 total = total * self.power()
             elif self.see("/"):
                 below = self.power()
-                whole = total.is_Integer and below.is_Integer and below != 0
+                whole = total.is_Integer and below.is_Integer and below != 0 and int(total) % int(below)
                 total = sp.Rational(total, below) if whole else total / below
             elif re.match(r"[A-Za-z\\(0-9]", self.rest()):  # 2 x, x y, 2 (a + b)
                 total = total * self.power()
@@ -327,11 +327,17 @@ class _Reader:
             self.at += match.end()
             if match[1] != "N" or ";" in self.within(")"):
                 word = match[1]
-                methods = {"KL": self.divergence, "N": self.normal, "diff": self.derivative, "norm2": self.norm}
+                methods = {
+                    "KL": self.divergence,
+                    "N": self.normal,
+                    "diff": self.derivative,
+                    "norm2": self.norm,
+                }
                 return self.bound(BOUND[word]) if word in BOUND else methods[word]()
             self.at = here
         for table, method in (
-            (self.names.families, self.density), (self.names.functions, self.call), (self.names.bases, self.indexed),
+            (self.names.families, self.density), (self.names.functions, self.call),
+            (self.names.bases, self.indexed),
         ):  # fmt: skip
             for word in sorted(table, key=len, reverse=True):
                 opens = "[" if method == self.indexed else "("
@@ -368,7 +374,13 @@ class _Reader:
         known = [w.rstrip("([") for w in there] + [*FUNCTIONS, *HEADS]
         close = difflib.get_close_matches(word, known, 3, 0.5)
         what = "function or density" if opened else "letter"
-        hint = f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(there)}" if there else ""
+        hint = (
+            f"; did you mean {' or '.join(close)}?"
+            if close
+            else f"; there are {', '.join(there)}"
+            if there
+            else ""
+        )
         return f"there is no {what} {word!r} here{hint}"
 
     def arguments(self, end: str) -> list:

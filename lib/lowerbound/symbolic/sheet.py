@@ -1,4 +1,4 @@
-"""A derivation as a sheet of plain lines, and the engine's answer to it: what a page asks when a line is changed.
+"""A derivation as a sheet of plain lines, and the engine's answer to it, for a page in which lines change.
 
     densities p(x, z), q(z | x)               the letters of the densities, and their variables
     letters a, b; s > 0; 0 < r < 1; n whole   real numbers, and what is said of them
@@ -6,6 +6,7 @@
     where a > b                               for which values it holds; where t = 2..T
     use evidence_lower_bound                  a derivation of the book on which this one rests
     from elbo                                 all of this as it is in a derivation of the book
+    goal log p(x)                             what the last line is to be, in any form that equals it
 
     log p(x)                                  the first line, then a relation, a line, and a reason behind #
     = E_{q(z | x)}[log(p(x))]                 # q integrates to one
@@ -17,6 +18,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,8 +33,15 @@ from .plain import NAME, Names, PlainError, read, spelled, write
 from .printing import latex
 
 RELATION = re.compile(r"(:=|>=|<=|->|=|~)\s*")
-METHODS = {"=": "step", ":=": "define", ">=": "at_least", "<=": "at_most", "->": "tends_to", "~": "leading_order"}
-WORDS = ("densities", "letters", "given", "where", "use", "from", "first")
+METHODS = {
+    "=": "step",
+    ":=": "define",
+    ">=": "at_least",
+    "<=": "at_most",
+    "->": "tends_to",
+    "~": "leading_order",
+}
+WORDS = ("densities", "letters", "given", "where", "use", "from", "goal")
 NO_REASON = "no reason given"
 FREE = "sheet"  # the name of a derivation that is none of the book's
 MOST = 60  # lines of a sheet
@@ -48,6 +57,7 @@ class Sheet:
     using: list[Derivation] = field(default_factory=list)
     origin: Derivation | None = None
     symbol: Any = None
+    goal: Any = None
     lines: list[tuple[int, str, str, str]] = field(default_factory=list)
 
 
@@ -96,10 +106,11 @@ def answer(text: str, library: Mapping[str, Callable[[], Derivation]]) -> dict[s
     how it was checked ("" where it was not reached). failed: the row that does not follow or cannot be read.
     verdict: "", "unread" or that of the StepError. message: what is wrong. left_over: LaTeX of what is left
     over, or "". words: the names that can be typed. latex: the whole derivation, as far as it follows.
+    goal: where the sheet has one, whether the last line that follows is it; else None.
     """
     said: dict[str, Any] = {
         "ok": False, "rows": [], "failed": None, "verdict": "", "message": "", "left_over": "", "words": [],
-        "latex": "",
+        "latex": "", "goal": None,
     }  # fmt: skip
     try:
         sheet = parse(text, library)
@@ -146,7 +157,9 @@ def _header(sheet: Sheet, word: str, rest: str, library: Mapping[str, Callable[[
     if word in ("from", "use"):
         for name in filter(None, re.split(r"[,\s]+", rest)):
             if name not in library:
-                raise ValueError(f"the book has no derivation {name!r}; there are {', '.join(sorted(library))}")
+                raise ValueError(
+                    f"the book has no derivation {name!r}; there are {', '.join(sorted(library))}"
+                )
             proof = library[name]()
             _learn(known, proof)
             if word == "use":
@@ -168,6 +181,8 @@ def _header(sheet: Sheet, word: str, rest: str, library: Mapping[str, Callable[[
         if not equals:
             raise ValueError("write an assumption as in: given p(z) = N(z; 0, 1)")
         sheet.given[read(left, known)] = read(right, known)
+    elif word == "goal":
+        sheet.goal = read(rest, known)
     elif word == "where":
         sheet.where.append(_condition(known, rest))
 
@@ -187,23 +202,32 @@ def _densities(known: Names, text: str) -> None:
                 known.add(RandomVariable(name.strip()))
 
 
+def _real(name: str) -> sp.Symbol:
+    return sp.Symbol(name, real=True)
+
+
+KINDS: tuple[tuple[str, Callable[[str], sp.Symbol]], ...] = (
+    (r"0 *< *(.+?) *< *1", Unit),
+    (r"(.+?) *> *0", lambda name: sp.Symbol(name, positive=True)),
+    (r"(.+?) *>= *0", lambda name: sp.Symbol(name, nonnegative=True)),
+    (r"(.+?) +(?:whole|integer)", lambda name: sp.Symbol(name, integer=True, positive=True)),
+    (r"(.+?) +real", _real),
+)
+
+
 def _letters(known: Names, text: str) -> None:
     """`a, b; s > 0; 0 < r < 1; n whole`."""
     for piece in filter(None, (part.strip() for part in text.split(";"))):
-        make: Callable[[str], sp.Symbol] = lambda name: sp.Symbol(name, real=True)
-        if match := re.fullmatch(r"0 *< *(.+?) *< *1", piece):
-            piece, make = match[1], Unit
-        elif match := re.fullmatch(r"(.+?) *> *0", piece):
-            piece, make = match[1], lambda name: sp.Symbol(name, positive=True)
-        elif match := re.fullmatch(r"(.+?) *>= *0", piece):
-            piece, make = match[1], lambda name: sp.Symbol(name, nonnegative=True)
-        elif match := re.fullmatch(r"(.+?) +(?:whole|integer)", piece):
-            piece, make = match[1], lambda name: sp.Symbol(name, integer=True, positive=True)
-        elif match := re.fullmatch(r"(.+?) +real", piece):
-            piece = match[1]
+        make: Callable[[str], sp.Symbol] = _real
+        for pattern, kind in KINDS:
+            if match := re.fullmatch(pattern, piece):
+                piece, make = match[1], kind
+                break
         for name in (part.strip() for part in piece.split(",")):
             if not NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of a letter; write letters a, b; s > 0; 0 < r < 1; n whole")
+                raise ValueError(
+                    f"{name!r} is no name of a letter; write letters a, b; s > 0; 0 < r < 1; n whole"
+                )
             known.add(make(name))
 
 
@@ -223,10 +247,10 @@ def _check(sheet: Sheet, said: dict[str, Any]) -> None:
     if not sheet.lines:
         raise _RowError(1, "there is no line yet: write the first one, such as log p(x)")
     formulas, points = [], []
-    for row, relation, body, reason in sheet.lines:
+    for n, (row, relation, body, reason) in enumerate(sheet.lines):
         point = None
         try:
-            if relation in ("->", "~"):
+            if relation in ("->", "~") and not _axiom(sheet, n):
                 body, found, target = body.rpartition(" as ")
                 symbol, arrow, value = target.partition("->")
                 if not found or not arrow:
@@ -240,13 +264,15 @@ def _check(sheet: Sheet, said: dict[str, Any]) -> None:
             {"row": row, "latex": latex(formulas[-1]), "arrow": relation, "reason": reason, "how": ""}
         )
     derivation = None
-    for n, (row, relation, _, reason) in enumerate(sheet.lines):
+    for n, (row, relation, _, _) in enumerate(sheet.lines):
         try:
             with as_written():
                 if derivation is None:
                     derivation = _begun(sheet, formulas[0])
+                elif _axiom(sheet, n):
+                    derivation.axiom(formulas[n], sheet.lines[n][3], relation)
                 else:
-                    options = _options(sheet, relation, reason, points[n])
+                    options = _options(sheet, n, points[n])
                     words = options.pop("words")
                     getattr(derivation, METHODS[relation])(formulas[n], reason=words, **options)
         except StepError as error:
@@ -263,18 +289,43 @@ def _check(sheet: Sheet, said: dict[str, Any]) -> None:
         said["ok"] = True
     if derivation is not None:
         said["latex"] = derivation.latex()
+    if sheet.goal is not None:
+        said["goal"] = bool(said["ok"] and _reached(derivation, sheet.goal))
+
+
+def _reached(derivation: Derivation | None, goal: Any) -> bool:
+    """Whether a line that says the goal would follow."""
+    try:
+        with as_written():
+            copy.copy(derivation).step(goal, "the goal")
+    except (StepError, ValueError):
+        return False
+    return True
+
+
+def _axiom(sheet: Sheet, number: int) -> bool:
+    """Whether a line is one that the book itself does not check, as it stands there. No other can be one."""
+    steps = sheet.origin.steps[number : number + 1] if sheet.origin else []
+    _, relation, body, reason = sheet.lines[number]
+    return any(
+        (step.kind, step.relation, step.reason, write(step.expr)) == ("axiom", relation, reason, body)
+        for step in steps
+    )
 
 
 def _begun(sheet: Sheet, first: Any) -> Derivation:
     origin = sheet.origin
+    named = origin is not None and latex(first) == latex(origin.first)  # it is the name of that line alone
     return Derivation(
-        origin.name if origin else FREE, first, origin.title if origin else "", symbol=sheet.symbol,
-        given=sheet.given, where=sheet.where, using=sheet.using,
+        origin.name if origin else FREE, first, origin.title if origin else "",
+        symbol=sheet.symbol if named else None, given=sheet.given, where=sheet.where,
+        using=sheet.using,
     )  # fmt: skip
 
 
-def _options(sheet: Sheet, relation: str, reason: str, point: tuple | None) -> dict[str, Any]:
+def _options(sheet: Sheet, number: int, point: tuple | None) -> dict[str, Any]:
     """What a step is told beside its line: what an inequality rests on, and where a limit goes to."""
+    _, relation, _, reason = sheet.lines[number]
     words, found, rest = reason.partition("because ")
     options: dict[str, Any] = {"words": words.strip(" ,;") or NO_REASON}
     if point is not None:
@@ -290,7 +341,8 @@ def _options(sheet: Sheet, relation: str, reason: str, point: tuple | None) -> d
         for letter, value in (pair.partition("=")[::2] for pair in places.split(";") if pair.strip()):
             at[read(letter, known)] = read(value, known)
         return options | {"because": read(ground, known), "at": at}
-    for step in sheet.origin.steps if sheet.origin else ():
+    steps = sheet.origin.steps if sheet.origin else []
+    for step in (*steps[number : number + 1], *steps):  # in the book's own place first
         if step.relation == relation and step.reason == reason:
             same = {key: value for key, value in step.replay.items() if key in ("because", "at")}
             return options | same | {"words": reason}

@@ -1,0 +1,274 @@
+"""Lines that a reader types: the plain notation both ways, sheets and the engine's answer to them."""
+
+import random
+import re
+import sys
+import time
+import types
+from pathlib import Path
+
+import pytest
+import sympy as sp
+from lowerbound import checks, proofs
+from lowerbound.checks.proved import canonical
+from lowerbound.symbolic import Density, Derivation, as_written, clock, latex
+from lowerbound.symbolic.clock import OutOfTime, time_limit
+from lowerbound.symbolic.plain import Names, PlainError, read, write
+from lowerbound.symbolic.sheet import answer, parse, written
+
+LIBRARY = proofs.derivations()
+ROOT = Path(__file__).parents[2]
+PROBLEMS = dict(
+    re.findall(
+        r"^\((problem-\w+)\)=.*?^```\{code-block\} text\n:class: problem\n(.*?)```",
+        (ROOT / "book" / "sheet.md").read_text(encoding="utf-8"),
+        re.M | re.S,
+    )
+)
+ASSIGNED = {
+    "problem-bound": "bound_derivation",
+    "problem-rate": "rate_derivation",
+    "problem-variance": "recursion_derivation",
+    "problem-guess": "guess_derivation",
+    "problem-units": "units_derivation",
+}
+
+
+def spaced(tex):
+    return tex.replace(r"\,", "").replace(" ", "")
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_every_line_of_the_book_is_typed_and_read_back(name):
+    proof = LIBRARY[name]()
+    lines = [step.expr for step in proof.steps] + [part for pair in proof.given.items() for part in pair]
+    names = Names(lines)
+    for line in lines:
+        assert spaced(latex(read(write(line), names))) == spaced(latex(line)), write(line)
+
+
+@pytest.mark.parametrize("name", [*list(LIBRARY)[::9], "forbidden_side", "skewness_price"])
+def test_a_derivation_of_the_book_follows_as_a_sheet(name):
+    proof = LIBRARY[name]()
+    said = answer(written(proof), LIBRARY)
+    assert said["ok"], said["message"]
+    assert [spaced(row["latex"]) for row in said["rows"]] == [spaced(latex(s.expr)) for s in proof.steps]
+    assert [row["arrow"] for row in said["rows"][1:]] == [step.arrow for step in proof.steps[1:]]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("2 a b", 2 * sp.Symbol("a") * sp.Symbol("b")),
+        ("a/b/2", sp.Symbol("a") / sp.Symbol("b") / 2),
+        ("-a^2", -(sp.Symbol("a") ** 2)),
+        ("a^-1", 1 / sp.Symbol("a")),
+        ("a − b·2", sp.Symbol("a") - 2 * sp.Symbol("b")),
+        ("log a + b", sp.log(sp.Symbol("a")) + sp.Symbol("b")),
+        ("a² (b + 0.5)", sp.Symbol("a") ** 2 * (sp.Symbol("b") + sp.Rational(1, 2))),
+        ("max(a, b)", sp.Max(sp.Symbol("a"), sp.Symbol("b"))),
+    ],
+)
+def test_what_people_type(typed, meant):
+    assert sp.simplify(read(typed, Names([sp.Symbol("a"), sp.Symbol("b")])).doit() - meant) == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("", "too early"),
+        ("a +", "too early"),
+        ("2 a)", "too much"),
+        ("(a", "')' is expected"),
+        ("aa", "there is no letter 'aa' here; did you mean a"),
+        ("f(a)", "no function or density 'f'"),
+        ("E[a]", "below the E"),
+        ("E_{a}[a]", "stands a density"),
+        ("sum(a)", "sum(f, i = 1..D)"),
+        ("KL(a || a)", "needs two densities"),
+        ("N(a; a)", "a mean and a variance"),
+        ("N(a; 0, -1)", "positive variance"),
+        ("diff(a)", "in which letter"),
+        ("log(a, a)", "one argument"),
+        ("a ? a", "too much"),
+        ("__import__('os')", "cannot stand here"),
+        ("a.__class__", "too much"),
+        ("a" * 5000, "at most 4000"),
+    ],
+)
+def test_what_is_no_formula_is_said(typed, says):
+    with pytest.raises(PlainError, match=re.escape(says)):
+        read(typed, Names([sp.Symbol("a")]))
+
+
+def test_random_formulas_come_back():
+    """The text of a random formula, read, prints the same."""
+    rng, letters = random.Random(0), sp.symbols("a b c")
+
+    def formula(depth):
+        if not depth:
+            return rng.choice([*letters, sp.Integer(rng.randint(1, 9))])
+        a, b = formula(depth - 1), formula(depth - 1)
+        return rng.choice(
+            [lambda: a + b, lambda: a - b, lambda: a * b, lambda: a / b, lambda: a ** sp.Integer(2),
+             lambda: -a, lambda: sp.log(a), lambda: sp.exp(a), lambda: sp.sqrt(a), lambda: sp.cos(a)]
+        )()  # fmt: skip
+
+    with as_written():
+        tried = [formula(rng.randint(1, 4)) for _ in range(300)]
+    for line in tried:
+        again = read(write(line), Names(letters))
+        assert spaced(latex(again)) == spaced(latex(line)), write(line)
+
+
+BOUND = """densities p(x, z), q(z | x)
+log p(x)
+= E_{q(z | x)}[log p(x)]   # q integrates to one
+= E_{q(z | x)}[log(p(x, z)/q(z | x))] + KL(q(z | x) || p(z | x))   # split
+>= E_{q(z | x)}[log(p(x, z)/q(z | x))]   # never negative, because KL(q(z | x) || p(z | x))
+"""
+
+
+def test_a_free_sheet_is_checked_line_by_line():
+    said = answer(BOUND, LIBRARY)
+    assert said["ok"], said
+    assert [row["row"] for row in said["rows"]] == [2, 3, 4, 5]
+    assert {"p(", "q(", "x", "z"} <= set(said["words"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "row", "verdict"),
+    [
+        ("= E_{q(z | x)}[log p(x)]", "= E_{q(z | x)}[log p(z)]", 3, "false"),
+        (" + KL(q", " - KL(q", 4, "false"),
+        (">= E", "<= E", 5, "false"),
+        ("log p(x)]", "log p(y)]", 3, "unread"),
+        (">= E", "E", 5, "unread"),
+        ("densities p(x, z), q(z | x)", "densities p(x, z)", 3, "unread"),
+        ("densities", "from nothing\ndensities", 1, "unread"),
+        (", because KL(q(z | x) || p(z | x))", ", because KL(q(z | x) || p(z))", 5, "unchecked"),
+    ],
+)
+def test_the_row_that_does_not_follow_is_named(old, new, row, verdict):
+    assert old in BOUND
+    said = answer(BOUND.replace(old, new), LIBRARY)
+    assert not said["ok"]
+    assert (said["failed"], said["verdict"]) == (row, verdict), said["message"]
+    assert said["message"]
+
+
+@pytest.mark.parametrize(
+    "mistake", ["letters a + b", "given p", "where a", "densities p", "letters 0 < a < 1, b 7"]
+)
+def test_what_stands_above_the_lines_is_understood_or_refused_in_words(mistake):
+    said = answer(f"{mistake}\na", LIBRARY)
+    assert (said["failed"], said["verdict"]) == (1, "unread")
+    assert "write" in said["message"] or "no letter" in said["message"] or "name" in said["message"]
+
+
+def test_assumptions_conditions_lemmas_and_limits_are_written_in_a_sheet():
+    assert answer("letters a, b > 0; m\nwhere a > b\na\n>= b # said", LIBRARY)["ok"]
+    assert not answer("letters a, b > 0; m\na\n>= b # not said", LIBRARY)["ok"]
+    assert answer("letters a > 0\nlog(a)/a\n-> 0 as a -> oo # growth", LIBRARY)["ok"]
+    assert answer("letters v > 0; m\ngiven v = m^2 + 1\nv - 1\n= m^2 # put in", LIBRARY)["ok"]
+    assert answer("use evidence\nlog p(x)\n= log(int(p(x | z)*p(z), z)) # lemma", LIBRARY)["ok"]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_problem_begins_well_and_is_not_done(problem):
+    said = answer(PROBLEMS[problem], LIBRARY)
+    assert said["ok"], said["message"]
+    assert said["goal"] in (None, True) or said["goal"] is False
+    sheet = parse(PROBLEMS[problem], LIBRARY)
+    if sheet.goal is None:
+        return
+    reached = answer(PROBLEMS[problem] + f"\n= {write(sheet.goal)} # at one go", LIBRARY)
+    assert reached["ok"], reached["message"]
+    assert reached["goal"]
+    other = answer(PROBLEMS[problem].replace("goal ", "goal 1 + "), LIBRARY)
+    assert other["goal"] is False
+
+
+@pytest.mark.parametrize(("problem", "name"), ASSIGNED.items())
+def test_a_problem_is_that_of_the_assignment(problem, name):
+    """The first line, what is assumed, and the goal are those of the assignment's check, letter by letter."""
+    check, sheet = getattr(checks, name), parse(PROBLEMS[problem], LIBRARY)
+    with as_written():
+        start, end, given = check.start(), check.end(), check.given()
+    assert spaced(latex(read(sheet.lines[0][2], sheet.names))) == spaced(latex(start))
+    ours, theirs = ({spaced(latex(k)): by_name(v) for k, v in side.items()} for side in (sheet.given, given))
+    assert list(ours) == list(theirs)
+    assert all(sp.simplify(ours[name] - theirs[name]) == 0 for name in ours)
+    if sheet.goal is not None:
+        assert canonical(by_name(sheet.goal)) == canonical(by_name(end))
+    assert (sheet.goal is None) == check.closed
+
+
+def by_name(formula):
+    """The formula in letters of which nothing is assumed."""
+    if formula.has(Density):
+        return formula
+    return formula.xreplace({s: sp.Symbol(s.name) for s in formula.free_symbols})
+
+
+def test_a_check_in_a_browser_ends_in_time(monkeypatch):
+    """Where there are neither signals nor threads, calls are watched."""
+    if not hasattr(sys, "monitoring"):
+        monkeypatch.setattr(sys, "monitoring", Monitoring(), raising=False)
+    monkeypatch.setattr(clock.sys, "platform", "emscripten")
+
+    def work():
+        return sum(i for i in range(50))
+
+    began = time.process_time()
+    with pytest.raises(OutOfTime), time_limit(10), time_limit(0.2):
+        for _ in iter(work, None):
+            pass
+    assert time.process_time() - began < 5
+    with time_limit(10):
+        work()
+    assert clock._deadlines == []
+
+
+class Monitoring:
+    """Python 3.12's sys.monitoring as far as it is asked for, made of a profile function."""
+
+    PROFILER_ID, events = 2, types.SimpleNamespace(PY_START=4)
+
+    def __init__(self):
+        self.name, self.call = None, None
+
+    def get_tool(self, tool):
+        return self.name
+
+    def use_tool_id(self, tool, name):
+        self.name = name
+
+    def free_tool_id(self, tool):
+        self.name = None
+
+    def register_callback(self, tool, event, call):
+        self.call = call
+
+    def set_events(self, tool, events):
+        call = self.call
+        sys.setprofile(
+            (lambda frame, event, arg: call(frame.f_code, 0) if event == "call" else None) if events else None
+        )
+
+
+def test_an_axiom_of_the_book_stays_one_and_no_reader_makes_another():
+    text = written(LIBRARY["skewness_price"]())
+    (axiom,) = LIBRARY["skewness_price"]().axioms
+    assert answer(text, LIBRARY)["ok"]
+    changed = text.replace(write(axiom.expr), f"2*{write(axiom.expr)}")
+    assert changed != text
+    assert not answer(changed, LIBRARY)["ok"]
+
+
+def test_a_derivation_with_its_lines_replaced_is_checked_again():
+    assert isinstance(LIBRARY["elbo"](), Derivation)
+    text = written(LIBRARY["elbo"]()).replace("p(x | z)*p(z)", "p(x | z)")
+    said = answer(text, LIBRARY)
+    assert (said["failed"], said["verdict"]) == (4, "false")
+    assert "log p(z)" in said["left_over"]
