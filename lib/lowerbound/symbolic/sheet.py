@@ -6,7 +6,7 @@
     where a > b                               for which values it holds; where t = 2..T
     use evidence_lower_bound                  a derivation of the book on which this one rests
     from elbo                                 all of this as it is in a derivation of the book
-    goal log p(x)                             what the last line is to be, in any form that equals it
+    goal log p(x)                             what the last line is to be, in any form that is as short
 
     log p(x)                                  the first line, then a relation, a line, and a reason behind #
     = E_{q(z | x)}[log(p(x))]                 # q integrates to one
@@ -28,9 +28,10 @@ import sympy as sp
 
 from .derivation import Derivation
 from .messages import StepError, coloured
-from .notation import Family, RandomVariable, Unit, as_written
+from .notation import Density, Family, RandomVariable, Unit, as_written
 from .plain import NAME, Names, PlainError, read, spelled, write
 from .printing import latex
+from .scope import symbols
 
 RELATION = re.compile(r"(:=|>=|<=|->|=|~)\s*")
 METHODS = {
@@ -45,6 +46,7 @@ WORDS = ("densities", "letters", "given", "where", "use", "from", "goal")
 NO_REASON = "no reason given"
 FREE = "sheet"  # the name of a derivation that is none of the book's
 MOST = 60  # lines of a sheet
+LONGER = 1.5  # times as many operations as the goal may the last line have
 
 
 @dataclass
@@ -294,13 +296,21 @@ def _check(sheet: Sheet, said: dict[str, Any]) -> None:
 
 
 def _reached(derivation: Derivation | None, goal: Any) -> bool:
-    """Whether a line that says the goal would follow."""
+    """Whether the last line is the goal: it equals it, speaks of nothing else, and is about as short."""
+    assert derivation is not None  # there is one wherever all lines follow
+    last = derivation.last
+    if not _subjects(last) <= _subjects(goal) or sp.count_ops(last) > LONGER * sp.count_ops(goal) + 2:
+        return False
     try:
         with as_written():
             copy.copy(derivation).step(goal, "the goal")
     except (StepError, ValueError):
         return False
     return True
+
+
+def _subjects(formula: Any) -> set:
+    return set(symbols(formula)) | formula.atoms(Density)
 
 
 def _axiom(sheet: Sheet, number: int) -> bool:
