@@ -182,13 +182,19 @@ def difference(
     seeds = [[statistics.fmean(values) for values in kind] for kind in (first, second)]
     images = [[statistics.fmean(v) for v in zip(*kind, strict=True)] for kind in (first, second)]
     gaps = [a - b for a, b in zip(*images, strict=True)]
-    over_seeds = sum(statistics.variance(means) / len(means) for means in seeds)
-    over_images = statistics.variance(gaps) / len(gaps) if len(gaps) > 1 else 0.0
+    over_seeds = sum(_variance(means) / len(means) for means in seeds)
+    over_images = _variance(gaps) / len(gaps) if len(gaps) > 1 else 0.0
     below = 1 - (1 - level) / (2 * comparisons)
     t = student_quantile(below, min(map(len, seeds)) - 1)
     z = statistics.NormalDist().inv_cdf(below)
     mean, reach = statistics.fmean(gaps), math.sqrt(t**2 * over_seeds + z**2 * over_images)
     return Interval(mean, mean - reach, mean + reach, level, comparisons)
+
+
+def _variance(values: Sequence[float]) -> float:
+    """Over n − 1; in floats, which takes a twentieth of the time of `statistics.variance`."""
+    mean = statistics.fmean(values)
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
 def over_images(
