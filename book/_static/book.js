@@ -93,15 +93,6 @@
     document.body.appendChild(nothing);
   }
 
-  // A click on a formula, or Enter, shows its symbols, so the keyboard must reach it.
-  function nameFormulas() {
-    document.querySelectorAll("main div.math").forEach(function (formula) {
-      formula.tabIndex = 0;
-      formula.setAttribute("role", "group");
-      formula.setAttribute("aria-label", "Formula");
-    });
-  }
-
   // A minute of the lecture, typed as 3:21, leads to the section with the fewest minutes around it.
   function findMinutes() {
     var box = document.querySelector(".minute-box");
@@ -226,7 +217,6 @@
       sidebar.setAttribute("role", "navigation");
       sidebar.setAttribute("aria-label", "Book");
     });
-    nameFormulas();
     findMinutes();
     offerDrawings();
     letScroll();
