@@ -3,8 +3,8 @@
 Each subject is a file: measurements (numbers of results/*.json), labs (their notes and figures), pictures
 (drawings for both themes, figures that move), proofs, ledger and falsehoods (derivations, what is checked,
 what is refused), formulas (the room that they take), symbols (what their letters mean), minutes (of the
-lecture), front (the front page, how to cite), search (what can be found), tables (their numbers). Here
-stands what every page gets.
+lecture), front (the front page, how to cite), search (what can be found), tables (their numbers), reading
+(how long a page takes). Here stands what every page gets.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import minutes
 import pictures
 import proofs
 import pybtex.plugin
+import reading
 import search
 import symbols
 import tables
@@ -81,7 +82,7 @@ def load_once(app: Sphinx, builder: Builder) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     first = (checked, falsehoods, formulas, front, labs)
-    for subject in (*first, measurements, minutes, pictures, proofs, search, symbols, tables):
+    for subject in (*first, measurements, minutes, pictures, proofs, reading, search, symbols, tables):
         subject.setup(app)
     # Each citation has the metadata of every installed package read, to find one and the same style.
     pybtex.plugin._load_entry_point = functools.cache(pybtex.plugin._load_entry_point)
