@@ -135,7 +135,7 @@
     });
   }
 
-  // What is wider than its place scrolls, a formula or a program: the keyboard must reach it, and its edges say that
+  // What is wider than its place scrolls, a formula, a program or a table: the keyboard must reach it, and its edges say that
   // there is more. Formulas come as they are seen, folds are opened, and windows are turned.
   function letScroll() {
     // On which sides there is more to see.
@@ -163,8 +163,8 @@
       });
     });
 
-    document.querySelectorAll("main .highlight pre").forEach(function (program) {
-      sizes.observe(program);
+    document.querySelectorAll("main .highlight pre, main .pst-scrollable-table-container").forEach(function (wide) {
+      sizes.observe(wide);
     });
     new MutationObserver(function (changes) {
       changes.forEach(function (change) {

@@ -54,7 +54,8 @@ UNSEEN = """all => all.filter(caption => !caption.getBoundingClientRect().height
 TABLES = r"""() => [...document.querySelectorAll("main table")].flatMap(table => {
   const faults = [], caption = table.querySelector("caption");
   const number = caption?.querySelector(".caption-number")?.textContent || "";
-  if (!caption || caption.textContent.trim() === number.trim()) faults.push("no caption");
+  const said = caption?.querySelector(".caption-text") || caption;
+  if (!said?.textContent.trim()) faults.push("no caption");
   if (!/^Table \d+(\.\d+)? $/.test(number) && !table.closest(".cell_output")) faults.push("no number");
   const figure = "[−+-]?\\d[\\d,]*(\\.\\d+)?";
   const more = `(\\)?\\s*(%|M\\b|\\)|·\\s*10\\S+|(±|/|\\+|and|to|\\()\\s*${figure}))*`;
@@ -326,7 +327,8 @@ def test_page(browser: Browser, address: str, name: str, widths: list[str]) -> N
 CUT = """() => {
   const wide = box => box.clientWidth && box.scrollWidth > box.clientWidth + 3;
   const silent = box => box.tabIndex !== 0 || getComputedStyle(box).maskImage === "none";
-  return [...document.querySelectorAll("main mjx-container, main .highlight pre")]
+  const boxes = "main mjx-container, main .highlight pre, main .pst-scrollable-table-container";
+  return [...document.querySelectorAll(boxes)]
     .filter(box => wide(box) && silent(box)).map(box => (box.closest("[id]") || box).id);
 }"""
 UNREAD = """() => [...document.querySelectorAll("main .derivation div.math")].filter(formula => {
@@ -438,7 +440,6 @@ SYMBOLS = {
         r"\KL(q \,\|\, p)",
         r"q(x_t \given x_0)",
         "x_t",
-        "T",
         "x_0",
         "p",
     ],
