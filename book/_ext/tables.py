@@ -10,7 +10,7 @@ from labs import STUDENT
 from sphinx.application import Sphinx
 
 NUMBER = r"[−+-]?\d[\d,]*(?:\.\d+)?(?![\d.])"
-BEHIND = r"\)?(?:\s*%|\s*M\b|\s*·\s*10[⁻⁰¹²³⁴-⁹]+)?\)?"
+BEHIND = r"\)?(?:\s*[✓✗]|\s*%|\s*M\b|\s*·\s*10[⁻⁰¹²³⁴-⁹]+)?\)?"
 BETWEEN = r"\s*(?:±|/|\+|and|to|\()\s*"
 FIGURES = re.compile(rf"\(?{NUMBER}{BEHIND}(?:{BETWEEN}{NUMBER}{BEHIND})*")  # one number or several
 ALIGNED = re.compile(rf"({NUMBER})(?: ?%)?(?:\s*±\s*({NUMBER})(?: ?%)?)?")  # a number, and maybe its error

@@ -135,13 +135,13 @@
     var guess = draw(bells, "path", { class: "guess" });
     var name = draw(bells, "text", { class: "guess-name", "text-anchor": "middle" }, "q");
 
-    var bar = draw(place, "svg", { class: "plane-bar", viewBox: "0 0 680 44", role: "img", "aria-label": "ELBO and KL end to end; their end is log p(x)." });
+    var bar = draw(place, "svg", { class: "plane-bar", viewBox: "0 0 340 46", role: "img", "aria-label": "ELBO and KL end to end; their end is log p(x)." });
     function along(value) {
-      return 8 + ((Math.max(value, FLOOR) - FLOOR) / (known.logp - FLOOR)) * 600;
+      return 8 + ((Math.max(value, FLOOR) - FLOOR) / (known.logp - FLOOR)) * 270;
     }
     var bound = draw(bar, "rect", { class: "bound", x: 8, y: 8, height: 20 });
     var gap = draw(bar, "rect", { class: "gap", y: 8, height: 20 });
-    draw(bar, "path", { class: "axis", d: "M" + along(known.logp) + " 2V34" });
+    draw(bar, "path", { class: "axis", d: "M" + along(known.logp) + " 2V32" });
     draw(bar, "text", { x: along(known.logp) + 6, y: 23 }, "log p(x)");
     var boundName = draw(bar, "text", { x: 14, y: 42 }, "ELBO");
     draw(bar, "text", { y: 42, "text-anchor": "end", x: along(known.logp) - 4 }, "KL");

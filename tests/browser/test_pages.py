@@ -46,6 +46,24 @@ TOO_WIDE = """() => [...document.querySelectorAll("main *")].filter(e => {
   return true;
 }).slice(0, 5).map(e => e.tagName + "." + e.className)"""
 
+WIDE = """all => all.filter(box => box.scrollWidth > box.clientWidth + 1)
+  .map(box => `${box.textContent.trim().slice(0, 40)}: ${box.scrollWidth - box.clientWidth}`)"""
+
+ALONE = r"""() => {
+  // Marks at the start of a line, behind a formula.
+  const found = [];
+  for (const formula of document.querySelectorAll("main span.math")) {
+    const text = formula.nextSibling;
+    if (text?.nodeType !== 3 || !/^[.,;:!?]/.test(text.data) || !formula.clientWidth) continue;
+    const range = document.createRange();
+    range.setStart(text, 0);
+    range.setEnd(text, 1);
+    const mark = range.getBoundingClientRect(), before = [...formula.getClientRects()].pop();
+    if (mark.left < before.right - 4) found.push(formula.parentElement.textContent.trim().slice(0, 40));
+  }
+  return found;
+}"""
+
 UNSEEN = """all => all.filter(caption => !caption.getBoundingClientRect().height)
   .map(caption => caption.textContent.trim())"""
 
@@ -259,6 +277,8 @@ def check_width(page: Page, name: str, width: str) -> None:
     resize(page, width)
     assert page.locator("input[type=search]:visible").count() <= 1, "a second search bar"
     shoot(page, name, WIDTHS[width][0])
+    if width == "desk":
+        assert page.locator("main .pst-scrollable-table-container").evaluate_all(WIDE) == [], "tables cut"
     overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert overflow <= 1, f"the page is {overflow} px too wide: {page.evaluate(TOO_WIDE)}"
 
@@ -363,6 +383,7 @@ def test_formulas_on_a_phone(browser: Browser, address: str, name: str, dark: bo
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0, "formulas that MathJax refused"
     assert page.locator("main div.math").count() == page.locator("main div.math.narrow").count()
     assert page.evaluate(CUT) == [], "cut without a word"
+    assert page.evaluate(ALONE) == [], "lines that begin with a mark"
     assert page.evaluate(UNREAD) == [], "reasons out of sight"
     assert page.evaluate(SMALL) == [], "derivations smaller than the formulas beside them"
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 1
@@ -383,6 +404,7 @@ def test_derivations_at_a_desk_fit_at_the_size_of_formulas_in_a_line(
     assert page.evaluate(SMALL) == [], "derivations smaller than the formulas beside them"
     assert set(page.evaluate(BEYOND)) <= WITH_A_LONG_FRACTION, "derivations that go on beyond the page"
     assert page.evaluate(CUT) == [], "cut without a word"
+    assert page.evaluate(ALONE) == [], "lines that begin with a mark"
     assert page.evaluate(UNREAD) == [], "reasons out of sight"
     assert visit.faults == []
     visit.context.close()
