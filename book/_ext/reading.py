@@ -51,7 +51,7 @@ def count(doctree: nodes.Node) -> float:
 def in_words(minutes: float) -> str:
     """Minutes to five, as "1 h 25 min"."""
     hours, rest = divmod(5 * max(1, round(minutes / 5)), 60)
-    return " ".join([f"{hours} h"] * bool(hours) + [f"{rest} min"] * bool(rest))
+    return "\u00a0".join([f"{hours}\u00a0h"] * bool(hours) + [f"{rest}\u00a0min"] * bool(rest))
 
 
 def collect(app: Sphinx, doctree: nodes.document) -> None:

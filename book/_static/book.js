@@ -122,6 +122,7 @@
   function offerDrawings() {
     document.querySelectorAll("figure.lab-figure .from-lab").forEach(function (lab) {
       var link = document.createElement("a");
+      var saved = document.createElement("span");
       link.textContent = "Save";
       link.href = "#";
       link.addEventListener("click", function () {
@@ -131,7 +132,9 @@
         link.href = shown.currentSrc || shown.src;
         link.download = link.href.split("/").pop();
       });
-      lab.append(" · ", link);
+      saved.className = "save";
+      saved.append(" · ", link);
+      lab.append(saved);
     });
   }
 

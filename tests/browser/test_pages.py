@@ -657,6 +657,22 @@ def test_a_chapter_on_paper(browser: Browser, tmp_path: Path) -> None:
     assert not [link for link in links if "127.0.0.1" in link or link.startswith("file:")]
 
 
+def test_the_cheat_sheet_is_two_sheets_and_none_of_it_is_cut(
+    browser: Browser, address: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "sheet.pdf"
+    write(browser, out, ["book/cheat_sheet"])
+    assert len(PdfReader(out).pages) <= 2
+    visit = Visit(browser, (900, 1200))
+    page = visit.open(f"{address}/book/cheat_sheet.html")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 672, "height": 1000})  # A4 within its margins
+    formulas = page.locator("#cheat-sheet mjx-container")
+    assert formulas.count() > 20
+    assert formulas.evaluate_all("all => all.filter(f => f.scrollWidth > f.clientWidth + 2).length") == 0
+    visit.context.close()
+
+
 FOUND = {  # what readers type, and an address that must be among the first three
     "reparameterization": "book/02_vae.html#",
     "reparametrization trick": "book/02_vae.html#",
