@@ -120,7 +120,7 @@
 
   // Below a figure, the drawing as a file, in the colours of the page.
   function offerDrawings() {
-    document.querySelectorAll("figure.lab-figure .from-lab").forEach(function (lab) {
+    document.querySelectorAll("figure.lab-figure:not(:has(.gap-plane)) .from-lab").forEach(function (lab) {
       var link = document.createElement("a");
       var saved = document.createElement("span");
       link.textContent = "Save";

@@ -114,8 +114,11 @@
     var clip = draw(draw(plane, "clipPath", { id: "plane-inside" }), "rect", { x: LEFT, y: 10, width: WIDE - LEFT - 8, height: HIGH - BOTTOM - 10 });
     LEVELS.forEach(function (kl) {
       draw(plane, "path", { class: "level", d: level(known, kl, at), "clip-path": "url(#" + clip.parentNode.id + ")" });
-      var top = known.mean + Math.sqrt(2 * kl * known.variance); // where v is the posterior's
-      if (top < MEANS[1]) draw(plane, "text", { class: "level-name", x: at.x(top) + 2, y: at.y(known.variance) + 4 }, kl);
+      var high = known.variance; // of the line's uppermost point, where m is the posterior's
+      while (known.kl(known.mean, high) < kl) high += 0.01;
+      var side = known.mean + Math.sqrt(2 * kl * known.variance); // of a point where v is the posterior's
+      if (high < 2.8) draw(plane, "text", { class: "level-name", "text-anchor": "middle", x: at.x(known.mean), y: at.y(high) - 3 }, kl);
+      else if (side < MEANS[1] - 0.3) draw(plane, "text", { class: "level-name", x: at.x(side) + 3, y: at.y(known.variance) + 4 }, kl);
     });
     draw(plane, "path", { class: "posterior-mark", d: "M-5 0H5M0 -5V5", transform: "translate(" + at.x(known.mean) + " " + at.y(known.variance) + ")" });
     var point = draw(plane, "circle", { class: "guess-mark", r: 7 });
