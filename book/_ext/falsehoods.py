@@ -56,7 +56,10 @@ class Falsehoods(Directive):
             "", *(nodes.colspec(colwidth=width) for width in (34, 8, 58)), nodes.thead("", head), body, cols=3
         )
         verb = "must refuse" if self.arguments[0] == "refused" else "must accept"
-        return [nodes.paragraph("", f"{total} lines that the engine {verb}:"), nodes.table("", group)]
+        title = nodes.title("", f"{total} lines that the engine {verb}, by kinds.")
+        made = nodes.table("", title, group, names=[f"tab-checked-{self.arguments[0]}"])
+        self.state.document.note_explicit_target(made, made)
+        return [made]
 
 
 def setup(app: Sphinx) -> None:

@@ -1,4 +1,4 @@
-"""Room for formulas, so that the page does not move when they are typeset.
+"""Room for formulas, so that the page does not move when they are typeset, and marks that stay beside them.
 
 `python -m tools.publish.formula_sizes` measures each formula of the built book in a browser and writes
 formula_sizes.json. From it, a formula gets its height or width as a property, which the style sheet uses
@@ -21,6 +21,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 SIZES = Path(__file__).with_name("formula_sizes.json")
+MARKS = re.compile(r"[.,;:!?)”’]*(?![\w])")
 WRITTEN = re.compile(r"\\[(\[](.*)\\[)\]]", re.DOTALL)
 
 
@@ -54,6 +55,18 @@ def with_room(write: Callable[[Any, Any], None], tag: str, style: str) -> Callab
     return written
 
 
+def keep_together(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Put a formula in a line and the mark behind it into one box: no line begins with a comma."""
+    for formula in list(doctree.findall(nodes.math)):
+        after = formula.next_node(descend=False, siblings=True)
+        mark = MARKS.match(after) if isinstance(after, nodes.Text) else None
+        if mark and mark[0]:
+            box = nodes.inline("", "", classes=["together"])
+            after.parent.replace(after, nodes.Text(after[len(mark[0]) :]))
+            formula.replace_self(box)
+            box += [formula, nodes.Text(mark[0])]
+
+
 def keep_room(app: Sphinx) -> None:
     """Wrap MathJax's writers, when MyST has put in its own."""
     registry = app.registry
@@ -68,3 +81,4 @@ def keep_room(app: Sphinx) -> None:
 def setup(app: Sphinx) -> None:
     app.setup_extension("sphinx.ext.mathjax")
     app.connect("builder-inited", keep_room, priority=900)
+    app.connect("doctree-resolved", keep_together)

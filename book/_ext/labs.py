@@ -1,7 +1,7 @@
 """What the labs recorded, on the chapters' pages and on their own.
 
 Role lab: a note, of an estimate with its error and of how many; directive labfigure: a figure or slider;
-directive labcode: the cell that defines a name.
+directive gapplane: the same, computed in the page; directive labcode: the cell that defines a name.
 A lab is notebooks/STEM.ipynb; what it recorded with `figures.note`, `show` and `slider` is found by the key
 in an output's metadata.
 """
@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pictures
 from docutils import nodes
@@ -89,7 +89,7 @@ class LabFigure(Figure):
             stem, key, output = output_at(env, self.arguments[0])
             if not self.content:
                 raise MissingError(f"labfigure {stem}:{key} needs a caption")
-            shown = pictures.shown(env, stem, key, output)
+            shown = self.shown(env, stem, key, output)
         except MissingError as error:
             return instead(self, env, error)
         self.arguments[0] = "picture"  # the directive wants one; what it makes of it is replaced below
@@ -107,6 +107,31 @@ class LabFigure(Figure):
             xref.source, xref.line = figure.source, self.lineno
             caption += [nodes.Text(" "), nodes.inline("", "", xref, classes=["from-lab"])]
         return [figure, *rest]
+
+    def shown(self, env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> list[nodes.Node]:
+        """What stands above the caption."""
+        return pictures.shown(env, stem, key, output)
+
+
+class GapPlane(LabFigure):
+    """The guess q = N(m, v) of a linear Gaussian, moved freely; drawn by _static/plane.js.
+
+    w, s, x: slope, noise and observation. Where no script runs, the picture of the lab's slider is shown.
+    """
+
+    option_spec: ClassVar[dict[str, Any]] = {**Figure.option_spec, **dict.fromkeys("wsx", float)}
+
+    def run(self) -> list[nodes.Node]:
+        made = super().run()
+        for figure in made:
+            if isinstance(figure, nodes.figure):
+                del figure["lab"]  # the slider itself is another figure
+        return made
+
+    def shown(self, env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> list[nodes.Node]:
+        data = " ".join(f'data-{name}="{self.options.pop(name):g}"' for name in "wsx")
+        start = nodes.raw("", f'<div class="gap-plane" {data}>', format="html")
+        return [start, *pictures.still(env, stem, key, output), nodes.raw("", "</div>", format="html")]
 
 
 class LabCode(SphinxDirective):
@@ -259,6 +284,7 @@ def link_back(app: Sphinx, doctree: nodes.document, page: str) -> None:
 def setup(app: Sphinx) -> None:
     app.add_role("lab", TextRole(note_text))
     app.add_directive("labfigure", LabFigure)
+    app.add_directive("gapplane", GapPlane)
     app.add_directive("labcode", LabCode)
     app.connect("doctree-read", describe_lab, priority=400)  # before images are collected
     app.connect("doctree-read", note_figures)

@@ -4,7 +4,8 @@ Each subject is a file: measurements (numbers of results/*.json), labs (their no
 (drawings for both themes, figures that move), proofs, ledger and falsehoods (derivations, what is checked,
 what is refused), formulas (the room that they take), symbols (what their letters mean), minutes (of the
 lecture), front (the front page, how to cite), search (what can be found), sheets (proofs that
-are changed in the page). Here stands what every page gets.
+are changed in the page), tables (their numbers), reading (how long a page takes). Here stands what every page
+gets.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ import minutes
 import pictures
 import proofs
 import pybtex.plugin
+import reading
 import search
 import sheets
 import symbols
+import tables
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.builders import Builder
@@ -81,7 +84,8 @@ def load_once(app: Sphinx, builder: Builder) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     first = (checked, falsehoods, formulas, front, labs)
-    for subject in (*first, measurements, minutes, pictures, proofs, search, sheets, symbols):
+    other = (measurements, minutes, pictures, proofs, reading, search, sheets, symbols, tables)
+    for subject in (*first, *other):
         subject.setup(app)
     # Each citation has the metadata of every installed package read, to find one and the same style.
     pybtex.plugin._load_entry_point = functools.cache(pybtex.plugin._load_entry_point)

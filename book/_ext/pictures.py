@@ -1,8 +1,9 @@
 """Pictures of the labs on a page: drawings for the light and the dark theme, and figures that move.
 
-A lab stores a drawing as SVG where it consists of lines, and as PNG. The page shows the SVG, recoloured
-for the dark theme. Of a slider it stores HTML, with images in it; the page has the same HTML, and the images
-as files in the colours of both themes, fetched when they are asked for.
+A lab stores a drawing as SVG where it consists of lines, and as PNG. The page shows the SVG, or the PNG
+where there is none, recoloured for the dark theme by dark.py. Of a slider it stores HTML, with images in
+it; a page has the same HTML, and the images as files in the colours of both themes, fetched when they
+are asked for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
+from dark import dark_png, darkened, transparent
 from docutils import nodes
 from sources import MissingError
 from sphinx import addnodes
@@ -30,17 +32,6 @@ HTML, VIEW = "text/html", "application/vnd.jupyter.widget-view+json"
 IMAGE = re.compile(  # of a slider: alt text, width, type, ";base64" or nothing, data
     r'<img alt="([^"]*)" width="(\d+)"[^>]*? src="data:(image/(?:png|svg\+xml))(;base64)?,([^"]+)">'
 )
-INK, PAPER, LINES = "#e4e7ea", "#14181e", "#39414c"  # of the dark theme: text, background, grid
-DARK = {
-    "#000000": INK,
-    "#1f2933": INK,
-    "#ffffff": PAPER,
-    "#e3e6ea": LINES,
-    "#0072b2": "#4aa8e0",
-    "#d55e00": "#f0803c",
-    "#009e73": "#2fc79b",
-    "#cc79a7": "#dd94bd",
-}
 
 
 class picture(nodes.image):  # noqa: N801 (a node is named as it is visited)
@@ -55,17 +46,6 @@ def decoded(output: dict[str, Any], mime: str) -> bytes:
     """The bytes of an output's image."""
     text = text_of(output["data"][mime])
     return base64.b64decode(text) if mime == PNG else text.encode()
-
-
-def transparent(svg: str) -> str:
-    """The drawing without the white of the page behind it and behind its axes."""
-    return re.sub(r"""style=(["'])fill: #ffffff\1""", r"style=\1fill: none\1", svg)
-
-
-def darkened(svg: str) -> str:
-    """The drawing in the colours of the dark theme. Text has no colour of its own and takes the root's."""
-    swapped = re.sub(r"#[0-9a-f]{6}\b", lambda colour: DARK.get(colour[0], colour[0]), transparent(svg))
-    return swapped.replace("<svg ", f'<svg fill="{INK}" ', 1)
 
 
 def size_of(data: bytes, mime: str) -> tuple[int, int]:
@@ -88,16 +68,20 @@ def save(env: BuildEnvironment, name: str, data: bytes) -> str:
 
 
 def pictures(env: BuildEnvironment, name: str, data: bytes, mime: str, alt: str, width: int) -> list[picture]:
-    """The picture nodes of one image: one for each theme where it is a drawing."""
+    """The picture nodes of one image, one for each theme."""
     across, down = size_of(data, mime)
     attributes = {"alt": alt, "width": str(width), "height": str(round(width * down / across))}
-    if mime == PNG:
-        return [picture(uri=save(env, f"{name}.png", data), classes=["on-white"], **attributes)]
-    svg = data.decode()
-    drawings = {"light": transparent(svg), "dark": darkened(svg)}
+    if mime == SVG:
+        svg, end = data.decode(), "svg"
+        themes = {"light": transparent(svg).encode(), "dark": darkened(svg).encode()}
+    else:
+        end, dark = "png", dark_png(data)
+        if dark is None:  # drawn elsewhere: it keeps a white card
+            return [picture(uri=save(env, f"{name}.png", data), classes=["on-white"], **attributes)]
+        themes = {"light": data, "dark": dark}
     return [
-        picture(uri=save(env, f"{name}-{theme}.svg", text.encode()), classes=[f"only-{theme}"], **attributes)
-        for theme, text in drawings.items()
+        picture(uri=save(env, f"{name}-{theme}.{end}", drawn), classes=[f"only-{theme}"], **attributes)
+        for theme, drawn in themes.items()
     ]
 
 

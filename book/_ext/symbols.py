@@ -1,8 +1,8 @@
 """What a formula's symbols mean: the entries of the notation page, for the script that shows them.
 
 The page Notation is a definition list. A formula in a term is a symbol; the definition is its meaning. They
-are written to _static/symbols.js, as a list of {tex, meaning, anchor, scope}. `scope` is where the symbol
-means this: a part of the page's address, and a selector of the sections.
+are written to _static/symbols.js, as a list of {tex, meaning, anchor, page}. `page` is where the symbol
+means this: a pattern of the page's address.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from sphinx.environment import BuildEnvironment
 
 PAGE = "book/notation"
 FILE = "symbols.js"
-CHAIN = "(03_forward|04_reverse|05_comparison)"
-SCOPES = {r"\beta": ("(02_vae|05_comparison)", "*")}  # a letter that means another thing elsewhere
+CHAIN = "(03_forward|04_reverse|05_comparison|A[345]_|claims|cheat_sheet|clinic|checked|lecture_map|teaching)"
+ALSO = {"4": "|cheat_sheet"}  # pages beside a chapter's own that take its letters
+SCOPES = {r"\beta": "(02_vae|05_comparison|clinic|glossary|performance)"}  # another thing elsewhere
 
 
 def _text(node: nodes.Element) -> str:
@@ -37,7 +38,9 @@ def _text(node: nodes.Element) -> str:
 def _pages(heading: str) -> str:
     """The pages on which a section's symbols hold: "Chapter 2", "Diffusion", or any page."""
     chapter = re.fullmatch(r"Chapter (\d)", heading)
-    return f"0{chapter[1]}_" if chapter else CHAIN if heading == "Diffusion" else ""
+    if chapter:
+        return f"([0A]{chapter[1]}_{ALSO.get(chapter[1], '')})"
+    return CHAIN if heading == "Diffusion" else ""
 
 
 def read(doctree: nodes.document) -> list[dict[str, Any]]:
@@ -54,13 +57,10 @@ def read(doctree: nodes.document) -> list[dict[str, Any]]:
             section = section.parent
         pages = _pages(section[0].astext())
         for symbol in term.findall(nodes.math):
-            page, part = pages, "*"
-            if not pages.startswith("0"):  # in a section for all chapters
-                page, part = SCOPES.get(symbol.astext(), (pages, "*"))
+            several = "_" not in pages or pages == CHAIN  # chapters
+            page = SCOPES.get(symbol.astext(), pages) if several else pages
             meaning = " ".join(_text(paragraph) for paragraph in definition.findall(nodes.paragraph))
-            entries.append(
-                {"tex": symbol.astext(), "meaning": meaning, "anchor": anchor, "page": page, "part": part}
-            )
+            entries.append({"tex": symbol.astext(), "meaning": meaning, "anchor": anchor, "page": page})
     return entries
 
 

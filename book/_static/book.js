@@ -93,15 +93,6 @@
     document.body.appendChild(nothing);
   }
 
-  // A click on a formula, or Enter, shows its symbols, so the keyboard must reach it.
-  function nameFormulas() {
-    document.querySelectorAll("main div.math").forEach(function (formula) {
-      formula.tabIndex = 0;
-      formula.setAttribute("role", "group");
-      formula.setAttribute("aria-label", "Formula");
-    });
-  }
-
   // A minute of the lecture, typed as 3:21, leads to the section with the fewest minutes around it.
   function findMinutes() {
     var box = document.querySelector(".minute-box");
@@ -129,8 +120,9 @@
 
   // Below a figure, the drawing as a file, in the colours of the page.
   function offerDrawings() {
-    document.querySelectorAll("figure.lab-figure .from-lab").forEach(function (lab) {
+    document.querySelectorAll("figure.lab-figure:not(:has(.gap-plane)) .from-lab").forEach(function (lab) {
       var link = document.createElement("a");
+      var saved = document.createElement("span");
       link.textContent = "Save";
       link.href = "#";
       link.addEventListener("click", function () {
@@ -140,7 +132,9 @@
         link.href = shown.currentSrc || shown.src;
         link.download = link.href.split("/").pop();
       });
-      lab.append(" · ", link);
+      saved.className = "save";
+      saved.append(" · ", link);
+      lab.append(saved);
     });
   }
 
@@ -167,7 +161,7 @@
       });
   }
 
-  // What is wider than its place scrolls, a formula or a program: the keyboard must reach it, and its edges say that
+  // What is wider than its place scrolls, a formula, a program or a table: the keyboard must reach it, and its edges say that
   // there is more. Formulas come as they are seen, folds are opened, and windows are turned.
   function letScroll() {
     // On which sides there is more to see.
@@ -195,8 +189,8 @@
       });
     });
 
-    document.querySelectorAll("main .highlight pre").forEach(function (program) {
-      sizes.observe(program);
+    document.querySelectorAll("main .highlight pre, main .pst-scrollable-table-container").forEach(function (wide) {
+      sizes.observe(wide);
     });
     new MutationObserver(function (changes) {
       changes.forEach(function (change) {
@@ -249,7 +243,6 @@
       sidebar.setAttribute("role", "navigation");
       sidebar.setAttribute("aria-label", "Book");
     });
-    nameFormulas();
     findMinutes();
     offerDrawings();
     offerSheets();

@@ -1,4 +1,5 @@
-// A click on a formula, or Enter, opens a panel with the meaning of its symbols, from the page Notation.
+// A click on a formula, or Enter, opens a panel with the meaning of its symbols, from the page Notation. What the
+// letter means in this chapter comes before what it means elsewhere. Where there is nothing to say, nothing says help.
 
 (function () {
   var SAME = [
@@ -6,8 +7,8 @@
     [/\\(?:mathrm|operatorname)\{(KL|ELBO|Var)\}/g, "\\$1 "],
     [/\\mathbb\{E\}/g, "\\E "],
     [/\\mathbb\{R\}/g, "\\R "],
-    [/\\mathcal\{N\}/g, "\\N "],
-    [/\\mathbf\{I\}/g, "\\I "],
+    [/\\mathcal(\{N\}| N)/g, "\\N "],
+    [/\\mathbf(\{I\}| I)/g, "\\I "],
     [/\\mathrm\{SNR\}/g, "\\operatorname{SNR}"],
     [/\\epsilon/g, "\\varepsilon"],
     [/\\mid\b/g, "\\given"],
@@ -25,15 +26,21 @@
   // KL(q || p) and the like stand for any arguments, so only their name is looked for.
   function pattern(tex) {
     var all = tokens(tex);
-    if (!/^\\(KL|ELBO|E|operatorname)$/.test(all[0])) return all;
+    if (!/^\\(KL|ELBO|E|N|operatorname)$/.test(all[0])) return all;
     return all.slice(0, all[0] === "\\operatorname" ? 4 : 1);
   }
 
-  function startsWith(all, at, wanted) {
-    return wanted.every(function (token, i) {
+  // How well a symbol fits where a formula goes on: 0 not at all, else the more the longer it is; then the better where
+  // its index is the same, and not another number of a step; then where it is of this chapter.
+  function fit(all, at, entry) {
+    var same = true;
+    var fits = entry.pattern.every(function (token, i) {
       var found = all[at + i];
-      return found === token || (i > 0 && wanted[i - 1] === "_" && token === "t" && INDEX.test(found || ""));
+      var index = i > 0 && entry.pattern[i - 1] === "_" && token === "t" && INDEX.test(found || "");
+      same = same && found === token;
+      return found === token || index;
     });
+    return fits ? 4 * entry.pattern.length + (same ? 2 : 0) + (/\[0A\]/.test(entry.page) ? 1 : 0) : 0;
   }
 
   // The symbols of a formula, in the order of their first appearance.
@@ -42,8 +49,13 @@
     var found = [];
     for (var at = 0; at < all.length; ) {
       var best = null;
+      var most = 0;
       known.forEach(function (entry) {
-        if (startsWith(all, at, entry.pattern) && (!best || entry.pattern.length > best.pattern.length)) best = entry;
+        var well = fit(all, at, entry);
+        if (well > most) {
+          best = entry;
+          most = well;
+        }
       });
       if (best && found.indexOf(best) < 0) found.push(best);
       at += best && best.pattern.indexOf("(") < 0 ? best.pattern.length : 1;
@@ -51,14 +63,20 @@
     return found;
   }
 
-  function knownAt(formula) {
-    return (window.notationSymbols || [])
-      .filter(function (entry) {
-        return new RegExp(entry.page).test(location.pathname) && formula.closest(entry.part);
-      })
-      .map(function (entry) {
-        return Object.assign({ pattern: pattern(entry.tex) }, entry);
-      });
+  // What the notation page knows of this page's letters.
+  var known = null;
+
+  function knownHere() {
+    known =
+      known ||
+      (window.notationSymbols || [])
+        .filter(function (entry) {
+          return new RegExp(entry.page).test(location.pathname);
+        })
+        .map(function (entry) {
+          return Object.assign({ pattern: pattern(entry.tex) }, entry);
+        });
+    return known;
   }
 
   function texOf(formula) {
@@ -85,7 +103,7 @@
     var again = owner === formula;
     close();
     if (again) return;
-    var found = symbolsIn(texOf(formula), knownAt(formula));
+    var found = symbolsIn(texOf(formula), knownHere());
     if (!found.length) return;
     owner = formula;
     panel = document.createElement("div");
@@ -94,11 +112,15 @@
     panel.setAttribute("aria-label", "Symbols of this formula");
     panel.tabIndex = -1;
     var notation = document.documentElement.dataset.content_root + "book/notation.html#";
+    var rows = found.filter(function (entry, i) {
+      return found.findIndex((other) => other.anchor === entry.anchor) === i; // one row for each entry
+    });
     panel.innerHTML =
       "<dl>" +
-      found
-        .map(function (entry) {
-          return "<dt><a href='" + notation + entry.anchor + "'>\\(" + entry.tex.replace(/</g, "&lt;") + "\\)</a></dt><dd>" + entry.meaning + "</dd>";
+      rows
+        .map(function (row) {
+          var names = found.filter((entry) => entry.anchor === row.anchor).map((entry) => "\\(" + entry.tex.replace(/</g, "&lt;") + "\\)");
+          return "<dt><a href='" + notation + row.anchor + "'>" + names.join(", ") + "</a></dt><dd>" + row.meaning + "</dd>";
         })
         .join("") +
       "</dl>";
@@ -118,7 +140,24 @@
     if (event.key === "Escape") close();
     if (event.key === "Enter" && event.target.matches("main div.math")) open(event.target);
   });
-  window.symbolsIn = function (tex, formula) {
-    return symbolsIn(tex, knownAt(formula));
+
+  // The pointer says help, and the keyboard stops, where a formula has symbols that are known.
+  addEventListener("load", function () {
+    if (!window.formulasFound) return;
+    window.formulasFound.then(function () {
+      document.querySelectorAll("main .math").forEach(function (formula) {
+        if (!symbolsIn(texOf(formula), knownHere()).length) return;
+        formula.classList.add("known");
+        if (formula.matches("div")) {
+          formula.tabIndex = 0;
+          formula.setAttribute("role", "group");
+          formula.setAttribute("aria-label", "Formula");
+        }
+      });
+    });
+  });
+
+  window.symbolsIn = function (tex) {
+    return symbolsIn(tex, knownHere());
   };
 })();

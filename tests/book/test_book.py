@@ -15,15 +15,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
+from docutils import nodes
 from lowerbound import proofs
-from lowerbound.figures import display
+from lowerbound.figures import curves, display, image_grid
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 EXTENSIONS = ROOT / "book" / "_ext"
 sys.path.insert(0, str(EXTENSIONS))
-formulas, labs, pictures = map(importlib.import_module, ("formulas", "labs", "pictures"))
+dark_theme, formulas, labs, pictures, reading, tables = map(
+    importlib.import_module, ("dark", "formulas", "labs", "pictures", "reading", "tables")
+)
 
 STUDENT = ROOT / "notebooks" / "assignments" / "student"
 TOC = re.findall(r"^\s*(?:- file|root): (\S+)", (ROOT / "_toc.yml").read_text(), re.M)
@@ -333,8 +337,8 @@ def test_a_drawing_comes_in_the_colours_of_both_themes(built: Book) -> None:
     )
     assert "#ffffff" not in light, "a drawing stands on the page itself"
     assert "stroke: #0072b2" in light
-    assert pictures.DARK["#0072b2"] in dark
-    assert f'<svg fill="{pictures.INK}"' in dark
+    assert dark_theme.DARK["#0072b2"] in dark
+    assert f'<svg fill="{dark_theme.INK}"' in dark
     images = [tag for tag in re.findall(r"<img[^>]*>", built.html()) if "02_lab-drawing" in tag]
     assert [re.search(r'class="([^"]*)"', tag)[1] for tag in images] == ["only-light", "only-dark"]  # type: ignore[index]
     assert all('width="518"' in tag and 'height="259"' in tag for tag in images)
@@ -404,3 +408,55 @@ def test_a_statement_is_printed_without_its_proof(built: Book) -> None:
     block = built.html().split('id="equation-eq-statement"')[1].split("</div>")[0]
     assert proofs.elbo_two_terms().statement().replace("&", "&amp;") in block
     assert "aligned" not in block
+
+
+def test_photographs_stay_and_what_is_around_them_is_dark() -> None:
+    photo = np.full((1, 8, 8), -1.0)
+    photo[0, 2:5, 2:5] = 1.0  # white on black, as a garment
+    fig = image_grid(np.repeat(photo, 2, 0), col_labels=["one", "two"])
+    light = display.png(fig)
+    seen, was = (
+        np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+        for data in (light, dark_theme.dark_png(light))
+    )
+    page = np.array([int(dark_theme.PAPER[i : i + 2], 16) for i in (1, 3, 5)])
+    assert (was[0, 0] == page).all(), "the paper"
+    same = (seen == was).all(2)
+    assert same.mean() > 0.4, "the photographs"
+    assert (was[~same].mean(1) < 240).all(), "white is left around them"
+    bare = display.png(curves([0, 1], {"a": [0, 1]}, "x", "y"))
+    drawn = np.asarray(Image.open(io.BytesIO(dark_theme.dark_png(bare))).convert("RGB")).astype(int)
+    assert (drawn.mean(2) < 100).mean() > 0.9, "a drawing has no photograph"
+    assert dark_theme.dark_png(PIXEL.getvalue()) is None, "no palette"
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["0.9", "0.81", "—"], True),
+        (["4.1 ± 0.3", "12.25 ± 0.01"], True),
+        (["12 (1)", "30 (2.5)"], True),
+        (["0.1 and 0.2", "1 to 3"], True),
+        (["93 %", "all 200"], True),
+        (["1.2 M", "300"], True),
+        (["2.14.0", "3.1.2"], False),
+        (["DDIM", "Heun", "2"], False),
+        (["3 calls", "4 calls"], False),
+        (["1", "learned from the data"], False),
+        ([""], False),
+    ],
+)
+def test_a_column_of_numbers_is_known(texts: list[str], numbers: bool) -> None:
+    assert tables.holds_figures(texts) == numbers
+
+
+def test_reading_is_counted() -> None:
+    text = nodes.paragraph("", " ".join(["word"] * 400))
+    formula = nodes.math_block("", r"a \\ b \\ c \\ d")
+    folded = nodes.admonition("", nodes.paragraph("", "word " * 900), classes=["dropdown"])
+    program = nodes.literal_block("", "\n".join(["line"] * 20))
+    assert reading.count(nodes.section("", text)) == pytest.approx(2)
+    assert reading.count(nodes.section("", text, formula, program, folded)) == pytest.approx(2 + 2 + 2)
+    assert [reading.in_words(minutes).replace("\u00a0", " ") for minutes in (1, 58, 61, 128, 120)] == [
+        "5 min", "1 h", "1 h", "2 h 10 min", "2 h",
+    ]  # fmt: skip

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
+from lowerbound import figures
+from lowerbound.figures import display
 
 ROOT = Path(__file__).parents[2]
 LABS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -99,6 +104,60 @@ def faults(notebook: dict[str, Any]) -> list[str]:
             )
     found += [f"the key {key!r} is used twice" for key in sorted(set(keys)) if keys.count(key) > 1]
     return found
+
+
+GROUP, PATH, USE = (f"{{http://www.w3.org/2000/svg}}{name}" for name in ("g", "path", "use"))
+LINK = "{http://www.w3.org/1999/xlink}href"
+FRAME = re.compile(r'src="data:image/svg\+xml,([^"]+)"')
+
+
+def drawings(notebook: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Key and SVG of each drawing that is stored, of a slider those of all its frames."""
+    for output in outputs(notebook):
+        data, about = output.get("data", {}), output.get("metadata", {}).get("lowerbound", {})
+        frames = [
+            unquote(frame).replace("'", '"') for frame in FRAME.findall("".join(data.get("text/html", "")))
+        ]
+        for svg in ["".join(data.get("image/svg+xml", "")), *frames]:
+            if svg:
+                yield about["key"], svg
+
+
+def told_apart_by_colour_alone(svg: str) -> list[tuple[str, ...]]:
+    """The colours of curves of one axes that have the same dashes, width and marks."""
+    found, root = [], ElementTree.fromstring(svg)
+    marks = {path.get("id"): path.get("d") for path in root.iter(PATH)}
+    for axes in root.iter(GROUP):
+        if not axes.get("id", "").startswith("axes_"):
+            continue
+        alike: dict[tuple[str | None, ...], set[str]] = {}
+        for line in axes.findall(GROUP):
+            path, mark = line.find(PATH), next(line.iter(USE), None)
+            if not line.get("id", "").startswith("line2d_") or path is None:
+                continue
+            style = dict(re.findall(r"([\w-]+): ([^;]+)", path.get("style", "")))
+            marked = None if mark is None else marks[mark.get(LINK, "").removeprefix("#")]
+            look = (style.get("stroke-dasharray"), style.get("stroke-width"), marked)
+            alike.setdefault(look, set()).add(style.get("stroke", ""))
+        found += [tuple(sorted(colours)) for colours in alike.values() if len(colours) > 1]
+    return found
+
+
+@pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
+def test_curves_differ_by_more_than_colour(path: Path) -> None:
+    alike = {key: told_apart_by_colour_alone(svg) for key, svg in drawings(read(path))}
+    assert {key: colours for key, colours in alike.items() if colours} == {}
+
+
+def test_curves_that_differ_by_colour_alone_are_found() -> None:
+    x = [0.0, 1.0, 2.0]
+    fig = figures.curves(x, {"a": x, "b": [1.0, 1.0, 1.0]}, "x", "y")
+    assert told_apart_by_colour_alone(display.svg(fig)) == []
+    for mark in ("", "o-"):
+        fig, ax = figures.canvas()
+        ax.plot(x, x, mark, color="red")
+        ax.plot(x, [1.0, 1.0, 1.0], mark, color="blue")
+        assert told_apart_by_colour_alone(display.svg(fig)) == [("#0000ff", "#ff0000")]
 
 
 def test_there_are_labs() -> None:

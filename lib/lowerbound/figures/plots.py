@@ -22,6 +22,13 @@ Array = npt.NDArray[Any]
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 PURPLE, SKY, BLACK = "#CC79A7", "#56B4E9", "#000000"
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
+# Beside its colour, what a curve, its points and a bar are known by: dashes in widths of the line.
+DASHES: tuple[Any, ...] = (
+    "-", (0, (7, 2)), (0, (1, 1.3)), (0, (7, 2, 1.4, 2)), (0, (3, 1.3)),
+    (0, (7, 2, 1.4, 2, 1.4, 2)), (0, (12, 3)),
+)  # fmt: skip
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo")
 MOST_TICKS = 8
 SIZE = (5.4, 3.3)  # inches; at 96 pixels an inch it fills a phone with letters of 10 pixels and more
 STYLE: Any = {
@@ -33,6 +40,8 @@ STYLE: Any = {
     "ytick.labelsize": 10.5,
     "legend.fontsize": 10.5,
     "legend.frameon": False,
+    "legend.handlelength": 2.8,  # so that dashes are seen
+    "hatch.linewidth": 0.8,
     "axes.prop_cycle": cycler(color=PALETTE),
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -147,12 +156,16 @@ def curves(
     bands: Mapping[str, Any] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Lines over a common x. ys: label -> (N,); bands: label -> (N,) half-widths, as of a standard error."""
+    """Lines over a common x, each with dashes of its own, and marks where its points are few.
+
+    ys: label -> (N,); bands: label -> (N,) half-widths, as of a standard error
+    """
     ax = canvas()[1] if ax is None else ax
     with style():
-        for label, values in ys.items():
+        for i, (label, values) in enumerate(ys.items()):
             y = to_array(values)
-            (line,) = ax.plot(to_array(x), y, label=label, marker="o" if len(y) <= 12 else None)
+            mark = MARKS[i % len(MARKS)] if len(y) <= 12 else None
+            (line,) = ax.plot(to_array(x), y, label=label, ls=DASHES[i % len(DASHES)], marker=mark)
             if bands and label in bands:
                 half = to_array(bands[label])
                 ax.fill_between(to_array(x), y - half, y + half, color=line.get_color(), alpha=0.2, lw=0)
@@ -189,7 +202,11 @@ def bars(
             middles = centres if stacked else centres + (i - (len(parts) - 1) / 2) * width
             base = np.where(y >= 0, above, below) if stacked else np.zeros(len(labels))
             yerr = to_array(errors[name]) if errors and name in errors else None
-            ax.bar(middles, y, width * 0.94, bottom=base, yerr=yerr, capsize=3, label=name, zorder=2)
+            hatch = HATCHES[i % len(HATCHES)]
+            ax.bar(
+                middles, y, width * 0.94, bottom=base, yerr=yerr, capsize=3, label=name, zorder=2,
+                hatch=hatch, edgecolor="white", lw=0,
+            )  # fmt: skip
             above, below = above + np.maximum(y, 0), below + np.minimum(y, 0)
         ax.set_xticks(centres, labels)
         ax.set_ylabel(ylabel)
@@ -213,8 +230,8 @@ def density(
         if samples is not None:
             grid = np.linspace(to_array(x).min(), to_array(x).max(), 61)
             ax.hist(to_array(samples).ravel(), grid.tolist(), density=True, color="#C9CED6", label="samples")
-        for label, values in densities.items():
-            (line,) = ax.plot(to_array(x), to_array(values), label=label)
+        for i, (label, values) in enumerate(densities.items()):
+            (line,) = ax.plot(to_array(x), to_array(values), label=label, ls=DASHES[i % len(DASHES)])
             ax.fill_between(to_array(x), to_array(values), color=line.get_color(), alpha=0.15, lw=0)
         ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
         ax.legend()
@@ -230,9 +247,11 @@ def scatter(
     """2-D points. clouds: label -> (N, 2); limit: half-width of the square shown, else from the data."""
     ax = canvas(size=(4.4, 4.4))[1] if ax is None else ax
     with style():
-        for label, points in clouds.items():
+        for i, (label, points) in enumerate(clouds.items()):
             x, y = to_array(points).T
-            ax.scatter(x, y, s=6, alpha=0.6, linewidths=0, label=label)
+            ax.scatter(
+                x, y, s=6 if i == 0 else 9, alpha=0.6, linewidths=0, label=label, marker=MARKS[i % len(MARKS)]
+            )
         if limit is not None:
             ax.set(xlim=(-limit, limit), ylim=(-limit, limit))
         ax.set(xlabel=labels[0], ylabel=labels[1])
