@@ -30,7 +30,7 @@ MOVE = (  # of the range input: unfold the frame that it points to
     "this.closest('.player').querySelectorAll('.frame').forEach((f,i)=>f.hidden=!(f.open=i==this.value))"
 )
 DPI = 144  # 1.5 pixels of the file for each pixel of the page
-LARGE, MANY = 60_000, 1000  # a drawing of more characters of SVG, or of more points, is stored as a PNG alone
+LARGE, MANY = 60_000, 700  # a drawing of more characters of SVG, or of more points, is stored as a PNG alone
 
 
 def _freeze(fig: Figure, like: Figure | None = None) -> None:
@@ -305,7 +305,7 @@ def slider(
 ) -> None:
     """Display a slider and a play button over figures, one for each label.
 
-    frames:   the figures, or a function from index to figure
+    frames:   the figures, or a function from index to figure; their axes stand where the first shown has them
     labels:   what to print under each frame, after `name`
     interval: milliseconds between frames while playing
     start:    index shown first, and in places that show pictures only
