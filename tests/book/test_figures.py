@@ -82,10 +82,28 @@ def test_a_drawing_is_stored_as_one_svg_with_whole_letters() -> None:
     assert not re.search(r"[ML]-?\d+\.\d\d", text), "coordinates to 0.1 points"
 
 
+def placed(fig: Figure, like: Figure) -> Figure:
+    """The figure with the places of the axes of another."""
+    display.svg(like)
+    fig.set_layout_engine(None)
+    fig.axes[0].set_position(like.axes[0].get_position())
+    return fig
+
+
 def test_a_frame_is_the_drawing_as_text(shown: list[Any]) -> None:
     figures.slider([curve(), curve(1)], ["0", "1"], "shift", "Curves.")
     sources = re.findall(r'src="data:image/svg\+xml,([^"]*)"', shown[0][0]["text/html"])
-    assert unquote(sources[1]).replace("'", '"') == display.svg(curve(1))
+    assert unquote(sources[0]).replace("'", '"') == display.svg(curve())
+    assert unquote(sources[1]).replace("'", '"') == display.svg(placed(curve(1), like=curve()))
+
+
+def test_the_axes_stand_still_while_a_slider_moves(shown: list[Any]) -> None:
+    frames = [curve(1000 * s) for s in range(2)]  # whose tick labels are wider
+    figures.slider(frames, ["0", "1"], "shift", "Curves.")
+    first, second = (frame.axes[0].get_position().bounds for frame in frames)
+    assert first == second
+    display.svg(alone := curve(1000))
+    assert alone.axes[0].get_position().bounds != first, "alone it would stand elsewhere"
 
 
 def test_pictures_and_crowds_are_no_drawings(shown: list[Any]) -> None:
@@ -251,7 +269,7 @@ def test_live_slider_draws_in_the_kernel_what_it_is_moved_to(
     play, handle = controls.children
     play.value = 2
     assert handle.value == 2
-    assert picture.value == f"{display._image(curve(2), 'A curve s 2.')}<div>s 2</div>"
+    assert picture.value == f"{display._image(placed(curve(2), like=curve()), 'A curve s 2.')}<div>s 2</div>"
 
 
 @pytest.mark.parametrize("front_end", ["Colab", "JupyterLab", "VS Code", ""])

@@ -30,17 +30,23 @@ MOVE = (  # of the range input: unfold the frame that it points to
     "this.closest('.player').querySelectorAll('.frame').forEach((f,i)=>f.hidden=!(f.open=i==this.value))"
 )
 DPI = 144  # 1.5 pixels of the file for each pixel of the page
-LARGE, MANY = 60_000, 1000  # a drawing of more characters of SVG, or of more points, is stored as a PNG alone
+LARGE, MANY = 60_000, 700  # a drawing of more characters of SVG, or of more points, is stored as a PNG alone
 
 
-def _freeze(fig: Figure) -> None:
+def _freeze(fig: Figure, like: Figure | None = None) -> None:
     """Lay the figure out once and for all: another layout would move the axes by a pixel.
 
+    like: a figure of the same axes that is laid out; its places are taken, which saves half of the drawing
     With an engine, and be it a placeholder, matplotlib would draw the figure twice each time it is saved.
     """
-    if (engine := fig.get_layout_engine()) is not None:
+    if (engine := fig.get_layout_engine()) is None:
+        return
+    if like is None or len(like.axes) != len(fig.axes):
         engine.execute(fig)
-        fig.set_layout_engine(None)
+    else:
+        for ax, model in zip(fig.axes, like.axes, strict=True):
+            ax.set_position(model.get_position(original=True))
+    fig.set_layout_engine(None)
 
 
 def svg(fig: Figure) -> str:
@@ -299,7 +305,7 @@ def slider(
 ) -> None:
     """Display a slider and a play button over figures, one for each label.
 
-    frames:   the figures, or a function from index to figure
+    frames:   the figures, or a function from index to figure; their axes stand where the first shown has them
     labels:   what to print under each frame, after `name`
     interval: milliseconds between frames while playing
     start:    index shown first, and in places that show pictures only
@@ -318,7 +324,9 @@ def slider(
     }
 
     def image(i: int) -> str:
-        return _image(figure(i), f"{alt} {steps[i]}.")
+        frame = figure(i)
+        _freeze(frame, like=first)  # so that the axes stand still while the slider moves
+        return _image(frame, f"{alt} {steps[i]}.")
 
     if _has_reader() if live is None else live:
         model = _widget(image, steps, name, interval, start).model_id
