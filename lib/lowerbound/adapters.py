@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class ForwardError(ValueError):
 
 
 class Passed(NamedTuple):
-    """One pass through a VAE, in the model's own shapes: recon (B, ...), mean and logvar (B, ...), z or None."""
+    """One pass through a VAE, in its own shapes: recon (B, ...), mean and logvar (B, ...), z or None."""
 
     recon: Tensor
     mean: Tensor
@@ -208,10 +209,9 @@ def _heard(net: Any, x: Tensor, T: int, uses: list[Callable[[Any], Any]]) -> _To
         return torch.zeros_like(xt)
 
     for use in uses:
-        with (
-            suppress(Exception),
-            _standing_in(net, call) as network,
-        ):  # another's code; asked again in its place
+        # of shapes it may warn or fail: what the network's answer stands in is not known yet
+        with warnings.catch_warnings(), suppress(Exception), _standing_in(net, call) as network:
+            warnings.simplefilter("ignore")
             use(network)
         if told:
             break
@@ -227,8 +227,8 @@ def _heard(net: Any, x: Tensor, T: int, uses: list[Callable[[Any], Any]]) -> _To
     if not floats:
         return _Told(upright=upright)
     raise ForwardError(
-        f"the network is told {float(values[0]):.4g}, which is none of the T = {T} steps; checkup knows t, t + 1, "
-        "t / T: give the network as lambda x, t: …, told steps",
+        f"the network is told {float(values[0]):.4g}, which is none of the T = {T} steps: checkup knows t, "
+        "t + 1 and t / T; give the network as lambda x, t: …, told steps",
         "clinic-told-level",
     )
 
@@ -238,11 +238,8 @@ def _tried(net: Any, x: Tensor, T: int, heard: _Told | None) -> tuple[Any, _Told
 
     Raises ForwardError, with the remedy, if it takes none.
     """
-    ways = (
-        [heard]
-        if heard
-        else [_Told(), _Told(floats=True), _Told(floats=True, upright=True), _Told(upright=True)]
-    )
+    known = [_Told(), _Told(floats=True), _Told(floats=True, upright=True), _Told(upright=True)]
+    ways = [heard] if heard else known
     few, t, first = x[:2], torch.tensor([1, T]), None
     for way in ways:
         try:
@@ -381,10 +378,11 @@ def _pythae(model: Any, loss: Any) -> VaeCalls:
 
 _ROLES = {
     "recon": "recon recons reconx xrecon reconstruction reconstructions reconstructed reconstructedx "
-    "xreconstructed xreconst xhat xrec rec output out decoded logits xlogits reconlogits pred prediction y yhat",
+    "xreconstructed xreconst xhat xrec rec output out decoded logits xlogits reconlogits prediction y yhat",
     "mean": "mu mean zmean zmu muz loc zloc means qmu qmean embedding meanz",
-    "logvar": "logvar logvarz logvariance zlogvar qlogvar zlogvariance logsigma2 logsigmasq logsigmasquared lv "
-    "logcovariance",
+    "logvar": "logvar logvarz logvariance zlogvar qlogvar zlogvariance logsigma2 logsigmasq logsigmasquared "
+    "logcovariance lv",
+    "z": "z latent latents code codes zsample sampled sampledz",
     "deviation": "std sigma stddev zstd zsigma scale zscale logstd logsigma logscale",
 }
 _ROLE = {word: role for role, words in _ROLES.items() for word in words.split()}
@@ -416,12 +414,13 @@ def _plain_vae(model: nn.Module, x: Tensor, loss: Any) -> VaeCalls:
         raise _failed(error, few, model, "try model(x[:4]) by itself") from error
     finally:
         model.train(mode)
-    recon, mean, logvar = _roles(first, [v for _, v in second], few, seen, type(model).__name__)
+    recon, mean, logvar, drawn = _roles(first, [v for _, v in second], few, seen, type(model).__name__)
     size = first[mean][1].numel() // len(few)
 
     def forward(x: Tensor) -> Passed:
         leaves, seen = passed(x)
-        codes = [z for z in seen if z.numel() == size * len(x)]
+        told = [] if drawn is None else [leaves[drawn][1]]
+        codes = [z for z in [*seen, *told] if z.numel() == size * len(x)]
         return Passed(leaves[recon][1], leaves[mean][1], leaves[logvar][1], codes[0] if codes else None)
 
     codes = [z for z in seen if z.numel() == size * len(few)]
@@ -437,8 +436,8 @@ def _plain_vae(model: nn.Module, x: Tensor, loss: Any) -> VaeCalls:
 
 def _roles(
     first: list[tuple[str, Tensor]], second: list[Tensor], x: Tensor, seen: list[Tensor], name: str
-) -> tuple[int, int, int]:
-    """Which of the tensors of a pass are recon, mean and logvar: by name, else by shape and order.
+) -> tuple[int, int, int, int | None]:
+    """Which of the tensors of a pass are recon, mean, logvar and z: by name, else by shape and order.
 
     second: of another pass; what differs there holds noise, and is no mean. Raises ValueError.
     """
@@ -462,14 +461,15 @@ def _roles(
     drawn = [i for i in images if moves[i] and not among(values[i], seen)]
     recon = roles.get("recon", next(iter([*drawn, *images]), None))
     if recon is not None and {"mean", "logvar"} <= roles.keys():
-        return recon, roles["mean"], roles["logvar"]
+        return recon, roles["mean"], roles["logvar"], roles.get("z")
     codes = [i for i in free if i != recon]
     still = [i for i in codes if not moves[i]]
     still = [i for i in still if not among(values[i], [values[j] for j in still if j < i])]
     for some in (still, codes):
         for a, b in pairwise(some):
             if recon is not None and values[a].shape == values[b].shape:
-                return recon, a, b
+                moved = (i for i in codes if moves[i] and values[i].shape == values[a].shape)
+                return recon, a, b, roles.get("z", next((i for i in moved if i not in (a, b)), None))
     raise ValueError(
         f"checkup does not know {name}: its forward must return (recon, mu, logvar), "
         "or give schedule= if it is the network of a diffusion model"
@@ -578,7 +578,7 @@ def _network(
 ) -> DiffusionCalls:
     """A network that is called as net(x_t, t), and the ᾱ of its steps. Raises ForwardError."""
     T = len(alpha_bar) - 1
-    many = x[torch.arange(max(64, min(8 * T, 500_000 // x[0].numel()))) % len(x)]
+    many = x[torch.arange(max(64, min(8 * T, 200_000 // x[0].numel()))) % len(x)]
     uses = [lambda n: loss(n, many)] if loss is not None else []
     uses += [lambda n: sampler(n, 2)] if sampler is not None else []
     form, told = _tried(net, x, T, _heard(net, x, T, uses))

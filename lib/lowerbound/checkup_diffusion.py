@@ -171,7 +171,7 @@ def _exact(
 
 def _gaussian_data(calls: DiffusionCalls, x: Tensor, std: float, numbers: int) -> Tensor:
     """Gaussian data of x's shape, in the space in which the loss takes it; some `numbers` in all."""
-    n = max(16, min(100_000, numbers // x[0].numel()))
+    n = max(16, min(numbers // 16, numbers // x[0].numel()))
     return calls.restore(MEAN + std * torch.randn(n, *x.shape[1:]).to(x))
 
 
@@ -180,7 +180,7 @@ def _training(calls: DiffusionCalls, x: Tensor) -> list[Finding]:
     told, levels, value = list[Any](), "noise level that the network is told", "loss on Gaussian data"
     assert calls.loss is not None
     try:
-        point = _gaussian_data(calls, x, 0.0, 2_000_000)
+        point = _gaussian_data(calls, x, 0.0, 500_000)
         with calls.network(_exact(calls, MEAN, 0.0, told)):
             calls.loss(point)
             if told and bool((told[0][1] == told[0][1][0]).all()):  # one t for the whole batch
@@ -218,7 +218,7 @@ def _told(name: str, told: list[Any], a: Tensor) -> Finding:
         return Finding(name, WRONG, says, "clinic-forward")
 
     def apart(shift: int) -> tuple[float, Tensor, Tensor]:
-        """The log likelihood of x_t at t + shift; by part of T, the sizes of signal and variance, and errors."""
+        """The log likelihood of x_t at t + shift; by part of T the sizes of signal and variance, errors."""
         inside = (t > 3) & (t <= T - 3) if T > 20 else (t + shift >= 1) & (t + shift <= T)
         now, kept = a[t[inside] + shift], xt[inside]
         off = (kept - now.sqrt()[:, None] * MEAN).pow(2).mean(1)
@@ -254,7 +254,7 @@ def _told(name: str, told: list[Any], a: Tensor) -> Finding:
         return Finding(name, WRONG, says, entry)
     spread = float(eps.pow(2).mean(1).var()) * D / 2  # 1 if the D numbers of an example are independent
     if D > 2 and n >= 64 and spread > 1.6 + 6 * math.sqrt((2 + 12 / D) / n):
-        says = f"the noise of an example's {D} numbers counts as {D / spread:.0f}: channels or pixels share it"
+        says = f"the noise of an example's {D} numbers counts as {D / spread:.0f}: pixels share it"
         return Finding(name, WRONG, f"{says}; use torch.randn_like(x)", "clinic-forward")
     if bool((told[0][1] == told[0][1][0]).all()):
         return Finding(
@@ -283,7 +283,7 @@ def _loss_value(name: str, calls: DiffusionCalls, x: Tensor) -> Finding:
     """Whether the exact denoiser is what the loss is least at, and its value there."""
     entry, seeds, h = "clinic-loss-target", range(16), 0.1
     exact, half = _exact(calls, MEAN, STD), (len(calls.alpha_bar) - 1) / 2
-    data = [_gaussian_data(calls, x, STD, 100_000) for _ in seeds]
+    data = [_gaussian_data(calls, x, STD, 50_000) for _ in seeds]
 
     def values(turn: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """The loss (16,) of batches with noise of their own, the answer o being o + turn(o, t)."""
@@ -594,6 +594,6 @@ def _better_told(calls: DiffusionCalls, x: Tensor, times: Tensor) -> str:
     ways = {other > t for t, other, _, _ in told}
     if len(told) < 2 or len(ways) > 1:
         return ""
-    t, other, error, before = told[0]
-    better = f"At t = {t} the network is better when it is told {other}, {error:.2g} for {before:.2g}"
+    t, other, least, usual = told[0]
+    better = f"At t = {t} the network is better when it is told {other}, {least:.2g} for {usual:.2g}"
     return f"{better}: was it trained on other levels?"

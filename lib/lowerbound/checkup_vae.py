@@ -294,7 +294,7 @@ class _Probe:
 
 
 def scalar(out: Any) -> float:
-    """A loss that a function returned: a number, the mean of several, a tuple's first, a dictionary's "loss"."""
+    """A loss that a function returned: the mean of several, a tuple's first, a dictionary's "loss"."""
     if isinstance(out, dict):
         out = out.get("loss", next(iter(out.values())))
     out = out[0] if isinstance(out, tuple | list) else out

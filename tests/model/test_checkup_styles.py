@@ -238,14 +238,14 @@ def test_a_loss_or_sampler_that_ignores_the_network_is_told():
 class Tutorial(nn.Module):
     """Linear layers on flat images (N, 64) in [0, 1], as PyTorch's example; its units copy pixels."""
 
-    def __init__(self, units=4, last=None, give=lambda recon, mu, logvar, z: (recon, mu, logvar)):
+    def __init__(self, units=4, last=None, give=lambda recon, mu, logvar, z: (recon, mu, logvar), scale=6.0):
         super().__init__()
-        self.units, self.give, self.first = units, give, nn.Linear(64, 64)
+        self.units, self.give, self.scale, self.first = units, give, scale, nn.Linear(64, 64)
         self.decoder = nn.Sequential(nn.Linear(units, 64), nn.Sigmoid() if last is None else last)
         nn.init.normal_(self.decoder[0].weight, std=0.5, generator=generator(1))
 
     def encode(self, x):
-        code = (x @ torch.eye(64))[:, 20 : 20 + self.units] * 6 - 3
+        code = ((x @ torch.eye(64))[:, 20 : 20 + self.units] - 0.5) * self.scale
         return code, torch.full_like(code, -2.0)
 
     def noise(self, mu):
@@ -329,11 +329,11 @@ OUTPUTS = {
 SOUND_VAE = {
     **{name: lambda s, g=give: checkup(Tutorial(give=g), flat(s), loss=squared(), seed=s) for name, give in OUTPUTS.items()},
     **{f"{name}, 2-d": lambda s, g=give: checkup(Toy(g), points(seed=s), loss=squared(), seed=s) for name, give in OUTPUTS.items()},
-    "PyTorch's example": lambda s: checkup(Official(), flat(s).round().view(-1, 1, 8, 8), loss=bce_sum, seed=s),
+    "PyTorch's example": lambda s: checkup(Official(scale=2.0), flat(s).round().view(-1, 1, 8, 8), loss=bce_sum, seed=s),
     "decode before decoder": lambda s: checkup(Deep(), flat(s), loss=squared(), seed=s),
     "β = 1e-6": lambda s: checkup(Tutorial(), flat(s), loss=squared(1e-6), seed=s),
     "β = 1e-9": lambda s: checkup(Tutorial(), flat(s), loss=squared(1e-9), seed=s),
-    "logits": lambda s: checkup(Tutorial(last=nn.Identity()), flat(s).round(), seed=s, loss=lambda r, x, m, v: F.binary_cross_entropy_with_logits(r, x, reduction="sum") + kld(m, v)),
+    "logits": lambda s: checkup(Tutorial(last=nn.Identity(), scale=2.0), flat(s).round(), seed=s, loss=lambda r, x, m, v: F.binary_cross_entropy_with_logits(r, x, reduction="sum") + kld(m, v)),
     "a loss in a dictionary": lambda s: checkup(Tutorial(), flat(s), seed=s, loss=lambda *a: {"loss": squared()(*a), "kl": 0}),
     "free bits": lambda s: checkup(Tutorial(), flat(s), seed=s, loss=squared(rate=lambda m, v: (-0.5 * (1 + v - m**2 - v.exp())).clamp(min=0.5))),
     "a capacity": lambda s: checkup(Tutorial(), flat(s), seed=s, loss=lambda r, x, m, v: squared(0.0)(r, x, m, v) + (kld(m, v) / len(m) - 5).abs()),
@@ -379,7 +379,7 @@ def test_a_fault_of_a_vae_is_named(name):
 
 @pytest.mark.parametrize("x", [flat() > 0.5, flat().round().byte(), (255 * flat()).byte()])
 def test_numbers_that_are_no_floats_are_wrong_in_their_type_alone(x):
-    found = checkup(Tutorial(), x)
+    found = checkup(Tutorial(scale=3.0), x)
     assert [f.check for f in found.findings if f.state == WRONG] == ["type of the data"], found
 
 
