@@ -279,14 +279,6 @@ def column(values: Tensor, t: Tensor, like: Tensor) -> Tensor:
     return values.to(like)[t.to(like.device)].view(-1, *[1] * (like.ndim - 1))
 
 
-def to_eps(said: Tensor, xt: Tensor, t: Tensor, alpha_bar: Tensor, predicts: str) -> Tensor:
-    """ε̂ from what a network says of x_t (B, ...) at t (B,): ε itself, v or x_0. (B, ...)."""
-    signal, noise = column(alpha_bar.sqrt(), t, xt), column((1 - alpha_bar).sqrt(), t, xt)
-    if predicts == "eps":
-        return said
-    return noise * xt + signal * said if predicts == "v" else (xt - signal * said) / noise
-
-
 def known(
     model: Any, x: Tensor, schedule: Any = None, loss: Any = None, sampler: Any = None, predicts: str = "eps"
 ) -> VaeCalls | DiffusionCalls:

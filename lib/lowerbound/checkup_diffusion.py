@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lowerbound.adapters import DiffusionCalls, column, to_eps
+from lowerbound.adapters import DiffusionCalls, column
 from lowerbound.checkup_vae import scalar
 from lowerbound.findings import LOOK, RIGHT, SKIPPED, WRONG, Finding, guarded, range_of_data
 
@@ -524,23 +524,37 @@ def _levels(a: Tensor) -> Tensor:
 
 
 def errors_by_level(calls: DiffusionCalls, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """At some steps t: the mean squared error of ε̂, that of a Gaussian for each number, and how sure.
+    """At some steps t: the mean squared error of the network, that of a Gaussian for each number, how sure.
 
-    times (L,), errors (L,), those of the Gaussian (L,), and the standard error of their difference (L,).
+    Of ε, of v, or of x_0 by the variance of x, as the network predicts. times (L,), errors (L,), those of the
+    Gaussian (L,), and the standard error of their difference (L,).
     """
     a, few, rows = calls.alpha_bar, _enough(x), []
     mean, variance = x.mean(0), x.var(0)
     variance = variance.clamp(min=(0.05 * float(x.std())) ** 2)
     times = _levels(a)
     for t in times.tolist():
-        xt, eps, error = _error_at(calls, few, t, t)
+        xt, target, error = _error_at(calls, few, t, t)
         now = float(a[t])
-        guess = max(0.0, 1 - now) ** 0.5 * (xt - now**0.5 * mean) / (now * variance + 1 - now)
-        best = (guess.double() - eps.double()).pow(2).flatten(1).mean(1)
+        eps = max(0.0, 1 - now) ** 0.5 * (xt - now**0.5 * mean) / (now * variance + 1 - now)
+        x0 = mean + now**0.5 * variance * (xt - now**0.5 * mean) / (now * variance + 1 - now)
+        best = _squares(calls, _said(calls.predicts, eps, x0, now), target, x)
         rows.append(
             (float(error.mean()), float(best.mean()), float((error - best).std()) / math.sqrt(len(few)))
         )
     return times, *torch.tensor(rows).T
+
+
+def _said(predicts: str, eps: Tensor, x0: Tensor, alpha_bar: float) -> Tensor:
+    """What a network that predicts ε, v or x_0 should say. (B, ...)."""
+    signal, noise = math.sqrt(alpha_bar), math.sqrt(max(0.0, 1 - alpha_bar))
+    return {"eps": eps, "x0": x0, "v": signal * eps - noise * x0}[predicts]
+
+
+def _squares(calls: DiffusionCalls, said: Tensor, target: Tensor, x: Tensor) -> Tensor:
+    """The mean squared error (B,), of x_0 by the variance of x."""
+    error = (said.double() - target.double()).pow(2).flatten(1).mean(1)
+    return error if calls.predicts != "x0" else error / x.double().var()
 
 
 def _enough(x: Tensor) -> Tensor:
@@ -549,13 +563,11 @@ def _enough(x: Tensor) -> Tensor:
 
 
 def _error_at(calls: DiffusionCalls, x: Tensor, t: int, told: int) -> tuple[Tensor, Tensor, Tensor]:
-    """x_t and ε (B, ...), and the squared error (B,) of ε̂ when the network is told a step."""
-    a, rng = calls.alpha_bar, torch.Generator().manual_seed(t)
+    """x_t and the target (B, ...), and the squared error (B,) of a network that is told a step."""
+    a, rng = float(calls.alpha_bar[t]), torch.Generator().manual_seed(t)
     eps = torch.randn(x.shape, generator=rng).to(x)
-    xt = float(a[t].sqrt()) * x + float((1 - a[t]).sqrt()) * eps
-    said = calls.ask(xt, torch.full((len(x),), told))
-    guess = to_eps(said, xt, torch.full((len(x),), t), a, calls.predicts)
-    return xt, eps, (guess.double() - eps.double()).pow(2).flatten(1).mean(1)
+    xt, target = a**0.5 * x + max(0.0, 1 - a) ** 0.5 * eps, _said(calls.predicts, eps, x, a)
+    return xt, target, _squares(calls, calls.ask(xt, torch.full((len(x),), told)), target, x)
 
 
 def _by_level(calls: DiffusionCalls, x: Tensor) -> Finding:
@@ -564,18 +576,20 @@ def _by_level(calls: DiffusionCalls, x: Tensor) -> Finding:
         return Finding(name, SKIPPED, "give some hundred examples: a Gaussian is fitted to them")
     times, errors, gaussian, unsure = errors_by_level(calls, x)
     if not bool(torch.isfinite(errors).all()):
-        return Finding(name, WRONG, "ε̂ is NaN or infinite", "clinic-nan")
+        return Finding(name, WRONG, "what the network says is NaN or infinite", "clinic-nan")
     worst = int((errors - gaussian).argmax())
     told = ", ".join(
         f"{t}: {e:.2g} ({g:.2g})" for t, e, g in zip(times.tolist(), errors, gaussian, strict=True)
     )
-    says = f"mean (ε - ε̂)² at t, beside that of a Gaussian for each pixel: {told}"
-    if bool((errors > 1.1 * gaussian + 0.05 + 6 * unsure).any()):
-        return Finding(
-            name, WRONG, f"{says}. Worse than that Gaussian, most at t = {int(times[worst])}", entry
-        )
+    of = {"eps": "ε", "v": "v", "x0": "x_0 by the variance of x"}[calls.predicts]
+    says = f"mean squared error of {of} at t, beside that of a Gaussian for each pixel: {told}"
+    worse = f"{says}. Worse than that Gaussian, most at t = {int(times[worst])}"
+    if bool((errors > 1.5 * gaussian + 0.05 + 6 * unsure).any()):
+        return Finding(name, WRONG, worse, entry)
     if better := _better_told(calls, x, times):
         return Finding(name, WRONG, f"{says}. {better}", "clinic-told-level")
+    if bool((errors > 1.1 * gaussian + 0.05 + 6 * unsure).any()):
+        return Finding(name, LOOK, f"{worse}: is it trained to the end?", entry)
     return Finding(name, RIGHT, says)
 
 

@@ -278,7 +278,7 @@ class _Probe:
                 usual = min(abs(beta - 1), abs(beta - 0.5)) < 0.01
                 if abs(factor - 1) > 0.2 and abs(beta / (factor * unit) - 1) < 0.01 and not usual:
                     says = f"{words.format(D=D, K=K)}; in place of sums this amounts to β = {beta:.3g}"
-                    return Finding(name, WRONG if not 0.126 < factor < 7.9 else LOOK, says, entry)
+                    return Finding(name, WRONG if not 0.26 < factor < 3.9 else LOOK, says, entry)
         if abs(beta - 1) < 0.01:
             return Finding(name, RIGHT, f"β = {beta:.3g}: a negative ELBO")
         if self.kind == "squared error" and beta < 1:
