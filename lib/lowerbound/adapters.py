@@ -170,7 +170,9 @@ def _dressed(tensor: Tensor, form: Any) -> Any:
     names = list(form) if isinstance(form, dict) else list(range(len(form)))
     first = next(name for name in names if isinstance(form[name], Tensor))
     put = {name: _dressed(tensor, form[name]) if name == first else form[name] for name in names}
-    return put if isinstance(form, dict) else type(form)(put.values())
+    if isinstance(form, dict):
+        return put
+    return type(form)(*put.values()) if hasattr(form, "_fields") else type(form)(put.values())
 
 
 @dataclass(frozen=True)

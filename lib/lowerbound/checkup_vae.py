@@ -65,11 +65,11 @@ def _vae_range(calls: VaeCalls, x: Tensor, recon: Tensor, mean: Tensor) -> Findi
         return Finding(name, WRONG, f"{says}: a sigmoid cannot reach it; use (x + 1) / 2", entry)
     if least >= 0 and data[0] < -0.05:
         return Finding(name, WRONG, f"{says}: it says nothing below 0; leave out the last ReLU", entry)
-    if least < 0 and least >= -1 and most <= 1 and (data[0] < -1.01 or data[1] > 1.01) and most - least > 1.5:
+    tanh = -1 <= least < -0.9 and 0.9 < most <= 1
+    if tanh and (data[0] < -1.01 or data[1] > 1.01):
         return Finding(name, WRONG, f"{says}: a tanh cannot reach it; scale x to [-1, 1]", entry)
     if x.ndim != 4 and not (least >= 0 and most <= 1):
         return range_of_data(x, -math.inf, math.inf)
-    tanh = -1 <= least < -0.9 and 0.9 < most <= 1
     if (tanh or calls.complete) and data[0] > -0.1:
         return Finding(name, WRONG, f"{says}: it fills one half of [-1, 1]; use 2 * x - 1", entry)
     return Finding(name, RIGHT, says)
@@ -192,7 +192,8 @@ class _Probe:
             self.slope = slope
             says = "a multiple of KL(q ‖ N(0, I)) where that is large, not where it is small: free bits?"
             return Finding(name, LOOK, says, "clinic-kl-zero")
-        says = f"no multiple of KL(q ‖ N(0, I)): off by {100 * misfit:.0f} per cent"
+        off = f"off by {100 * misfit:.0f} per cent" if math.isfinite(misfit) else "not a number at some"
+        says = f"no multiple of KL(q ‖ N(0, I)): {off}"
         return Finding(name, WRONG, f"{says}; use -0.5 * (1 + logvar - mu**2 - logvar.exp()), summed", entry)
 
     def reconstruction(self) -> Finding:

@@ -37,10 +37,11 @@ def checkup(
 ) -> Checkup:
     """Look for what commonly goes wrong in a VAE or a diffusion model and its data. Nothing is changed.
 
-    model: a `VAE` or `Diffusion`; a module whose forward returns (recon, mu, logvar); pythae's VAE;
-        GaussianDiffusion of denoising-diffusion-pytorch; or with `schedule` a network: net(x_t, t), t from 0
+    model: a `VAE` or `Diffusion`; a module whose forward returns (recon, mu, logvar), in this order or by
+        name; pythae's VAE; GaussianDiffusion of denoising-diffusion-pytorch; or with `schedule` a network:
+        net(x_t, t), with t from 0, or as the loss or the sampler tells it: from 1, or as a fraction of T
     x: (N, ...) training data as they are given to the model, some hundred of them
-    schedule: a scheduler of diffusers; or ᾱ of the steps, (T,) or a `Schedule`
+    schedule: a scheduler of diffusers; or ᾱ of the steps, (T,), a `Schedule` or what has alphas_cumprod
     loss: of a VAE (recon, x, mu, logvar) -> scalar; of a diffusion model (network, x) -> scalar, a mean
     sampler: (network, n) -> n samples (n, ...); predicts: what the network says, "eps", "v" or "x0"
     guidance: (with the class, without it, weight) -> the guided noise

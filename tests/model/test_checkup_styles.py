@@ -59,6 +59,13 @@ class Ideal(nn.Module):
         return self.wrap(said * self.one)
 
 
+class Early(Ideal):
+    """Wrong of x_0 where almost nothing of it is left, as a loss of ε leaves it."""
+
+    def forward(self, xt, t):
+        return super().forward(xt, t) + xt * (by(self.bar, t.expand(len(xt)), xt) < 0.005)
+
+
 def loss_of(bar=BAR, predicts="eps", tell=lambda t: t, read=lambda out: out, **wrong):
     """The usual loss of a network that predicts ε, v or x_0. wrong: draw, noise, signal, target in place of the right."""
 
@@ -100,6 +107,9 @@ def diffusion(x, seed=0, bar=BAR, predicts="eps", tell=lambda t: t, told=lambda 
     )  # fmt: skip
 
 
+Answer = namedtuple("Answer", "eps weight")
+
+
 def half(out):
     return out[:, : out.shape[1] // 2]
 
@@ -111,6 +121,7 @@ SOUND = {
     "2-d, x_0": lambda s: diffusion(points(2, seed=s), s, predicts="x0"),
     "2-d, x_0, cosine": lambda s: diffusion(points(2, seed=s), s, COSINE.float(), "x0"),
     "3-d, few examples": lambda s: diffusion(points(3, 40, seed=s), s),
+    "2-d, x_0, not learned where it hardly counts": lambda s: diffusion(x := points(seed=s), s, predicts="x0", net=Early(x, predicts="x0")),
     "images, v": lambda s: diffusion(images(s), s, predicts="v"),
     "images, x_0": lambda s: diffusion(images(s), s, predicts="x0"),
     "v, no signal at T": lambda s: diffusion(images(s), s, ZERO, "v"),
@@ -122,6 +133,8 @@ SOUND = {
     "t from 1": lambda s: diffusion(points(seed=s), s, tell=lambda t: t + 1, told=lambda t: t - 1),
     "a tuple": lambda s: diffusion(images(s), s, wrap=lambda o: (o, None), read=lambda o: o[0]),
     "an object with .sample": lambda s: diffusion(images(s), s, wrap=lambda o: SimpleNamespace(sample=o), read=lambda o: o.sample),
+    "a named tuple": lambda s: diffusion(images(s), s, wrap=lambda o: Answer(o, 1), read=lambda o: o.eps),
+    "offset noise": lambda s: diffusion(images(s), s, noise=lambda x: torch.randn_like(x) + 0.1 * torch.randn(len(x), 1, 1, 1)),
     "a dictionary": lambda s: diffusion(images(s), s, wrap=lambda o: {"out": o}, read=lambda o: o["out"]),
     "learned variance": lambda s: diffusion(images(s, 3), s, wrap=lambda o: torch.cat([o, o * 0], 1), read=half),
     "absolute error": lambda s: diffusion(points(seed=s), s, error=F.l1_loss),
@@ -353,6 +366,14 @@ def test_nothing_is_wrong_with_a_sound_vae(name, seed):
 def test_free_bits_are_pointed_at(name):
     (found,) = [f for f in SOUND_VAE[name](0).findings if f.check == "KL term"]
     assert (found.state, found.entry) == (LOOK, "clinic-kl-zero")
+
+
+def test_a_small_decoder_is_not_taken_for_a_tanh():
+    torch.manual_seed(0)
+    model = Toy(OUTPUTS["z last"])
+    nn.init.normal_(model.decoder.weight, std=0.005)
+    nn.init.zeros_(model.decoder.bias)
+    assert "tanh" not in repr(checkup(model, points()))
 
 
 FAULTS_VAE = {
