@@ -294,7 +294,7 @@ def _loss_value(name: str, calls: DiffusionCalls, x: Tensor) -> Finding:
             said = exact(xt, t)
             return said + turn(said, t.view(-1, *[1] * (xt.ndim - 1)).to(xt.device))
 
-        with calls.network(answer):
+        with torch.random.fork_rng(devices=[]), calls.network(answer):
             for seed, batch in zip(seeds, data, strict=True):
                 torch.manual_seed(seed)
                 found.append(scalar(calls.loss(batch)))
