@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial, reduce
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lowerbound.adapters import DiffusionCalls, column, from_eps, to_eps
+from lowerbound.adapters import DiffusionCalls, column
+from lowerbound.checkup_vae import scalar
 from lowerbound.findings import LOOK, RIGHT, SKIPPED, WRONG, Finding, guarded, range_of_data
 
 MEAN, STD = 0.3, 0.12  # of the Gaussian data whose exact denoiser stands in for a network
@@ -38,7 +40,7 @@ def diffusion_findings(calls: DiffusionCalls, x: Tensor, trained: bool) -> list[
     if calls.samplers is None:
         findings.append(Finding("sampler", SKIPPED, "give sampler=, a function of (network, n)"))
     for name in calls.samplers or {}:
-        findings += _sampling(calls, name)
+        findings += _sampling(calls, name, x.shape[1:])
     if calls.bound is not None:
         findings.append(guarded("bound", lambda: _bound(calls, inside)))
     if trained:
@@ -57,15 +59,21 @@ def _schedule(calls: DiffusionCalls) -> Finding:
         return Finding(
             name, WRONG, f"{says}: x̂_0 divides by √ᾱ_T; predict v, or end above 0", "clinic-cosine-nan"
         )
-    if not bool((beta >= 0).all() and (beta <= 1).all()):
+    if not bool((beta >= -2e-7).all() and (beta <= 1).all()):
         return Finding(name, WRONG, f"{says}: ᾱ rises at {int((beta < 0).sum())} steps", "clinic-other-t")
-    if bool((beta == 0).any()):
-        return Finding(name, WRONG, f"{says}: {int((beta == 0).sum())} steps add no noise", "clinic-other-t")
+    still = int(((beta == 0) & (a[1:] < 1 - 1e-4)).sum())
+    if still:
+        return Finding(name, WRONG, f"{says}: {still} steps add no noise", "clinic-other-t")
     if last > 0.02:
         left = (
             f"{100 * math.sqrt(last):.0f} per cent of the image is left in x_T, and samples start without it"
         )
-        return Finding(name, WRONG, f"{says}: {left}; rescale β to this T", "clinic-other-t")
+        remedy = (
+            "rescale β to this T"
+            if last < 0.9
+            else "is it α or β of the single steps? give (1 - beta).cumprod(0)"
+        )
+        return Finding(name, WRONG, f"{says}: {left}; {remedy}", "clinic-other-t")
     if first > 0.05 and T > 50:
         return Finding(name, WRONG, f"{says}: the first step is already coarse", "clinic-cosine-shift")
     if last > 1e-3:
@@ -143,110 +151,261 @@ def _noised(calls: DiffusionCalls, x: Tensor) -> Finding:
 
 
 def _exact(
-    alpha_bar: Tensor, mean: float, std: float, told: list[Any] | None = None
+    calls: DiffusionCalls, mean: float, std: float, told: list[Any] | None = None
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """The best guess of ε when the data are N(mean, std²), by Bayes' rule. told: what it is called with."""
+    """What is best to say of x_t when the data are N(mean, std²), by Bayes' rule: of ε, of v or of x_0.
+
+    told: a list that takes what it is called with
+    """
 
     def denoise(xt: Tensor, t: Tensor) -> Tensor:
         if told is not None:
             told.append((xt, t))
-        a = column(alpha_bar, t, xt)
-        rest = column(1 - alpha_bar, t, xt)
-        return rest.sqrt() * (xt - a.sqrt() * mean) / (a * std**2 + rest)
+        a, rest = column(calls.alpha_bar, t, xt), column(1 - calls.alpha_bar, t, xt)
+        surprise = (xt - a.sqrt() * mean) / (a * std**2 + rest)
+        eps, x0 = rest.sqrt() * surprise, mean + a.sqrt() * std**2 * surprise
+        return {"eps": eps, "x0": x0, "v": a.sqrt() * eps - rest.sqrt() * x0}[calls.predicts]
 
     return denoise
 
 
-def _zero(xt: Tensor, t: Tensor) -> Tensor:
-    return torch.zeros_like(xt)
-
-
-def _gaussian_data(calls: DiffusionCalls, x: Tensor, mean: float, std: float) -> Tensor:
-    """Gaussian data of x's shape, in the space in which the loss takes it; up to 2 million numbers."""
-    n = int(max(64, min(4096, 2_000_000 // x[0].numel())))
-    return calls.restore(mean + std * torch.randn(n, *x.shape[1:]).to(x))
+def _gaussian_data(calls: DiffusionCalls, x: Tensor, std: float, numbers: int) -> Tensor:
+    """Gaussian data of x's shape, in the space in which the loss takes it; some `numbers` in all."""
+    n = max(16, min(numbers // 16, numbers // x[0].numel()))
+    return calls.restore(MEAN + std * torch.randn(n, *x.shape[1:]).to(x))
 
 
 def _training(calls: DiffusionCalls, x: Tensor) -> list[Finding]:
     """The loss with the exact denoiser in the network's place, and what that one was called with."""
-    loss, a = calls.loss, calls.alpha_bar
-    assert loss is not None
-    told: list[Any] = []
+    told, levels, value = list[Any](), "noise level that the network is told", "loss on Gaussian data"
+    assert calls.loss is not None
     try:
-        data = _gaussian_data(calls, x, MEAN, STD)
-        with calls.network(_exact(a, MEAN, 0.0, told)):
-            loss(_gaussian_data(calls, x, MEAN, 0.0))
-        with calls.network(_exact(a, MEAN, STD)):
-            exact = float(loss(data))
-        with calls.network(_zero):
-            zero = float(loss(data))
+        point = _gaussian_data(calls, x, 0.0, 500_000)
+        with calls.network(_exact(calls, MEAN, 0.0, told)):
+            calls.loss(point)
+            if told and bool((told[0][1] == told[0][1][0]).all()):  # one t for the whole batch
+                for _ in range(200):
+                    calls.loss(point[:32])
     except Exception as error:  # another's loss may raise anything
         return [Finding("loss", SKIPPED, f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")]
+    if not told:
+        return [
+            Finding("loss", SKIPPED, "it does not call the network: write it as a function of (network, x)")
+        ]
     return [
-        guarded("noise level that the network is told", lambda: _told(calls, told)),
-        guarded("loss on Gaussian data", lambda: _loss_value(calls, exact, zero)),
+        guarded(levels, lambda: _told(levels, told, calls.alpha_bar)),
+        guarded(value, lambda: _loss_value(value, calls, x)),
     ]
 
 
-def _told(calls: DiffusionCalls, told: list[Any]) -> Finding:
-    name, entry, a = "noise level that the network is told", "clinic-told-level", calls.alpha_bar
-    xt, t = torch.cat([x.flatten(1) for x, _ in told]).double(), torch.cat([t for _, t in told]).cpu()
-    T, D = len(a) - 1, xt.shape[1]
-    span = f"t from {int(t.min())} to {int(t.max())} of {T}"
-    if int(t.max()) < T * (1 - 8 / len(t)) - 1 or int(t.min()) > 1 + T * 8 / len(t):
-        return Finding(name, WRONG, f"training draws {span}: some levels are never learned", entry)
-    found = (xt - (a[t].sqrt() * MEAN)[:, None]).pow(2).mean(1).cpu()
-    ratio = (found / (1 - a[t])).log()
-    ratio = (
-        ratio - float(torch.digamma(torch.tensor(D / 2))) + math.log(D / 2)
-    )  # which a log of D squares has
-    # How many steps off: the slope of the log variance over what one step would add to it, most at small t.
-    one_step = torch.log1p(-a[(t + 1).clamp(max=T)]) - torch.log1p(-a[t])
-    shift = float((ratio * one_step).sum() / (one_step**2).sum())
-    sure = math.sqrt(2 / D) / float((one_step**2).sum().sqrt())
-    error, tolerance = float(ratio.mean()), 6 * math.sqrt(2 / D / len(t)) + 1e-3
-    if abs(shift) > 0.4 and abs(shift) > 8 * sure and abs(error) < 0.2:
-        return Finding(name, WRONG, f"the network is told t, and x_t is that of t {shift:+.1f}", entry)
-    if abs(error) < tolerance and float(ratio.abs().max()) < 10 * math.sqrt(2 / D) + 0.02:
-        return Finding(name, RIGHT, f"{span}; x_t has the variance of its level, {abs(shift):.2f} steps off")
-    factor = math.exp(error)
-    says = f"x_t has {factor:.3g} times the variance of the level that the network is told"
-    return Finding(name, WRONG, f"{says}, {math.exp(float(ratio.abs().max())):.3g} times at worst", entry)
+def _told(name: str, told: list[Any], a: Tensor) -> Finding:
+    """Which levels are drawn, and whether x_t of data that are one point is what it is at the level told."""
+    entry = "clinic-told-level"
+    xt, t = torch.cat([x.flatten(1) for x, _ in told]).double().cpu(), torch.cat([t for _, t in told]).cpu()
+    order = t.argsort()
+    xt, t = xt[order], t[order]
+    shuffled, T, (n, D) = xt[order.argsort()], len(a) - 1, xt.shape
+    span = f"t from {int(t[0])} to {int(t[-1])} of {T}"
+    if missing := _never_drawn(t, T):
+        state, says = missing
+        return Finding(name, state, f"training draws {span}{says}", entry)
 
+    eps = shuffled - (a[t].sqrt() * MEAN)[order.argsort()][:, None]
+    eps = eps / (1 - a[t])[order.argsort()].sqrt()[:, None]
+    together = float((eps[1:] * eps[:-1]).mean() / (eps**2).mean())
+    if together > 0.9:
+        says = "every example of a batch gets the same noise; use torch.randn_like(x)"
+        return Finding(name, WRONG, says, "clinic-forward")
 
-def _loss_value(calls: DiffusionCalls, exact: float, zero: float) -> Finding:
-    name, entry, a = "loss on Gaussian data", "clinic-loss-target", calls.alpha_bar[1:]
-    known_value = float((a * STD**2 / (a * STD**2 + 1 - a)).mean())
-    says = f"{exact:.4g} a dimension with the exact denoiser, {zero:.4g} with one that says nothing"
-    if not math.isfinite(exact):
-        return Finding(name, WRONG, f"the loss is {exact} with the exact denoiser", "clinic-nan")
-    if exact >= 0.9 * zero:
+    def apart(shift: int) -> tuple[float, Tensor, Tensor]:
+        """The log likelihood of x_t at t + shift; by part of T the sizes of signal and variance, errors."""
+        inside = (t > 3) & (t <= T - 3) if T > 20 else (t + shift >= 1) & (t + shift <= T)
+        now, kept = a[t[inside] + shift], xt[inside]
+        off = (kept - now.sqrt()[:, None] * MEAN).pow(2).mean(1)
+        likelihood = -0.5 * D * float((now.clamp(max=1 - 1e-12).mul(-1).log1p() + off / (1 - now)).sum())
+        signal, variance = [], []
+        for part in torch.arange(len(now)).chunk(8):
+            b, of = now[part], kept[part].mean(1) / MEAN
+            weight = float(b.sum())
+            signal.append(
+                (
+                    float((b.sqrt() * of).sum()) / weight,
+                    math.sqrt(float((b * (1 - b)).sum()) / D) / MEAN / weight,
+                )
+            )
+            variance.append((float((off[part] / (1 - b)).mean()), math.sqrt(2 / D / len(part))))
+        return likelihood, torch.tensor(signal), torch.tensor(variance)
+
+    def wrong(found: Tensor) -> bool:
+        return bool(((found[:, 0] - 1).abs() > 6 * found[:, 1] + 4e-3).any())
+
+    likelihood, signal, variance = apart(0)
+    for shift in (-1, 1, -2, 2) if T > 20 else ():
+        other, *fits = apart(shift)
+        if other > likelihood + 30 and not any(wrong(found) for found in fits):
+            return Finding(name, WRONG, f"the network is told t, and x_t is that of t {shift:+d}", entry)
+    if wrong(signal):
+        worst = float(signal[((signal[:, 0] - 1).abs() / (6 * signal[:, 1] + 4e-3)).argmax(), 0])
+        says = f"x_t holds {worst:.3g} times the signal √ᾱ x_0 of the level that the network is told"
+        return Finding(name, WRONG, says, entry)
+    if wrong(variance):
+        worst = float(variance[((variance[:, 0] - 1).abs() / (6 * variance[:, 1] + 4e-3)).argmax(), 0])
+        says = f"x_t has {worst:.3g} times the variance of the level that the network is told"
+        return Finding(name, WRONG, says, entry)
+    spread = float(eps.pow(2).mean(1).var()) * D / 2  # 1 if the D numbers of an example are independent
+    if D > 2 and n >= 64 and spread > 1.6 + 6 * math.sqrt((2 + 12 / D) / n):
+        says = f"the noise of an example's {D} numbers counts as {D / spread:.0f}: pixels share it"
+        return Finding(name, WRONG, f"{says}; use torch.randn_like(x)", "clinic-forward")
+    if bool((told[0][1] == told[0][1][0]).all()):
         return Finding(
-            name, WRONG, f"{says}: what the network predicts is not what it is compared with", entry
+            name, LOOK, f"{span}, and one t for all of a batch: its loss is noisier than it need be", entry
         )
-    if calls.plain and abs(exact / known_value - 1) > 0.08:
-        return Finding(name, LOOK, f"{says}; a mean of (ε - ε̂)² would be {known_value:.4g}", entry)
-    return Finding(name, RIGHT, f"{says}; known: {known_value:.4g}" if calls.plain else says)
+    return Finding(name, RIGHT, f"{span}; x_t has the signal and the variance of its level")
 
 
-def _sampling(calls: DiffusionCalls, sampler: str) -> list[Finding]:
+def _never_drawn(t: Tensor, T: int) -> tuple[str, str] | None:
+    """Whether some of 1..T are not among the times t (n,), sorted, by more than chance."""
+    n, distinct = len(t), torch.tensor(sorted(set(t.tolist())))
+    every = reduce(math.gcd, (distinct - distinct[0]).tolist())
+    if every > 1 and len(distinct) > 2:
+        return WRONG, f", and only each {every}th: the others are never learned"
+    expected = T * (1 - math.exp(-n / T))
+    if len(distinct) < 0.4 * expected:
+        return WRONG, f", and only {len(distinct)} levels in all: the others are never learned"
+    ends = torch.cat([torch.zeros(1).long(), distinct, torch.full((1,), T + 1)])
+    gap = int(ends.diff().max()) - 1
+    if gap > 1 + T * (math.log(n) + 12) / n:
+        return WRONG if gap > 0.1 * T else LOOK, f": {gap} levels in a row are never learned"
+    return None
+
+
+def _loss_value(name: str, calls: DiffusionCalls, x: Tensor) -> Finding:
+    """Whether the exact denoiser is what the loss is least at, and its value there."""
+    entry, seeds, h = "clinic-loss-target", range(16), 0.1
+    exact, half = _exact(calls, MEAN, STD), (len(calls.alpha_bar) - 1) / 2
+    data = [_gaussian_data(calls, x, STD, 50_000) for _ in seeds]
+
+    def values(turn: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """The loss (16,) of batches with noise of their own, the answer o being o + turn(o, t)."""
+        assert calls.loss is not None
+        found = []
+
+        def answer(xt: Tensor, t: Tensor) -> Tensor:
+            said = exact(xt, t)
+            return said + turn(said, t.view(-1, *[1] * (xt.ndim - 1)).to(xt.device))
+
+        with torch.random.fork_rng(devices=[]), calls.network(answer):
+            for seed, batch in zip(seeds, data, strict=True):
+                torch.manual_seed(seed)
+                found.append(scalar(calls.loss(batch)))
+        return torch.tensor(found, dtype=torch.float64)
+
+    best = values(lambda o, t: 0 * o)
+    value, error = float(best.mean()), float(best.std()) / math.sqrt(len(best))
+    if not math.isfinite(value):
+        return Finding(name, WRONG, f"the loss is {value} with the exact denoiser", "clinic-nan")
+    ways: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "at low noise": lambda o, t: h * o * (t <= half),
+        "at high noise": lambda o, t: h * o * (t > half),
+        "shifted": lambda o, t: h * torch.ones_like(o),
+    }
+    least = []
+    for where, turn in ways.items():
+        more, less = values(turn), values(partial(_turned_back, turn))
+        slope, bend = (more - less) / (2 * h), (more + less - 2 * best) / h**2
+        if float(bend.mean()) == 0 == float(slope.abs().max()):
+            return Finding(name, WRONG, f"what the network says {where} does not change the loss", entry)
+        at = -float(slope.sum() / bend.sum())
+        unsure = float((slope + at * bend).std()) * 4 / abs(float(bend.sum()))
+        if float(bend.mean()) <= 0 or abs(at) > 0.05 + 6 * unsure:
+            says = (
+                f"the loss is least at {at:+.2f} of the exact answer {where}"
+                if where == "shifted"
+                else (f"the loss is least at {1 + at:.2f} times the exact answer {where}")
+            )
+            says = says if float(bend.mean()) > 0 else f"a better answer {where} costs more"
+            return Finding(
+                name, WRONG, f"{says}: what the network predicts is not what it is compared with", entry
+            )
+        if unsure > 0.2:
+            return Finding(name, SKIPPED, f"too noisy: the least loss {where} is known to ±{unsure:.2g} only")
+        least.append(1 + at)
+    says = f"{value:.4g} with the exact denoiser, and least at {least[0]:.2f} and {least[1]:.2f} times it"
+    a = calls.alpha_bar[1:]
+    of_noise = a * STD**2 / (a * STD**2 + 1 - a)
+    plain = {
+        "eps": of_noise,
+        "v": STD**2 / (a * STD**2 + 1 - a),
+        "x0": of_noise * (1 - a) / a.clamp(min=1e-30),
+    }
+    if calls.predicts == "x0":
+        plain["x0"] = STD**2 * (1 - a) / (a * STD**2 + 1 - a)
+    known = [float(plain[kind].mean()) for kind in {"eps", calls.predicts}]
+    if calls.plain and all(abs(value / one - 1) > 0.08 + 5 * error / value for one in known):
+        mean = float(plain[calls.predicts].mean())
+        return Finding(name, LOOK, f"{says}; a mean of squares would be {mean:.4g}", entry)
+    return Finding(
+        name,
+        RIGHT,
+        f"{says}; known: {min(known, key=lambda one: abs(one - value)):.4g}" if calls.plain else says,
+    )
+
+
+def _turned_back(turn: Callable[[Tensor, Tensor], Tensor], said: Tensor, t: Tensor) -> Tensor:
+    return -turn(said, t)
+
+
+def _sampling(calls: DiffusionCalls, sampler: str, shape: torch.Size) -> list[Finding]:
     """Samples with the exact denoiser of N(mean, std²), and of one point, in the network's place."""
     assert calls.samplers is not None
-    run, a, told = calls.samplers[sampler], calls.alpha_bar, list[Any]()
-    grid, found = f"step grid, {sampler}", f"samples on Gaussian data, {sampler}"
+    run, a, told, again, D = calls.samplers[sampler], calls.alpha_bar, list[Any](), list[Any](), shape.numel()
+    grid, found, last = (
+        f"step grid, {sampler}",
+        f"samples on Gaussian data, {sampler}",
+        f"last step, {sampler}",
+    )
+    n, few = min(4096, max(16, 4000 // D)), min(256, max(4, 256 // D))
     try:
-        with calls.network(_exact(a, MEAN, STD, told)):
-            samples = run(16).double().flatten()
-        with calls.network(_exact(a, MEAN, 0.0)):
-            point = run(4).double().flatten() - MEAN
+        with calls.network(_exact(calls, MEAN, STD, told)):
+            samples = _last(run(n), n, shape)
+        with calls.network(_exact(calls, MEAN, 0.0, again)):
+            point = _last(run(few), few, shape)
     except Exception as error:  # another's sampler may raise anything
         return [Finding(found, SKIPPED, f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")]
-    times = [int(t[0]) for _, t in told]
-    return [
+    if not told:
+        return [
+            Finding(found, SKIPPED, "it does not call the network: write it as a function of (network, n)")
+        ]
+    if isinstance(samples, str):
+        return [Finding(found, WRONG, samples, "clinic-range")]
+    assert isinstance(point, Tensor)
+    times, same = [int(t[0]) for _, t in told], torch.equal(told[0][0][:1], again[0][0][:1])
+    shown = abs(float(samples.mean()) - (MEAN + 1) / 2) < 0.05 and abs(float(samples.std()) - STD / 2) < 0.02
+    if shown:  # they are made to be looked at
+        samples, point = 2 * samples - 1, 2 * point - 1
+    findings = [
         guarded(grid, lambda: _grid(grid, times, told[0][0], a)),
         guarded(found, lambda: _moments(found, samples, times, a)),
-        guarded(f"last step, {sampler}", lambda: _last_noise(f"last step, {sampler}", point, a)),
+        guarded(last, lambda: _last_noise(last, point.flatten() - MEAN, a)),
     ]
+    if shown:
+        says = "samples are (x + 1) / 2, which is to be looked at, not to be compared with x"
+        findings.append(Finding(f"range of samples, {sampler}", LOOK, says, "clinic-range"))
+    if same:
+        says = "it starts from the same noise each time: is a seed set in it?"
+        findings.append(Finding(f"start, {sampler}", LOOK, says, "clinic-same"))
+    return findings
+
+
+def _last(out: Any, n: int, shape: torch.Size) -> Tensor | str:
+    """The samples (n, ...) among what a sampler returned, float64; or what is wrong with their shape."""
+    several = [torch.as_tensor(v) for v in (out if isinstance(out, tuple | list) else [out])]
+    fitting = [v for v in several if v.shape == (n, *shape)]
+    if fitting:
+        return fitting[-1].double().cpu()
+    return (
+        f"asked for {n} samples {(n, *shape)}, it gives {', '.join(str(tuple(v.shape)) for v in several[:3])}"
+    )
 
 
 def _grid(name: str, times: list[int], start: Tensor, a: Tensor) -> Finding:
@@ -265,7 +424,7 @@ def _grid(name: str, times: list[int], start: Tensor, a: Tensor) -> Finding:
         )
     if float(a[times[-1]]) < 0.5:
         return Finding(name, WRONG, f"{says}: it stops before the image is clean", entry)
-    if abs(float(start.double().std()) - 1) > 0.1:
+    if abs(float(start.double().std()) - 1) > 0.1 + 6 / math.sqrt(2 * start.numel()):
         return Finding(
             name, WRONG, f"{says}: x_T has standard deviation {float(start.std()):.2f}, not 1", entry
         )
@@ -276,18 +435,28 @@ def _grid(name: str, times: list[int], start: Tensor, a: Tensor) -> Finding:
 
 def _moments(name: str, samples: Tensor, times: list[int], a: Tensor) -> Finding:
     """Mean and standard deviation of samples, against the data's and what DDIM makes of these few steps."""
-    mean, std = float(samples.mean()), float(samples.std())
+    mean, std, among = float(samples.mean()), float(samples.std()), float(samples.var(0).mean())
     says = f"mean {mean:.3f}, standard deviation {std:.3f}; the data have {MEAN} and {STD}"
     if not math.isfinite(mean + std):
         return Finding(name, WRONG, says, "clinic-nan")
+    different = len(set(map(tuple, samples.flatten(1)[:, :8].tolist())))
+    if among < 0.3 * std**2 or different < 0.9 * len(samples):
+        says = f"{different} of {len(samples)} samples differ"
+        says += "" if different < 0.9 * len(samples) else ", and these by little"
+        return Finding(
+            name, WRONG, f"{says}: each needs noise of its own, torch.randn(n, ...)", "clinic-same"
+        )
     best_mean, best_std = _ddim_moments(times, a)
     if best_std > 1.05 * STD or best_std < STD / 1.05:
         says += f", by DDIM in these steps {best_mean:.3f} and {best_std:.3f}"
-    tolerance = 0.12 * STD + 5 * std / math.sqrt(len(samples))
+    tolerance, width = (
+        0.12 * STD + 6 * std / math.sqrt(samples.numel()),
+        1.25 + 6 / math.sqrt(2 * samples.numel()),
+    )
     if min(abs(mean - MEAN), abs(mean - best_mean)) > tolerance:
         return Finding(name, WRONG, f"{says}: the steps do not lead to the data", "clinic-grey")
     low, high = min(STD, best_std), max(STD, best_std)
-    if not low / 1.25 < std < high * 1.25:
+    if not low / width < std < high * width:
         more = "leave noise in" if std > high else "take too much away"
         return Finding(name, WRONG, f"{says}: the steps {more}", "clinic-noise")
     return Finding(name, RIGHT, says)
@@ -320,8 +489,8 @@ def _bound(calls: DiffusionCalls, x: Tensor) -> Finding:
     """KLs with the exact denoiser, against their closed form for Gaussian data."""
     name, a = "bound on Gaussian data", calls.alpha_bar
     assert calls.bound is not None
-    n = int(max(8, min(64, 50_000 // x[0].numel())))
-    with calls.network(_exact(a, MEAN, STD)):
+    n = int(max(8, min(4096, 50_000 // x[0].numel())))
+    with calls.network(_exact(calls, MEAN, STD)):
         rates, variance = calls.bound(MEAN + STD * torch.randn(n, *x.shape[1:]).to(x))
     now, before, D = a[2:], a[1:-1], x[0].numel()
     beta = 1 - now / before
@@ -354,64 +523,95 @@ def _levels(a: Tensor) -> Tensor:
     return torch.tensor(sorted({1 + int(t) for t in nearest}))
 
 
-def errors_by_level(calls: DiffusionCalls, x: Tensor, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """At some steps t: the mean squared error of ε̂, and that of a Gaussian fitted to each pixel."""
-    a, few = calls.alpha_bar, x[:64]
-    variance = x.double().var(0).flatten()
-    errors, gaussian, times = [], [], _levels(a)
+def errors_by_level(calls: DiffusionCalls, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """At some steps t: the mean squared error of the network, that of a Gaussian for each number, how sure.
+
+    Of ε, of v, or of x_0 by the variance of x, as the network predicts. times (L,), errors (L,), those of the
+    Gaussian (L,), and the standard error of their difference (L,).
+    """
+    a, few, rows = calls.alpha_bar, _enough(x), []
+    mean, variance = x.mean(0), x.var(0)
+    variance = variance.clamp(min=(0.05 * float(x.std())) ** 2)
+    times = _levels(a)
     for t in times.tolist():
-        errors.append(_error_at(calls, few, t, t, seed))
-        gaussian.append(float((a[t] * variance / (a[t] * variance + 1 - a[t])).mean()))
-    return times, torch.tensor(errors), torch.tensor(gaussian)
+        xt, target, error = _error_at(calls, few, t, t)
+        now = float(a[t])
+        eps = max(0.0, 1 - now) ** 0.5 * (xt - now**0.5 * mean) / (now * variance + 1 - now)
+        x0 = mean + now**0.5 * variance * (xt - now**0.5 * mean) / (now * variance + 1 - now)
+        best = _squares(calls, _said(calls.predicts, eps, x0, now), target, x)
+        rows.append(
+            (float(error.mean()), float(best.mean()), float((error - best).std()) / math.sqrt(len(few)))
+        )
+    return times, *torch.tensor(rows).T
 
 
-def _error_at(calls: DiffusionCalls, x: Tensor, t: int, told: int, seed: int = 0) -> float:
-    """The mean squared error of ε̂ of x_t when the network is told a step."""
-    a, rng = calls.alpha_bar, torch.Generator().manual_seed(seed + t)
+def _said(predicts: str, eps: Tensor, x0: Tensor, alpha_bar: float) -> Tensor:
+    """What a network that predicts ε, v or x_0 should say. (B, ...)."""
+    signal, noise = math.sqrt(alpha_bar), math.sqrt(max(0.0, 1 - alpha_bar))
+    return {"eps": eps, "x0": x0, "v": signal * eps - noise * x0}[predicts]
+
+
+def _squares(calls: DiffusionCalls, said: Tensor, target: Tensor, x: Tensor) -> Tensor:
+    """The mean squared error (B,), of x_0 by the variance of x."""
+    error = (said.double() - target.double()).pow(2).flatten(1).mean(1)
+    return error if calls.predicts != "x0" else error / x.double().var()
+
+
+def _enough(x: Tensor) -> Tensor:
+    """Rows of x (N, ...), again if they are few, of 20,000 numbers in all and 64 at least."""
+    return x[torch.arange(max(64, 20_000 // x[0].numel())) % len(x)]
+
+
+def _error_at(calls: DiffusionCalls, x: Tensor, t: int, told: int) -> tuple[Tensor, Tensor, Tensor]:
+    """x_t and the target (B, ...), and the squared error (B,) of a network that is told a step."""
+    a, rng = float(calls.alpha_bar[t]), torch.Generator().manual_seed(t)
     eps = torch.randn(x.shape, generator=rng).to(x)
-    xt = float(a[t].sqrt()) * x + float((1 - a[t]).sqrt()) * eps
-    guess = calls.predict(xt, torch.full((len(x),), told))
-    if calls.predicts != "eps":  # what it says, read with the levels that x_t has
-        said = from_eps(guess, xt, torch.full((len(x),), told), a, calls.predicts)
-        guess = to_eps(said, xt, torch.full((len(x),), t), a, calls.predicts)
-    return float((guess.double() - eps.double()).pow(2).mean())
+    xt, target = a**0.5 * x + max(0.0, 1 - a) ** 0.5 * eps, _said(calls.predicts, eps, x, a)
+    return xt, target, _squares(calls, calls.ask(xt, torch.full((len(x),), told)), target, x)
 
 
 def _by_level(calls: DiffusionCalls, x: Tensor) -> Finding:
     name, entry = "error by noise level", "clinic-loss-flat"
-    times, errors, gaussian = errors_by_level(calls, x)
+    if len(x) < 16:
+        return Finding(name, SKIPPED, "give some hundred examples: a Gaussian is fitted to them")
+    times, errors, gaussian, unsure = errors_by_level(calls, x)
     if not bool(torch.isfinite(errors).all()):
-        return Finding(name, WRONG, "ε̂ is NaN or infinite", "clinic-nan")
+        return Finding(name, WRONG, "what the network says is NaN or infinite", "clinic-nan")
     worst = int((errors - gaussian).argmax())
     told = ", ".join(
         f"{t}: {e:.2g} ({g:.2g})" for t, e, g in zip(times.tolist(), errors, gaussian, strict=True)
     )
-    says = f"mean (ε - ε̂)² at t, beside that of a Gaussian for each pixel: {told}"
-    if bool((errors > 1.1 * gaussian + 0.05).any()):
-        return Finding(
-            name, WRONG, f"{says}. Worse than that Gaussian, most at t = {int(times[worst])}", entry
-        )
-    if better := _better_told(calls, x, times, errors):
+    of = {"eps": "ε", "v": "v", "x0": "x_0 by the variance of x"}[calls.predicts]
+    says = f"mean squared error of {of} at t, beside that of a Gaussian for each pixel: {told}"
+    worse = f"{says}. Worse than that Gaussian, most at t = {int(times[worst])}"
+    # A network that says x_0 may be trained by its loss of x_0 or of ε: 0.05 too much is let pass in either.
+    a = calls.alpha_bar[times].float()
+    of_eps = a / (1 - a) * float(x.var()) if calls.predicts == "x0" else torch.ones(len(a))
+    slack = 0.05 / of_eps.clamp(max=1) + 6 * unsure
+    if bool((errors > 1.5 * gaussian + slack).any()):
+        return Finding(name, WRONG, worse, entry)
+    if better := _better_told(calls, x, times):
         return Finding(name, WRONG, f"{says}. {better}", "clinic-told-level")
+    if bool((errors > 1.1 * gaussian + slack).any()):
+        return Finding(name, LOOK, f"{worse}: is it trained to the end?", entry)
     return Finding(name, RIGHT, says)
 
 
-def _better_told(calls: DiffusionCalls, x: Tensor, times: Tensor, errors: Tensor) -> str:
+def _better_told(calls: DiffusionCalls, x: Tensor, times: Tensor) -> str:
     """Whether the network does better when it is told another noise level than that of x_t."""
-    snr = calls.alpha_bar.log() - torch.log1p(-calls.alpha_bar)
+    snr, few = calls.alpha_bar.log() - torch.log1p(-calls.alpha_bar), _enough(x)
     told = []
-    for i in (3, 4, 5, 6):
-        if not i < len(times):
-            continue
-        t = int(times[i])
+    for t in times[3:7].tolist():
+        before = _error_at(calls, few, t, t)[2]
         for shift in (-1.5, 1.5):
             other = 1 + int((snr[1:] - snr[t] - shift).abs().argmin())
-            error = float(_error_at(calls, x[:64], t, other))
-            if error < 0.93 * float(errors[i]):
-                told.append((t, other, error, float(errors[i])))
+            error = _error_at(calls, few, t, other)[2]
+            gain, unsure = before - error, float((before - error).std()) / math.sqrt(len(few))
+            if float(gain.mean()) > 0.07 * float(before.mean()) + 4 * unsure:
+                told.append((t, other, float(error.mean()), float(before.mean())))
     ways = {other > t for t, other, _, _ in told}
     if len(told) < 2 or len(ways) > 1:
         return ""
-    t, other, error, before = told[0]
-    better = f"At t = {t} the network is better when it is told {other}, {error:.2g} for {before:.2g}"
+    t, other, least, usual = told[0]
+    better = f"At t = {t} the network is better when it is told {other}, {least:.2g} for {usual:.2g}"
     return f"{better}: was it trained on other levels?"

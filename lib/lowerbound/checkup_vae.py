@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from lowerbound.adapters import VaeCalls
+from lowerbound.adapters import Passed, VaeCalls
 from lowerbound.findings import LOOK, RIGHT, SKIPPED, WRONG, Finding, guarded, range_of_data
 
 
@@ -24,14 +25,12 @@ def kl_to_standard(mean: Tensor, logvar: Tensor) -> Tensor:
 def vae_findings(calls: VaeCalls, x: Tensor, trained: bool) -> list[Finding]:
     """Every finding about a VAE with data x (N, ...), in order."""
     try:
-        recon, mean, logvar, _ = calls.forward(x)
+        passed = calls.forward(x)
     except Exception as error:  # another's model may raise anything
         entry = "clinic-negative-loss" if "between 0 and 1" in str(error) else "clinic-range"
-        return [
-            Finding(
-                "forward pass", WRONG, f"{type(error).__name__}: {' '.join(str(error).split())[:120]}", entry
-            )
-        ]
+        says = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        return [Finding("forward pass", WRONG, says, entry)]
+    recon, mean, logvar = passed.recon, passed.mean.flatten(1), passed.logvar.flatten(1)
     findings = [guarded("range of the data", lambda: _vae_range(calls, x, recon, mean))]
     findings.append(guarded("encoder", lambda: _encoder(mean, logvar)))
     findings.append(guarded("draw of z", lambda: _draw(calls, x)))
@@ -39,21 +38,20 @@ def vae_findings(calls: VaeCalls, x: Tensor, trained: bool) -> list[Finding]:
     if calls.loss is None:
         findings.append(Finding("loss", SKIPPED, "give loss=, a function of (recon, x, mu, logvar)"))
     else:
-        probe = _Probe(calls, x, recon, mean)
+        probe = _Probe(calls, x, passed)
         findings += [guarded("KL term", probe.kl_term), guarded("reconstruction", probe.reconstruction)]
         findings.append(guarded("weight of the KL", probe.weight))
     if calls.bound is not None:
         findings.append(guarded("rate of the bound", lambda: _rate(calls, x, mean, logvar)))
     if trained:
         findings.append(guarded("units in use", lambda: _units(calls, x, mean, logvar)))
-        findings.append(guarded("codes against the prior", lambda: _aggregate(mean, logvar)))
+        light = probe is not None and probe.slope < 1e-2 * probe.cost
+        findings.append(guarded("codes against the prior", lambda: _aggregate(mean, logvar, light)))
     return findings
 
 
 def _vae_range(calls: VaeCalls, x: Tensor, recon: Tensor, mean: Tensor) -> Finding:
     """Whether what the decoder can say covers the data."""
-    if x.ndim != 4:
-        return range_of_data(x, -math.inf, math.inf)
     far = [recon]
     if calls.decode is not None:
         far.append(torch.as_tensor(calls.decode(30 * torch.randn(64, mean.shape[1]).to(mean))))
@@ -61,11 +59,17 @@ def _vae_range(calls: VaeCalls, x: Tensor, recon: Tensor, mean: Tensor) -> Findi
     data = float(x.min()), float(x.max())
     says = f"x lies in [{data[0]:.3g}, {data[1]:.3g}], what the decoder says in [{least:.3g}, {most:.3g}]"
     name, entry = "range of the data", "clinic-range"
-    if max(-data[0], data[1]) > 20:
+    if x[0].numel() > 16 and max(-data[0], data[1]) > 20:
         return Finding(name, WRONG, f"{says}; scale x to [-1, 1] or [0, 1]", entry)
     if least >= 0 and most <= 1 and (data[0] < -0.01 or data[1] > 1.01):
         return Finding(name, WRONG, f"{says}: a sigmoid cannot reach it; use (x + 1) / 2", entry)
+    if least >= 0 and data[0] < -0.05:
+        return Finding(name, WRONG, f"{says}: it says nothing below 0; leave out the last ReLU", entry)
     tanh = -1 <= least < -0.9 and 0.9 < most <= 1
+    if tanh and (data[0] < -1.01 or data[1] > 1.01):
+        return Finding(name, WRONG, f"{says}: a tanh cannot reach it; scale x to [-1, 1]", entry)
+    if x.ndim != 4 and not (least >= 0 and most <= 1):
+        return range_of_data(x, -math.inf, math.inf)
     if (tanh or calls.complete) and data[0] > -0.1:
         return Finding(name, WRONG, f"{says}: it fills one half of [-1, 1]; use 2 * x - 1", entry)
     return Finding(name, RIGHT, says)
@@ -85,18 +89,26 @@ def _encoder(mean: Tensor, logvar: Tensor) -> Finding:
 def _draw(calls: VaeCalls, x: Tensor) -> Finding:
     """Whether z = μ + σ ε: the spread of z around μ, in units of σ, in the mode in which it is trained."""
     name, entry = "draw of z", "clinic-reparameterise"
-    mode = calls.model.training
+    mode, units = calls.model.training, calls.forward(x[:4]).mean[0].numel()
     calls.model.train()
-    _, mean, logvar, z = calls.forward(x[:4].repeat_interleave(32, 0))
+    passed = calls.forward(x[:4].repeat_interleave(max(32, 512 // units), 0))
     calls.model.train(mode)
-    if z is None:
+    if passed.z is None:
         return Finding(
             name, SKIPPED, "z cannot be seen: the model has no decoder module and no decode method"
         )
+    mean, logvar, z = passed.mean.flatten(1), passed.logvar.flatten(1), passed.z.flatten(1)
     std, off = (0.5 * logvar).exp(), z - mean
-    spread, tolerance = float((off / std).pow(2).mean().sqrt()), 6 / math.sqrt(2 * z.numel()) + 0.01
+    eps = off / std
+    spread, tolerance = float(eps.pow(2).mean().sqrt()), 6 / math.sqrt(2 * z.numel()) + 0.01
     says = f"z is {spread:.3f} σ away from μ, root mean square"
-    if abs(spread - 1) < tolerance and abs(float((off / std).mean())) < 6 / math.sqrt(z.numel()) + 0.01:
+    if spread > 1e-3 and float((eps - eps[:1]).abs().max()) < 0.01 * spread:
+        return Finding(
+            name, WRONG, f"{says}: every example has the same noise; use torch.randn_like(mu)", entry
+        )
+    if units > 1 and spread > 1e-3 and float((eps - eps[:, :1]).abs().max()) < 0.01 * spread:
+        return Finding(name, WRONG, f"{says}: every unit has the same noise; use torch.randn_like(mu)", entry)
+    if abs(spread - 1) < tolerance and abs(float(eps.mean())) < 6 / math.sqrt(z.numel()) + 0.01:
         return Finding(name, RIGHT, says)
     if spread < 1e-3:
         return Finding(name, WRONG, f"{says}: there is no noise, this is a plain autoencoder", entry)
@@ -114,10 +126,13 @@ def _draw(calls: VaeCalls, x: Tensor) -> Finding:
 class _Probe:
     """A loss of (recon, x, mean, logvar) as a black box: what it does when one of them is moved."""
 
-    def __init__(self, calls: VaeCalls, x: Tensor, recon: Tensor, mean: Tensor) -> None:
-        self.calls, self.K, self.D = calls, mean.shape[1], x[0].numel()
-        self.like, self.x0, self.r0 = mean[:1] * 0, x[:1], recon[:1]
+    def __init__(self, calls: VaeCalls, x: Tensor, passed: Passed) -> None:
+        self.calls, self.K, self.D = calls, passed.mean[0].numel(), x[0].numel()
+        self.wide = True  # whether it takes float64, in which a small β is not lost
+        recon = passed.recon
+        self.like, self.x0, self.r0 = passed.mean[:1] * 0, x[:1], recon[:1]
         low, high = float(recon.min()), float(recon.max())
+        self.unit = low >= 0 and high <= 1
         self.guesses = [
             torch.lerp(self.r0, low + (high - low) * torch.rand_like(self.r0), w)
             for w in (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -126,6 +141,8 @@ class _Probe:
             (torch.randn_like(self.like) * (0.3 + i / 6), torch.rand_like(self.like) * 3 - 2)
             for i in range(12)
         ]
+        # each unit beyond what free bits leave out
+        self.far = [(c * 0 + 6 + 3 * torch.rand_like(c), v) for c, v in self.codes]
         self.grey = float(((x > 0.02) & (x < 0.98)).float().mean())
         self.limits = float(x.min()), float(x.max())
         self.slope = self.cost = math.nan
@@ -134,24 +151,27 @@ class _Probe:
     def value(
         self, recon: Tensor, mean: Tensor, logvar: Tensor, batch: int = 4, x: Tensor | None = None
     ) -> float:
-        """The loss of a batch of examples that are all alike."""
+        """The loss of a batch of examples that are all alike, in the model's own shapes."""
         loss = self.calls.loss
         assert loss is not None
         rows = [
             v.repeat(batch, *[1] * (v.ndim - 1)) for v in (recon, self.x0 if x is None else x, mean, logvar)
         ]
-        out = loss(*rows)
-        out = out[0] if isinstance(out, tuple | list) else out
-        return float(out.double().mean())
+        if self.wide:
+            try:
+                return scalar(loss(*(row.double() for row in rows)))
+            except Exception:  # it holds float32 weights, or refuses float64 otherwise
+                self.wide = False
+        return scalar(loss(*rows))
 
     def kl_term(self) -> Finding:
         """Whether what mean and logvar do to the loss is a multiple of the KL."""
         name, entry = "KL term", "clinic-sign"
         base = self.value(self.r0, self.like, self.like)
         moved = torch.tensor([self.value(self.r0, *code) - base for code in self.codes], dtype=torch.float64)
-        true = [kl_to_standard(*code).sum() for code in self.codes]
-        self.slope, misfit = _line(torch.stack(true), moved)
-        if float(moved.abs().max()) < 1e-9:
+        true = torch.stack([kl_to_standard(*code).double().sum() for code in self.codes])
+        self.slope, misfit = _line(true, moved)
+        if float(moved.abs().max()) < 1e-13 * max(1, abs(base)):
             self.slope = 0.0
             return Finding(
                 name, WRONG, "mu and logvar do not change the loss: it has no KL term", "clinic-samples-bad"
@@ -161,11 +181,19 @@ class _Probe:
         if misfit < 2e-3:
             return Finding(name, WRONG, "the KL is subtracted, and has to be added to the loss", entry)
         for text, wrong in _WRONG_KL.items():
-            values = torch.stack([wrong(*code).sum() for code in self.codes])
-            slope, apart = _line(values - wrong(self.like, self.like).sum(), moved)
+            values = torch.stack([wrong(*code).double().sum() for code in self.codes])
+            slope, apart = _line(values - wrong(self.like, self.like).double().sum(), moved)
             if apart < 2e-3 and slope > 0:
                 return Finding(name, WRONG, f"no multiple of the KL: {text}", entry)
-        says = f"no multiple of KL(q ‖ N(0, I)): off by {100 * misfit:.0f} per cent"
+        far = torch.tensor([self.value(self.r0, *code) for code in self.far], dtype=torch.float64)
+        large = torch.stack([kl_to_standard(*code).double().sum() for code in self.far])
+        slope, apart = _line(large - large.mean(), far - far.mean())
+        if apart < 2e-3 and slope > 0:
+            self.slope = slope
+            says = "a multiple of KL(q ‖ N(0, I)) where that is large, not where it is small: free bits?"
+            return Finding(name, LOOK, says, "clinic-kl-zero")
+        off = f"off by {100 * misfit:.0f} per cent" if math.isfinite(misfit) else "not a number at some"
+        says = f"no multiple of KL(q ‖ N(0, I)): {off}"
         return Finding(name, WRONG, f"{says}; use -0.5 * (1 + logvar - mu**2 - logvar.exp()), summed", entry)
 
     def reconstruction(self) -> Finding:
@@ -178,7 +206,9 @@ class _Probe:
         moved = moved - moved.mean()
         fits = {}
         for kind, cost in _COSTS.items():
-            values = torch.stack([cost(r, self.x0).double() for r in self.guesses])
+            values = torch.stack(
+                [cost(r.flatten().double(), self.x0.flatten().double()) for r in self.guesses]
+            )
             if bool(torch.isfinite(values).all()):
                 fits[kind] = _line(values - values.mean(), moved)
         self.kind = min(fits, key=lambda kind: fits[kind][1])
@@ -190,6 +220,9 @@ class _Probe:
             return Finding(
                 name, WRONG, f"{self.kind}, with the wrong sign: a worse image costs less", "clinic-sign"
             )
+        if self.kind == "cross-entropy of logits" and self.unit:
+            says = "cross-entropy of logits, of what a sigmoid has said: it is applied twice"
+            return Finding(name, WRONG, f"{says}; leave the decoder's out", "clinic-grey")
         if "cross-entropy" in self.kind:
             if self.limits[0] < -1e-3 or self.limits[1] > 1 + 1e-3:
                 span = f"[{self.limits[0]:.3g}, {self.limits[1]:.3g}]"
@@ -246,19 +279,27 @@ class _Probe:
                 usual = min(abs(beta - 1), abs(beta - 0.5)) < 0.01
                 if abs(factor - 1) > 0.2 and abs(beta / (factor * unit) - 1) < 0.01 and not usual:
                     says = f"{words.format(D=D, K=K)}; in place of sums this amounts to β = {beta:.3g}"
-                    return Finding(name, WRONG, says, entry)
+                    return Finding(name, WRONG if not 0.26 < factor < 3.9 else LOOK, says, entry)
         if abs(beta - 1) < 0.01:
             return Finding(name, RIGHT, f"β = {beta:.3g}: a negative ELBO")
-        if self.kind == "squared error" and 1e-5 < beta < 1:
+        if self.kind == "squared error" and beta < 1:
             return Finding(name, RIGHT, f"a negative ELBO with σ = {math.sqrt(beta):.2g} for the pixels")
         says = f"β = {beta:.3g}: a β-VAE, if it is meant; this is not the negative ELBO"
         return Finding(name, LOOK, says, entry)
 
     def _batch_weight(self, batch: int) -> float:
-        mean, logvar = self.codes[3]
+        (mean, logvar), less = self.far[3], (0.9 * self.far[3][0], self.far[3][1])
         base = self.value(self.r0, self.like, self.like, batch)
-        rate = self.value(self.r0, mean, logvar, batch) - base
+        rate = self.value(self.r0, mean, logvar, batch) - self.value(self.r0, *less, batch)
         return rate / (self.value(self.guesses[3], self.like, self.like, batch) - base)
+
+
+def scalar(out: Any) -> float:
+    """A loss that a function returned: the mean of several, a tuple's first, a dictionary's "loss"."""
+    if isinstance(out, dict):
+        out = out.get("loss", next(iter(out.values())))
+    out = out[0] if isinstance(out, tuple | list) else out
+    return float(torch.as_tensor(out).double().mean())
 
 
 def _line(known_values: Tensor, moved: Tensor) -> tuple[float, float]:
@@ -311,14 +352,15 @@ def _units(calls: VaeCalls, x: Tensor, mean: Tensor, logvar: Tensor) -> Finding:
     return Finding("units in use", RIGHT, says)
 
 
-def _aggregate(mean: Tensor, logvar: Tensor) -> Finding:
-    """Whether codes of data lie where N(0, I) does: the second moment of each unit."""
+def _aggregate(mean: Tensor, logvar: Tensor, light: bool) -> Finding:
+    """Whether codes of data lie where N(0, I) does: the second moment of each unit. light: if β is small."""
     moment = (mean**2 + logvar.exp()).mean(0)
     active = mean.var(0) > 0.01
     size = float(moment[active].mean()) if bool(active.any()) else 1.0
     says = f"the codes of x have mean square {size:.3g} a unit, and N(0, I) has 1"
     if not 0.25 < size < 4:
-        return Finding(
-            "codes against the prior", WRONG, f"{says}: samples start elsewhere", "clinic-samples-bad"
+        says += ": samples start elsewhere" + (
+            ", as is meant if they come from a second model" if light else ""
         )
+        return Finding("codes against the prior", LOOK if light else WRONG, says, "clinic-samples-bad")
     return Finding("codes against the prior", RIGHT, says)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lowerbound.adapters import DiffusionCalls, VaeCalls, known, output, to_eps
+from lowerbound.adapters import DiffusionCalls, ForwardError, VaeCalls, known
 from lowerbound.checkup_diffusion import diffusion_findings, errors_by_level
 from lowerbound.checkup_vae import vae_findings
 from lowerbound.findings import RIGHT, SKIPPED, WRONG, Checkup, Finding, guarded
@@ -36,10 +37,11 @@ def checkup(
 ) -> Checkup:
     """Look for what commonly goes wrong in a VAE or a diffusion model and its data. Nothing is changed.
 
-    model: a `VAE` or `Diffusion`; a module whose forward returns (recon, mu, logvar); pythae's VAE;
-        GaussianDiffusion of denoising-diffusion-pytorch; or with `schedule` a network: net(x_t, t), t from 0
+    model: a `VAE` or `Diffusion`; a module whose forward returns (recon, mu, logvar), in this order or by
+        name; pythae's VAE; GaussianDiffusion of denoising-diffusion-pytorch; or with `schedule` a network:
+        net(x_t, t), with t from 0, or as the loss or the sampler tells it: from 1, or as a fraction of T
     x: (N, ...) training data as they are given to the model, some hundred of them
-    schedule: a scheduler of diffusers; or ᾱ of the steps, (T,) or a `Schedule`
+    schedule: a scheduler of diffusers; or ᾱ of the steps, (T,), a `Schedule` or what has alphas_cumprod
     loss: of a VAE (recon, x, mu, logvar) -> scalar; of a diffusion model (network, x) -> scalar, a mean
     sampler: (network, n) -> n samples (n, ...); predicts: what the network says, "eps", "v" or "x0"
     guidance: (with the class, without it, weight) -> the guided noise
@@ -54,7 +56,17 @@ def checkup(
     weight = next(iter(model.parameters()), None) if isinstance(model, nn.Module) else None
     clean, findings = _usable(x, weight)
     with _as_it_was(model, seed):
-        calls = known(model, clean, schedule, loss, sampler, predicts)
+        try:
+            calls = known(model, clean, schedule, loss, sampler, predicts)
+        except ForwardError as error:
+            findings.append(Finding("forward pass", WRONG, str(error), error.entry))
+            return Checkup(type(model).__name__, tuple(findings))
+        if (
+            not x.is_floating_point()
+            and float(clean.min()) < 0
+            and (isinstance(calls, VaeCalls) or calls.low == 0)
+        ):
+            clean = (clean + 1) / 2
         if isinstance(calls, VaeCalls):
             findings += vae_findings(calls, clean, trained)
         else:
@@ -63,7 +75,7 @@ def checkup(
                 findings.append(guarded("guidance", lambda: _guidance(guidance)))
         if average is not None or decay is not None:
             findings.append(
-                guarded("averaged weights", lambda: _average(calls, clean, average, decay, steps, known))
+                guarded("averaged weights", lambda: _average(calls, clean, average, decay, steps))
             )
     return Checkup(calls.name, tuple(findings))
 
@@ -87,10 +99,15 @@ def _as_it_was(model: Any, seed: int) -> Iterator[None]:
 
 def _usable(x: Tensor, weight: Tensor | None) -> tuple[Tensor, list[Finding]]:
     """X as the model can take it, and what is wrong with its type and its values."""
+    device = x.device if weight is None else weight.device
     if not x.is_floating_point():
-        says = f"x is {x.dtype}, {int(x.min())}..{int(x.max())}; scale it: x.float() / 127.5 - 1"
-        return x.float() / 127.5 - 1, [Finding("type of the data", WRONG, says, "clinic-range")]
-    dtype = weight.dtype if weight is not None else torch.float32
+        shades = x.dtype != torch.bool and int(x.max()) > 1
+        says = f"x is {x.dtype}, {int(x.min())}..{int(x.max())}; "
+        says += "scale it: x.float() / 127.5 - 1, or / 255 for [0, 1]" if shades else "use x.float()"
+        x = x.to(device).float()
+        x = x / 127.5 - 1 if shades else x
+        return x[:256], [Finding("type of the data", WRONG, says, "clinic-range")]
+    dtype = weight.dtype if weight is not None else x.dtype
     findings, bad = [], ~torch.isfinite(x).flatten(1).all(1)
     if bool(bad.any()):
         says = f"{int(bad.sum())} of {len(x)} examples hold NaN or infinity; drop their rows"
@@ -99,11 +116,15 @@ def _usable(x: Tensor, weight: Tensor | None) -> tuple[Tensor, list[Finding]]:
         says = f"x is {x.dtype} and the weights are {dtype}; use x.to({dtype})"
         findings.append(Finding("type of the data", WRONG, says, "clinic-range"))
     else:
-        findings.append(Finding("type of the data", RIGHT, f"{x.dtype}, as the weights"))
-    x = x[~bad].to(dtype)
+        findings.append(
+            Finding(
+                "type of the data", RIGHT, f"{x.dtype}" + (", as the weights" if weight is not None else "")
+            )
+        )
+    x = x[~bad].to(device, dtype)
     if len(x) < 2:
         raise ValueError("no 2 examples of x are free of NaN and infinity; look at how they were read")
-    if bool((x.flatten(1).var(1) == 0).all()):
+    if x[0].numel() > 1 and bool((x.flatten(1).var(1) == 0).all()):
         findings.append(Finding("values of the data", WRONG, "every example is one colour", "clinic-range"))
     return x[:256], findings
 
@@ -127,48 +148,36 @@ def _guidance(guide: Callable[[Tensor, Tensor, float], Tensor]) -> Finding:
 
 
 def _average(
-    calls: VaeCalls | DiffusionCalls,
-    x: Tensor,
-    average: Any,
-    decay: float | None,
-    steps: int | None,
-    ask: Callable[..., Any],
+    calls: VaeCalls | DiffusionCalls, x: Tensor, average: Any, decay: float | None, steps: int | None
 ) -> Finding:
     """How much of the first weights is left in the average, and whether it is worse than the newest."""
     name, entry = "averaged weights", "clinic-ema"
-    share = decay**steps if decay is not None and steps is not None else None
-    left = (
-        ""
-        if share is None
-        else f"{decay} over {steps} steps leaves {100 * share:.1f} per cent of the first weights"
-    )
+    remedy = "let the decay grow from 0, as min(decay, n / (9 + n))"
+    share, left = None, ""
+    if decay is not None and steps is not None:
+        share = decay**steps
+        left = f"{decay} over {steps} steps leaves {100 * share:.1f} per cent of the first weights"
     if average is not None and isinstance(calls, DiffusionCalls):
         other = getattr(average, "ema_model", average)
-        if not hasattr(other, "alphas_cumprod") and not hasattr(other, "schedule"):
-            predict = lambda xt, t: _said(calls, other, xt, t)  # noqa: E731
-        else:
-            predict = ask(other, x).predict
+        ask = calls.asking(other) if calls.asking else _whole(other, x).ask
         inside = calls.prepare(x)
         newest = float(errors_by_level(calls, inside)[1].mean())
-        mean = float(
-            errors_by_level(DiffusionCalls(calls.name, calls.alpha_bar, predict, calls.network), inside)[
-                1
-            ].mean()
-        )
-        says = f"error {mean:.3g} with the averaged weights, {newest:.3g} with the newest" + (
-            f"; {left}" if left else ""
-        )
+        mean = float(errors_by_level(replace(calls, ask=ask), inside)[1].mean())
+        says = f"error {mean:.3g} with the averaged weights, {newest:.3g} with the newest"
+        says += f"; {left}" if left else ""
         if mean > 1.3 * newest + 0.02:
-            return Finding(
-                name, WRONG, f"{says}: let the decay grow from 0, as min(decay, n / (9 + n))", entry
-            )
+            return Finding(name, WRONG, f"{says}: {remedy}", entry)
         return Finding(name, RIGHT, says)
     if share is None:
         return Finding(name, SKIPPED, "give decay= and steps=, or the averaged model as average=")
     if share > 0.01:
-        return Finding(name, WRONG, f"{left}: let the decay grow from 0, as min(decay, n / (9 + n))", entry)
+        return Finding(name, WRONG, f"{left}: {remedy}", entry)
     return Finding(name, RIGHT, left)
 
 
-def _said(calls: DiffusionCalls, net: Any, xt: Tensor, t: Tensor) -> Tensor:
-    return to_eps(output(net(xt, t - 1)), xt, t, calls.alpha_bar, calls.predicts)
+def _whole(model: Any, x: Tensor) -> DiffusionCalls:
+    """The calls of an averaged model that is given whole, with its schedule. Raises ValueError."""
+    calls = known(model, x)
+    if not isinstance(calls, DiffusionCalls):
+        raise ValueError(f"average= must be a diffusion model as model is, got {type(model).__name__}")
+    return calls

@@ -84,7 +84,9 @@ def check(x: Tensor, y: Tensor | None = None) -> None:
         raise ValueError(
             f"x must be uint8 images or float points, got {x.dtype}; x.to(torch.uint8) if 0..255"
         )
-    if x.ndim in (0, 1, 3) or len(x) == 0:
+    if x.ndim > 0 and x.numel() == 0:
+        raise ValueError(f"x holds no examples, {tuple(x.shape)}; give at least one")
+    if x.ndim in (0, 1, 3):
         raise ValueError(f"x must be (N, 1, 28, 28) or points (N, D), got {tuple(x.shape)}; try x[:, None]")
     if x.is_floating_point():
         if bad := int((~torch.isfinite(x)).sum()):

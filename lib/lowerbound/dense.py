@@ -24,7 +24,7 @@ class DenseEncoder(nn.Module):
 
     def __init__(self, dims: int, latents: int, width: int = 64) -> None:
         super().__init__()
-        self.layers = dense([dims, width, width, 2 * latents])
+        self.shape, self.layers = (dims,), dense([dims, width, width, 2 * latents])
 
     def forward(self, x: Float[Tensor, "B dims"]) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"]]:
         """Encode."""

@@ -66,19 +66,24 @@ def weights_fit(model: nn.Module, x: Shaped[Tensor, "N *dims"], name: str = "x")
             f'{short} Recipe(precision="{short}")'
         )
     if x.is_floating_point() and x.dtype != weight.dtype:
-        remedy = "x.float()" if weight.dtype == torch.float32 else "model.float() and x.float()"
+        remedy = f"{name}.float()" if weight.dtype == torch.float32 else f"model.float() and {name}.float()"
         raise ValueError(f"{name} is {x.dtype} and the weights are {weight.dtype}; use {remedy}")
 
 
 def shape_fits(x: Shaped[Tensor, "N *dims"], shape: tuple[int, ...] | None, multiple: int = 1) -> None:
-    """Refuse images x (N, C, H, W) that have not the shape of the model's, or no N or C at all.
+    """Refuse images x (N, C, H, W) or points (N, D) that have not the shape of the model's, or no N or C.
 
     shape: of one example, or None where the model takes any; multiple: what H and W must be divisible by.
     Raises ValueError.
     """
+    given, wanted = tuple(x.shape), f"(N, {', '.join(map(str, shape or ()))})"
+    if shape is not None and len(shape) == 1 and given[1:] != tuple(shape):
+        flat = x.ndim > 2 and x[0].numel() == shape[0]
+        other = "x[None]" if given == tuple(shape) else f"points of {shape[0]} numbers"
+        remedy = "x.flatten(1)" if flat else other
+        raise ValueError(f"x must be {wanted}, got {given}; use {remedy}")
     if shape is None or len(shape) != 3:
         return
-    given, wanted = tuple(x.shape), f"(N, {', '.join(map(str, shape))})"
     if given == shape or given == shape[1:]:
         one = "x[None]" if given == shape else "x[None, None]"
         raise ValueError(f"x must be a batch {wanted}, got one image {given}; use {one}")

@@ -91,19 +91,26 @@ def guarded(check: str, ask: Callable[[], Finding]) -> Finding:
 
 
 def range_of_data(x: Tensor, low: float, high: float) -> Finding:
-    """Whether images x (N, C, H, W) fill the range that is asked for. Points (N, D) have no range."""
-    least, most = float(x.min()), float(x.max())
-    says = f"x lies in [{least:.3g}, {most:.3g}], and [{low:g}, {high:g}] is asked for"
-    if x.ndim != 4 or math.isinf(low):
-        mean, std = float(x.mean()), float(x.std())
-        apart = abs(mean) > 1.5 or not 0.1 < std < 4
-        says = f"mean {mean:.2g}, standard deviation {std:.2g}" + ("; standardise x" if apart else "")
-        return Finding("range of the data", WRONG if apart else RIGHT, says, "clinic-range")
+    """Whether images x (N, C, H, W) of 1 or 3 channels fill the range that is asked for.
+
+    Of points (N, D) and of latents the mean and the standard deviation are judged.
+    """
+    name, entry = "range of the data", "clinic-range"
+    least, most, mean, std = float(x.min()), float(x.max()), float(x.mean()), float(x.std())
+    size = f"mean {mean:.2g}, standard deviation {std:.2g}"
+    if x.ndim != 4 or x.shape[1] not in (1, 3) or math.isinf(low):
+        if abs(mean) < 1.5 and 0.1 < std < 4:
+            return Finding(name, RIGHT, size)
+        far = abs(mean) > 20 or not 0.02 < std < 20 or x.ndim == 4
+        return Finding(name, WRONG if far else LOOK, f"{size}; standardise x", entry)
     width = high - low
+    says = f"x lies in [{least:.3g}, {most:.3g}], and [{low:g}, {high:g}] is asked for"
     if least < low - 0.02 * width or most > high + 0.02 * width:
-        return Finding("range of the data", WRONG, f"{says}; scale it to that", "clinic-range")
+        if abs(mean) < 0.7 and 0.5 < std < 1.5 and least < low and low == -high:
+            return Finding(
+                name, LOOK, f"{says}; {size}: standardised, which a sampler that clips cuts off", entry
+            )
+        return Finding(name, WRONG, f"{says}; scale it to that", entry)
     if least > low + 0.4 * width or most < high - 0.4 * width:
-        return Finding(
-            "range of the data", WRONG, f"{says}: it fills one half of it; use 2 * x - 1", "clinic-range"
-        )
-    return Finding("range of the data", RIGHT, says)
+        return Finding(name, WRONG, f"{says}: it fills one half of it; use 2 * x - 1", entry)
+    return Finding(name, RIGHT, says)

@@ -20,6 +20,10 @@ class Guided(nn.Module):
 
     def __init__(self, net: nn.Module, y: Int[Tensor, "*batch"], weight: float) -> None:
         super().__init__()
+        if not isinstance(y, Tensor):
+            raise ValueError(f"y must be a tensor, got {type(y).__name__}; use torch.tensor(y)")
+        if y.numel() == 0:
+            raise ValueError("y holds no class; give one, or one for each example")
         if y.is_floating_point() or y.ndim > 1:
             raise ValueError(f"y must be int64 of shape () or (B,), got {y.dtype} {tuple(y.shape)}")
         self.net, self.weight = net, weight

@@ -57,8 +57,12 @@ def readable(x: Shaped[Tensor, "*dims"]) -> bool:
 
 
 def _check_levels(x: Tensor) -> None:
-    if x.dtype == torch.uint8 or (readable(x) and float(x.detach().abs().max()) > 1 + 1e-4):
+    if x.dtype == torch.uint8:
         raise ValueError("x must be float in [-1, 1], got 0..255; scale it with data.to_unit(x)")
+    if readable(x) and float(x.detach().abs().max()) > 1 + 1e-4:
+        low, high = float(x.min()), float(x.max())
+        remedy = "scale it with data.to_unit(x)" if x.ndim == 4 else "points need GaussianLikelihood"
+        raise ValueError(f"x must be float in [-1, 1], got {low:.4g}..{high:.4g}; {remedy}")
 
 
 @dataclass(frozen=True)

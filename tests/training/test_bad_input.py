@@ -39,6 +39,7 @@ from bad_input import (
     with_row,
 )
 from lowerbound import checkpoint, data, samplers, zoo
+from lowerbound.dense import DenseDecoder, DenseEncoder
 from lowerbound.diffusion import Diffusion
 from lowerbound.nets import Decoder, Encoder, UNet
 from lowerbound.vae import VAE
@@ -90,7 +91,7 @@ BAD = {
     ),
     "infinity in the data": (lambda _: fitted(with_row(POINTS, 3, math.inf)), ValueError, "infinite; drop"),
     "images (N, 28, 28)": (lambda _: fitted(IMAGES[:, 0]), ValueError, r"\(8, 28, 28\); try x\[:, None\]"),
-    "no images at all": (lambda _: fitted(IMAGES[:0]), ValueError, r"must be .* got \(0, 1, 28, 28\)"),
+    "no images at all": (lambda _: fitted(IMAGES[:0]), ValueError, r"no examples, \(0, 1, 28, 28\); give"),
     "images int16": (lambda _: fitted(IMAGES.short()), ValueError, r"uint8.*got torch.int16; x\.to\("),
     "images float 0..255": (
         lambda _: fitted(IMAGES + 255.0),
@@ -300,8 +301,16 @@ BAD |= {
     "sample: two and a half": (lambda _: ddpm().sample(2.5), ValueError, "whole number above 0, got 2.5"),
     "start: of another shape": (lambda _: next(samplers.ddim(ddpm(), FLAT)), ValueError, r"x_T must be \(n, 1, 28, 28\), got \(8, 28, 28\); use torch\.randn"),
     "start: a number": (lambda _: next(samplers.ancestral(ddpm(), 8)), ValueError, r"starts from noise x_T \(n, 1, 28, 28\), got int.*model\.sample\(n\)"),
-    "start: float64": (lambda _: next(samplers.dpm_solver(ddpm(), SQUARE.double())), ValueError, "x_T is torch.float64"),
+    "start: float64": (lambda _: next(samplers.dpm_solver(ddpm(), SQUARE.double())), ValueError, r"x_T is torch\.float64.*use x_T\.float\(\)"),
     "start: whole numbers": (lambda _: next(samplers.heun(ddpm(), SQUARE.long())), ValueError, r"x_T must be noise, got torch\.int64"),
+    "fit: no points": (lambda _: fitted(POINTS[:0]), ValueError, r"no examples, \(0, 2\); give at least one"),
+    "fit: points of another width": (lambda _: fitted(images(3), model=toy()), ValueError, r"x must be \(N, 2\), got \(8, 3\); use points of 2 numbers"),
+    "bound: points of another width": (lambda _: toy().bound(images(3)), ValueError, r"x must be \(N, 2\), got \(8, 3\)"),
+    "bound: one point": (lambda _: toy().bound(POINTS[0]), ValueError, r"got \(2,\); use x\[None\]"),
+    "bound: points as images": (lambda _: toy().bound(images(1, 1, 2)), ValueError, r"use x\.flatten\(1\)"),
+    "bound: points for 256 levels": (lambda _: VAE(DenseEncoder(2, 2), DenseDecoder(2, 2)).bound(3 * POINTS), ValueError, r"got -3\.\.3; points need GaussianLikelihood"),
+    "guided by a list": (lambda _: classes().guided([9]), ValueError, r"got list; use torch\.tensor\(y\)"),
+    "guided by no class": (lambda _: classes().guided(LABELS[:0]), ValueError, "y holds no class; give one"),
     "guided by a float label": (lambda _: classes().guided(torch.tensor(9.0)), ValueError, "y must be int64 of shape"),
     "a tensor for a schedule": (lambda _: Diffusion(UNet(width=8), torch.linspace(1, 0.01, 10)), ValueError, r"must be a Schedule, got Tensor; use cosine\(1000\)"),
     "latents of two sizes": (lambda _: VAE(Encoder(4, 8), Decoder(5, 8)), ValueError, "encoder has 4 latents and the decoder 5; give both the same"),
