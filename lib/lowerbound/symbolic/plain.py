@@ -108,7 +108,8 @@ def _signature(family: Family, variables, given) -> tuple:
 
 def write(formula) -> str:
     """The text of a formula, in the order in which it was written."""
-    return _write(sp.sympify(formula), SUM)
+    with sp.evaluate(True):  # signs of numbers are asked for
+        return _write(sp.sympify(formula), SUM)
 
 
 def _write(e, place: int) -> str:
@@ -228,6 +229,10 @@ def spelled(text: str) -> str:
     return text.replace("**", "^")
 
 
+def _negative(value):
+    return sp.S.NegativeInfinity if value is sp.oo else -value
+
+
 class _Reader:
     """The text, how far it has been read, and the names that a binder around it has made."""
 
@@ -265,7 +270,7 @@ class _Reader:
 
     def sum(self):
         self.space()
-        total = -self.product() if self.see("-") else (self.see("+"), self.product())[1]
+        total = _negative(self.product()) if self.see("-") else (self.see("+"), self.product())[1]
         while True:
             self.space()
             if self.rest().startswith("->"):
@@ -294,7 +299,7 @@ class _Reader:
 
     def power(self):
         if self.see("-"):
-            return -self.power()
+            return _negative(self.power())
         value = self.atom()
         if self.see("^"):
             return value ** (self.braced() if self.see("{") else self.power())
