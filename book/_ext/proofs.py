@@ -113,7 +113,7 @@ class DerivationDirective(MathDirective):
         parts = super().run()
         if "bare" not in self.options:
             parts.append(line)
-        if "result" not in self.options:
+        if "result" not in self.options and set(proof.kinds) != {"definition"}:
             parts.append(button(name))
         if "result" not in self.options:
             parts.append(_how(proof))
