@@ -114,8 +114,13 @@ def test_a_link_carries_a_sheet(browser: Browser, address: str, free: Opened) ->
     other.wait_for_function("document.querySelector('.sheet textarea').value.includes('a^2')")
     assert other.locator(".sheet textarea").input_value() == text
     other.goto("about:blank")
-    other.goto(link[:-8] + "!!")
-    other.wait_for_selector(".sheet-status")
+    other.goto(link[:-8])  # cut short on its way
+    other.wait_for_function("document.querySelector('.sheet-status')?.textContent.includes('damaged')")
+    other.goto("about:blank")
+    other.goto(link.split("#")[0])
+    other.wait_for_selector(".sheet textarea")
+    other.evaluate("hash => { location.hash = hash }", link.split("#")[1])
+    other.wait_for_function("document.querySelector('.sheet textarea')?.value.includes('(a + b)^2')")
     other.close()
 
 

@@ -317,6 +317,7 @@ export async function free(box) {
   }
   const made = build(box, text, "");
   made.status.textContent = lost;
+  addEventListener("hashchange", () => location.hash.startsWith("#s=") && location.reload());
   // A problem of this page, put on the sheet.
   function put(program) {
     made.area.value = program.textContent.trim() + "\n";
