@@ -210,7 +210,7 @@ function build(box, text, name) {
     try {
       if (!loaded) {
         const size = await megabytes().catch(() => 0);
-        status.textContent = `Fetching the engine${size ? `, ${size.toFixed(0)} MB, once` : ""}: 10 to 30 seconds …`;
+        status.textContent = `Fetching the engine${size ? `, ${size.toFixed(0)} MB, once` : ""}: up to half a minute …`;
       }
       await engine((words) => (status.textContent = words));
       status.textContent = "Checking …";

@@ -21,13 +21,10 @@ from sympy.core.function import AppliedUndef, UndefinedFunction
 
 from .notation import KL, Density, E, Family, Given, Normal, RandomVariable, SquaredNorm
 from .printing import spine
+from .scanning import NAMED, Scanner
 from .scope import BINDERS, made, parts, symbols
 
-FUNCTIONS = {
-    "log": sp.log, "ln": sp.log, "exp": sp.exp, "sqrt": sp.sqrt, "abs": sp.Abs, "max": sp.Max, "min": sp.Min,
-    "sin": sp.sin, "cos": sp.cos, "tan": sp.tan, "sinh": sp.sinh, "cosh": sp.cosh, "tanh": sp.tanh,
-    "erf": sp.erf, "atan": sp.atan,
-}  # fmt: skip
+FUNCTIONS = {"log": sp.log, "ln": sp.log, "exp": sp.exp, "sqrt": sp.sqrt, "abs": sp.Abs, **NAMED}
 WRITTEN = {function: name for name, function in FUNCTIONS.items() if name not in ("ln", "sqrt")}
 CONSTANTS = {"pi": sp.pi, "oo": sp.oo, "EulerGamma": sp.EulerGamma}
 BOUND = {"sum": sp.Sum, "prod": sp.Product, "int": sp.Integral}
@@ -90,6 +87,12 @@ class Names:
         """Know a symbol by its name; a random variable wins over a letter of the same name."""
         if not isinstance(self.symbols.get(symbol.name), RandomVariable):
             self.symbols[symbol.name] = symbol
+
+    def copy(self) -> Names:
+        """The same names, to which more can be added."""
+        new = Names()
+        vars(new).update({table: dict(known) for table, known in vars(self).items()})
+        return new
 
     def words(self) -> list[str]:
         """All that can be typed here, for completion."""
@@ -229,39 +232,17 @@ def spelled(text: str) -> str:
     return text.replace("**", "^")
 
 
-def _negative(value):
-    return sp.S.NegativeInfinity if value is sp.oo else -value
-
-
-class _Reader:
+class _Reader(Scanner):
     """The text, how far it has been read, and the names that a binder around it has made."""
 
     def __init__(self, text: str, names: Names, local: dict[str, sp.Symbol], start: int = 0) -> None:
-        self.text, self.names, self.local, self.at, self.start = text, names, local, 0, start
+        super().__init__(text)
+        self.names, self.local, self.start = names, local, start
         known = {**names.symbols, **local}
         self.known = sorted(known.items(), key=lambda item: -len(item[0]))
 
     def fail(self, says: str) -> PlainError:
         return PlainError(says, self.start + self.at)
-
-    def rest(self) -> str:
-        return self.text[self.at :]
-
-    def space(self) -> None:
-        self.at += len(self.rest()) - len(self.rest().lstrip())
-
-    def see(self, sign: str) -> bool:
-        """Whether the next thing is this sign; it is passed if it is."""
-        self.space()
-        if not self.text.startswith(sign, self.at):
-            return False
-        self.at += len(sign)
-        return True
-
-    def need(self, sign: str) -> None:
-        if not self.see(sign):
-            found = self.rest()[:12] or "the end"
-            raise self.fail(f"{sign!r} is expected here, and {found!r} stands there")
 
     def end(self) -> None:
         self.space()
@@ -269,18 +250,11 @@ class _Reader:
             raise self.fail(f"{self.rest()[:20]!r} is too much here: is a sign such as + or * missing?")
 
     def sum(self):
-        self.space()
-        total = _negative(self.product()) if self.see("-") else (self.see("+"), self.product())[1]
-        while True:
-            self.space()
-            if self.rest().startswith("->"):
-                return total
-            if self.see("+"):
-                total = total + self.product()
-            elif self.see("-"):
-                total = total - self.product()
-            else:
-                return total
+        self.see("+")
+        return super().sum()
+
+    def negative(self, value):
+        return sp.S.NegativeInfinity if value is sp.oo else super().negative(value)
 
     def product(self):
         total = self.power()
@@ -299,7 +273,7 @@ class _Reader:
 
     def power(self):
         if self.see("-"):
-            return _negative(self.power())
+            return self.negative(self.power())
         value = self.atom()
         if self.see("^"):
             return value ** (self.braced() if self.see("{") else self.power())
@@ -315,9 +289,8 @@ class _Reader:
         rest = self.rest()
         if not rest:
             raise self.fail("the line stops too early: something is missing at its end")
-        if number := re.match(r"\d+(?:\.(?!\.)\d*)?", rest):
-            self.at += number.end()
-            return sp.Rational(number[0]) if "." in number[0] else sp.Integer(number[0])
+        if (number := self.number()) is not None:
+            return number
         if self.see("("):
             value = self.sum()
             self.need(")")
@@ -387,13 +360,6 @@ class _Reader:
             else ""
         )
         return f"there is no {what} {word!r} here{hint}"
-
-    def arguments(self, end: str) -> list:
-        found = [self.sum()]
-        while self.see(","):
-            found.append(self.sum())
-        self.need(end)
-        return found
 
     def variable(self) -> RandomVariable:
         self.space()

@@ -17,12 +17,10 @@ from .assumptions import Assumptions
 from .normal_form import NormalForm
 from .notation import KL, Density, E, Normal, SquaredNorm
 from .printing import BookPrinter, latex
+from .scanning import NAMED, Scanner
 from .scope import BINDERS, made, parts, symbols
 
-_NAMED = {"sin": sp.sin, "cos": sp.cos, "tan": sp.tan, "sinh": sp.sinh, "cosh": sp.cosh, "tanh": sp.tanh,
-          "max": sp.Max, "min": sp.Min, "atan": sp.atan, "erf": sp.erf}  # fmt: skip
 _ENDS = ("+", "-", "}", ")", "]", ",", ";", r"\right", r"\mid", r"\sim", "=", "..")
-_SPACE = re.compile(r"(?:\s|\\,|\\!|\\;)*")
 
 
 def reads_back(line) -> None:
@@ -63,11 +61,13 @@ def plain(expr):
     return expr.func(*map(plain, expr.args))
 
 
-class _Reader:
+class _Reader(Scanner):
     """The text and how far it has been read."""
 
+    blank = re.compile(r"(?:\s|\\,|\\!|\\;)*")
+
     def __init__(self, text: str, line) -> None:
-        self.text, self.at = text, 0
+        super().__init__(text)
         known = {latex(s): s for s in symbols(line)}
         known |= {latex(d): d for d in line.atoms(Density)}
         known |= {latex(b): b for b in line.atoms(sp.Indexed)}
@@ -81,37 +81,15 @@ class _Reader:
         for f in line.atoms(AppliedUndef):
             self.functions[printer._print_AppliedUndef(f).split("(")[0]] = f.func
 
-    def rest(self) -> str:
-        return self.text[self.at :]
-
-    def space(self) -> None:
-        self.at += len(_SPACE.match(self.rest())[0])
-
-    def see(self, word: str) -> bool:
-        """Whether the next thing is this word; it is passed if it is."""
-        self.space()
-        if not self.text.startswith(word, self.at):
+    def see(self, sign: str) -> bool:
+        """Whether the next thing is this word; a command of LaTeX ends where its letters do."""
+        here = self.at
+        if not super().see(sign):
             return False
-        if word[-1].isalpha() and word[0] == "\\" and self.text[self.at + len(word) :][:1].isalpha():
+        if sign[-1].isalpha() and sign[0] == "\\" and self.rest()[:1].isalpha():
+            self.at = here
             return False
-        self.at += len(word)
         return True
-
-    def need(self, word: str) -> None:
-        if not self.see(word):
-            raise ValueError(f"{word!r} expected at {self.rest()!r}")
-
-    def sum(self):
-        negative = self.see("-")
-        total = self.product()
-        total = -total if negative else total
-        while True:
-            if self.see("+"):
-                total = total + self.product()
-            elif self.see("-"):
-                total = total - self.product()
-            else:
-                return total
 
     def product(self):
         total = self.factor()
@@ -143,11 +121,9 @@ class _Reader:
 
     def base(self):
         self.space()
+        if (number := self.number()) is not None:
+            return number
         rest = self.rest()
-        number = re.match(r"\d+(?:\.\d+)?", rest)
-        if number:
-            self.at += number.end()
-            return sp.Rational(number[0]) if "." in number[0] else sp.Integer(number[0])
         for word, method in (
             (r"\frac", self.fraction), (r"\sqrt", self.root), (r"\log", self.logarithm),
             (r"\mathbb{E}", self.expectation), (r"\mathrm{KL}", self.divergence),
@@ -158,7 +134,7 @@ class _Reader:
         ):  # fmt: skip
             if self.see(word):
                 return method()
-        for name, function in _NAMED.items():
+        for name, function in NAMED.items():
             if self.see(rf"\operatorname{{{name}}}") or self.see(rf"\{name}"):
                 return self.named(function)
         if self.see(r"\infty"):
@@ -185,13 +161,6 @@ class _Reader:
         if self.see("e"):
             return sp.exp(self.group()) if self.see("^") else sp.E
         raise ValueError(f"cannot read {rest!r}")
-
-    def arguments(self, end: str) -> list:
-        found = [self.sum()]
-        while self.see(","):
-            found.append(self.sum())
-        self.need(end)
-        return found
 
     def named(self, function):
         power = self.group() if self.see("^") else None

@@ -77,15 +77,6 @@ def written(derivation: Derivation) -> str:
     return "\n".join(rows)
 
 
-def names(derivation: Derivation) -> Names:
-    """The names of a derivation: those of its lines and of all that it assumes."""
-    known = Names()
-    for lemma in derivation.using:
-        _learn(known, lemma)
-    _learn(known, derivation)
-    return known
-
-
 def _learn(known: Names, derivation: Derivation) -> None:
     for left, right in {**derivation.inherited, **derivation.given}.items():
         known.learn(left)
@@ -342,8 +333,7 @@ def _options(sheet: Sheet, number: int, point: tuple | None) -> dict[str, Any]:
         return options | {"symbol": point[0], "target": point[1]}
     if found and relation in (">=", "<="):
         ground, _, places = rest.partition(" at ")
-        known = Names()
-        vars(known).update({key: dict(table) for key, table in vars(sheet.names).items()})
+        known = sheet.names.copy()
         for letter, _ in (pair.partition("=")[::2] for pair in places.split(";") if pair.strip()):
             if letter.strip() not in known.symbols:
                 known.add(sp.Symbol(letter.strip(), positive=True))
