@@ -1,8 +1,8 @@
 """The engine beside the pages, so that a reader can change a line of a proof and be answered there.
 
-It is Pyodide, from its npm package, with sympy and the library's own `symbolic` and `proofs` packed from what
-is installed. A page asks for none of it before a click. Where npm or the package cannot be had, the book has
-no such button, and the build says so.
+It is Pyodide, from its npm package, with sympy and the library's own `symbolic`, `proofs` and `checks` packed
+from what is installed. A page asks for none of it before a click. Where npm or the package cannot be had, the
+book has no such button, and the build says so.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ RUNS = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lowerbound"
 LEFT_OUT = ("tests", "benchmarks", "testing", "__pycache__")  # folders of sympy that no proof asks for
 SECONDS = 120  # that npm may take
+PLACES = "assets/places.json"  # where in the book the checks' messages point
 FOLDER = "_static/sheet"
 META = "lowerbound-sheet"
 log = logging.getLogger(__name__)
@@ -77,8 +78,9 @@ def sources() -> Iterator[tuple[str, Path]]:
         yield from _under(Path(spec.origin).parent, name)
     library = Path(ledger.proofs().__file__).parents[1]
     yield "lowerbound/__init__.py", library / "__init__.py"
-    for name in ("symbolic", "proofs"):
+    for name in ("symbolic", "proofs", "checks"):
         yield from _under(library / name, f"lowerbound/{name}")
+    yield f"lowerbound/{PLACES}", library / PLACES
 
 
 def _under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
@@ -90,16 +92,18 @@ def _under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
 
 def pack(kept: Path) -> Path:
     """The archive of Python's files, the same bytes for the same sources."""
-    ours = hashlib.sha256(b"".join(file.read_bytes() for file in checked.source_files()))
-    key = hashlib.sha256(f"{ours.hexdigest()} {version('sympy')} {version('mpmath')}".encode()).hexdigest()[
-        :16
-    ]
+    files = dict(sources())
+    ours = hashlib.sha256(
+        b"".join(files[name].read_bytes() for name in files if name.startswith("lowerbound"))
+    )
+    versions = f"{version('sympy')} {version('mpmath')}"
+    key = hashlib.sha256(f"{ours.hexdigest()} {versions}".encode()).hexdigest()[:16]
     archive = kept / f"python-{key}.zip"
     if not archive.is_file():
         kept.mkdir(parents=True, exist_ok=True)
         new = archive.with_suffix(".new")
         with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
-            for name, file in sources():
+            for name, file in files.items():
                 packed.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
         os.replace(new, archive)
     return archive
