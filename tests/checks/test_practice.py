@@ -105,6 +105,7 @@ def test_the_solution_of_the_assignment_is_right_and_its_beginning_is_not(check,
         ("def best(a, b):\n    return a", "There is no function best_guess here"),
         ("def best_guess(a, b):\n    return log(a)", "NameError"),
         ("def best_guess(a, b):\n    return [a]", "it must return a float"),
+        ("def best_guess(a, b):\n    return 0.5\nprint(best_guess(*checks.best_guess.case(1)))", "0.5\n"),
         ("def best_guess(a, b):\n    raise NotImplementedError", "best_guess is not written yet."),
     ],
 )

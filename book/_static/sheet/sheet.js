@@ -221,7 +221,7 @@ function build(box, text, name) {
     check.disabled = true;
     halt.hidden = false;
     try {
-      const [said, seconds] = await answered(area.value, null, status);
+      const [said, seconds] = await answered(area.value, "", status);
       known = said.words;
       offer();
       answer.replaceChildren(shown(said));

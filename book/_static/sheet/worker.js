@@ -11,7 +11,7 @@ from lowerbound.proofs import derivations
 from lowerbound.symbolic.sheet import answer
 
 def answered(text, check):
-    if check is None:
+    if not check:
         return json.dumps(answer(text, derivations()))
     from lowerbound.checks.practice import judge
     return json.dumps(judge(check, text))
@@ -35,7 +35,7 @@ ready.then(
 onmessage = async (event) => {
   const answered = await ready;
   try {
-    postMessage({ number: event.data.number, answer: JSON.parse(answered(event.data.text, event.data.check)) });
+    postMessage({ number: event.data.number, answer: JSON.parse(answered(event.data.text, event.data.check ?? "")) });
   } catch (error) {
     postMessage({ number: event.data.number, failed: String(error) });
   }

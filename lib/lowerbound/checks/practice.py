@@ -10,6 +10,7 @@ import io
 import linecache
 import math
 import traceback
+from types import SimpleNamespace
 from typing import Any
 
 from ..symbolic.clock import OutOfTime, time_limit
@@ -33,14 +34,18 @@ def judge(name: str, code: str) -> dict[str, Any]:
     Returns ok, and message: what a notebook prints. Raises KeyError where there is no such check.
     """
     check = {each.name: each for each in OF_NUMBERS}[name]
-    printed, names = io.StringIO(), {"math": math}
+    names: dict[str, Any] = {
+        "math": math,
+        "checks": SimpleNamespace(**{each.name: each for each in OF_NUMBERS}),
+    }
+    printed = io.StringIO()
     linecache.cache[FILE] = (len(code), None, code.splitlines(True), FILE)
     try:
         with contextlib.redirect_stdout(printed), time_limit(SECONDS):
             exec(compile(code, FILE, "exec"), names)
             if not callable(names.get(name)):
                 return {"ok": False, "message": f"There is no function {name} here: keep its name."}
-            check(names[name])  # type: ignore[arg-type]
+            check(names[name])
     except CheckError as error:
         return {"ok": False, "message": printed.getvalue() + str(error)}
     except OutOfTime:
