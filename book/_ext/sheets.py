@@ -34,6 +34,7 @@ RUNS = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lowerbound"
 LEFT_OUT = ("tests", "benchmarks", "testing", "__pycache__")  # folders of sympy that no proof asks for
 SECONDS = 120  # that npm may take
+COMPILING = 600  # seconds that Pyodide may take to compile what it loads
 PLACES = "assets/places.json"  # where in the book the checks' messages point
 FOLDER = "_static/sheet"
 META = "lowerbound-sheet"
@@ -90,13 +91,14 @@ def _under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
             yield f"{name}/{inside.as_posix()}", file
 
 
-def pack(kept: Path) -> Path:
-    """The archive of Python's files, the same bytes for the same sources."""
+def pack(kept: Path, engine: Path) -> Path:
+    """The archive of Python's files, compiled by the engine's own Python where node can run it."""
     files = dict(sources())
     ours = hashlib.sha256(
         b"".join(files[name].read_bytes() for name in files if name.startswith("lowerbound"))
     )
-    versions = f"{version('sympy')} {version('mpmath')}"
+    node = shutil.which("node")
+    versions = f"{version('sympy')} {version('mpmath')} {VERSION} {node is not None}"
     key = hashlib.sha256(f"{ours.hexdigest()} {versions}".encode()).hexdigest()[:16]
     archive = kept / f"python-{key}.zip"
     if not archive.is_file():
@@ -105,6 +107,12 @@ def pack(kept: Path) -> Path:
         with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
             for name, file in files.items():
                 packed.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+        if node is not None:
+            compiling = [node, str(Path(__file__).with_suffix(".mjs")), str(engine), str(new)]
+            try:
+                subprocess.run(compiling, check=True, capture_output=True, timeout=COMPILING)
+            except subprocess.SubprocessError as error:
+                log.info("the engine beside the pages starts slowly: not compiled (%s)", type(error).__name__)
         os.replace(new, archive)
     return archive
 
@@ -131,7 +139,7 @@ def place(app: Sphinx, error: Exception | None) -> None:
             member = packed.extractfile(f"package/{name}")
             assert member is not None  # the file was verified
             (folder / name).write_bytes(member.read())
-    shutil.copyfile(pack(Path(app.outdir).with_name("engine")), folder / "python.zip")
+    shutil.copyfile(pack(Path(app.outdir).with_name("engine"), folder), folder / "python.zip")
     lines = {
         name: {"title": proof.title, "text": proof.sheet}
         for name, proof in ((name, checked.checked(name)) for name in ledger.proofs().derivations())
