@@ -1,8 +1,8 @@
 """The engine beside the pages, so that a reader can change a line of a proof and be answered there.
 
-It is Pyodide, from its npm package, with sympy and the library's own `symbolic` and `proofs` packed from what
-is installed. A page asks for none of it before a click. Where npm or the package cannot be had, the book has
-no such button, and the build says so.
+It is Pyodide, from its npm package, with sympy and the library's own `symbolic`, `proofs` and `checks` packed
+from what is installed. A page asks for none of it before a click. Where npm or the package cannot be had, the
+book has no such button, and the build says so.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ RUNS = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lowerbound"
 LEFT_OUT = ("tests", "benchmarks", "testing", "__pycache__")  # folders of sympy that no proof asks for
 SECONDS = 120  # that npm may take
+COMPILING = 600  # seconds that Pyodide may take to compile what it loads
+PLACES = "assets/places.json"  # where in the book the checks' messages point
 FOLDER = "_static/sheet"
 META = "lowerbound-sheet"
 log = logging.getLogger(__name__)
@@ -77,8 +79,9 @@ def sources() -> Iterator[tuple[str, Path]]:
         yield from _under(Path(spec.origin).parent, name)
     library = Path(ledger.proofs().__file__).parents[1]
     yield "lowerbound/__init__.py", library / "__init__.py"
-    for name in ("symbolic", "proofs"):
+    for name in ("symbolic", "proofs", "checks"):
         yield from _under(library / name, f"lowerbound/{name}")
+    yield f"lowerbound/{PLACES}", library / PLACES
 
 
 def _under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
@@ -88,19 +91,28 @@ def _under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
             yield f"{name}/{inside.as_posix()}", file
 
 
-def pack(kept: Path) -> Path:
-    """The archive of Python's files, the same bytes for the same sources."""
-    ours = hashlib.sha256(b"".join(file.read_bytes() for file in checked.source_files()))
-    key = hashlib.sha256(f"{ours.hexdigest()} {version('sympy')} {version('mpmath')}".encode()).hexdigest()[
-        :16
-    ]
+def pack(kept: Path, engine: Path) -> Path:
+    """The archive of Python's files, compiled by the engine's own Python where node can run it."""
+    files = dict(sources())
+    ours = hashlib.sha256(
+        b"".join(files[name].read_bytes() for name in files if name.startswith("lowerbound"))
+    )
+    node = shutil.which("node")
+    versions = f"{version('sympy')} {version('mpmath')} {VERSION} {node is not None}"
+    key = hashlib.sha256(f"{ours.hexdigest()} {versions}".encode()).hexdigest()[:16]
     archive = kept / f"python-{key}.zip"
     if not archive.is_file():
         kept.mkdir(parents=True, exist_ok=True)
         new = archive.with_suffix(".new")
         with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
-            for name, file in sources():
+            for name, file in files.items():
                 packed.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+        if node is not None:
+            compiling = [node, str(Path(__file__).with_suffix(".mjs")), str(engine), str(new)]
+            try:
+                subprocess.run(compiling, check=True, capture_output=True, timeout=COMPILING)
+            except subprocess.SubprocessError as error:
+                log.info("the engine beside the pages starts slowly: not compiled (%s)", type(error).__name__)
         os.replace(new, archive)
     return archive
 
@@ -127,7 +139,7 @@ def place(app: Sphinx, error: Exception | None) -> None:
             member = packed.extractfile(f"package/{name}")
             assert member is not None  # the file was verified
             (folder / name).write_bytes(member.read())
-    shutil.copyfile(pack(Path(app.outdir).with_name("engine")), folder / "python.zip")
+    shutil.copyfile(pack(Path(app.outdir).with_name("engine"), folder), folder / "python.zip")
     lines = {
         name: {"title": proof.title, "text": proof.sheet}
         for name, proof in ((name, checked.checked(name)) for name in ledger.proofs().derivations())

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from lowerbound.checks.practice import judge
 from lowerbound.proofs import derivations
 from lowerbound.symbolic.sheet import answer, written
 from playwright.sync_api import Browser, Page
@@ -45,15 +47,23 @@ class Opened:
 
     def check(self, text: str) -> str:
         """Put a text on the open sheet and have it checked. Returns what the status says."""
-        self.page.locator(".sheet textarea").fill(text)
+        self.page.locator(".sheet textarea").first.fill(text)
         self.page.evaluate("document.querySelector('.sheet-status').textContent = ''")
-        self.page.locator(".sheet-check").click()
+        self.page.locator(".sheet-check").first.click()
         self.page.wait_for_function(ANSWERED, timeout=LONG)
-        return self.page.locator(".sheet-status").inner_text()
+        return self.page.locator(".sheet-status").first.inner_text()
 
 
 @pytest.fixture(scope="module")
 def free(browser: Browser, address: str) -> Iterator[Opened]:
+    opened = Opened(browser, address, "book/sheet.html")
+    yield opened
+    opened.page.close()
+
+
+@pytest.fixture(scope="module")
+def functions(browser: Browser, address: str) -> Iterator[Opened]:
+    """The same page, on which functions are opened."""
     opened = Opened(browser, address, "book/sheet.html")
     yield opened
     opened.page.close()
@@ -145,6 +155,62 @@ def test_a_word_is_completed_and_a_check_can_be_stopped(free: Opened) -> None:
     free.page.get_by_role("button", name="Stop").click()
     free.page.wait_for_function("document.querySelector('.sheet-status').textContent.includes('stopped')")
     assert "follows" in free.check("letters a\na + a\n= 2*a   # again")
+
+
+def test_a_function_is_written_in_the_page_and_judged_as_in_a_notebook(functions: Opened) -> None:
+    page = functions.page
+    page.locator("#function-best-guess").locator("xpath=ancestor-or-self::section[1]").locator(
+        "button.put"
+    ).click()
+    box = page.locator("section.sheet[aria-label='Write best_guess']")
+    area, status = box.locator("textarea"), box.locator(".sheet-status")
+    assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    area.press("End")
+    area.press_sequentially("if a > b:")
+    area.press("Enter")
+    assert area.input_value().endswith('"\n    if a > b:\n        ')
+    for code in (
+        "def best_guess(a, b):\n    return a / (a + b)",
+        "def best_guess(a, b):\n    return b / (a + b)",
+        "def best_guess(a, b):\n    return a / (a + b) + 1e-3 * b",
+        "def best_guess(a, b):\n    return a /",
+    ):
+        area.fill(code)
+        page.evaluate("document.querySelectorAll('.sheet-status').forEach(box => { box.textContent = '' })")
+        area.press("Control+Enter")
+        status.filter(has_text=" s)").wait_for(timeout=LONG)
+        said = judge("best_guess", code)
+        assert status.inner_text().startswith("Right (" if said["ok"] else "Not right yet (")
+        assert box.locator(".sheet-message").inner_text() == said["message"].strip()
+    area.fill("def best_guess(a, b):\n    while True: pass")
+    area.press("Control+Enter")
+    box.get_by_role("button", name="Stop").click()
+    status.filter(has_text="stopped").wait_for()
+    assert functions.errors == []
+
+
+def test_open_sheets_are_accessible(functions: Opened) -> None:
+    """A sheet with its answer and a function with its message, in both colours, on desk and phone."""
+    page = functions.page
+    functions.check("letters a, b\n(a + b)^2\n= a^2 + b^2   # forgotten")
+    page.locator("#function-winner").locator("xpath=ancestor-or-self::section[1]").locator(
+        "button.put"
+    ).click()
+    box = page.locator("section.sheet[aria-label='Write winner']")
+    box.locator(".sheet-check").click()
+    box.locator(".sheet-message").wait_for(timeout=LONG)
+    for width in WIDTHS.values():
+        page.set_viewport_size({"width": width[0], "height": width[1]})
+        assert (
+            page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+        )
+        for theme in ("dark", "light"):
+            page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+            page.wait_for_timeout(500)
+            found = Axe().run(page, {"include": [[".sheet"]]}, {"resultTypes": ["violations"]})
+            assert [
+                (one["id"], one["nodes"][0]["html"][:200]) for one in found.response["violations"]
+            ] == [], theme
 
 
 @pytest.mark.parametrize("width", WIDTHS)

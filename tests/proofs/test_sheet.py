@@ -17,11 +17,10 @@ from lowerbound.symbolic.sheet import answer, parse, written
 
 LIBRARY = proofs.derivations()
 ROOT = Path(__file__).parents[2]
+SHEET_PAGE = (ROOT / "book" / "sheet.md").read_text(encoding="utf-8")
 PROBLEMS = dict(
     re.findall(
-        r"^\((problem-\w+)\)=.*?^```\{code-block\} text\n:class: problem\n(.*?)```",
-        (ROOT / "book" / "sheet.md").read_text(encoding="utf-8"),
-        re.M | re.S,
+        r"^\((problem-\w+)\)=.*?^```\{code-block\} text\n:class: problem\n(.*?)```", SHEET_PAGE, re.M | re.S
     )
 )
 ASSIGNED = {
@@ -30,6 +29,32 @@ ASSIGNED = {
     "problem-variance": "recursion_derivation",
     "problem-guess": "guess_derivation",
     "problem-units": "units_derivation",
+}
+
+SOLVED = {  # lines that lead from the first line of an exercise's problem to its goal
+    "problem-price": """\
+>= (sigma^2 - 1 - log(sigma^2))/2   # a square, because mu^2/2
+>= 0   # log t <= t - 1, because (t - 1 - log(t))/2 at t = sigma^2""",
+    "problem-knobs": """\
+= beta*(S/(2*beta*sigma^2) + R)   # beta out
+= beta*(S/(2*s^2) + R)   # the name of the new width""",
+    "problem-information": """\
+= -E_{q(x, z)}[log q(x | z)] + E_{q(z)}[KL(q(x | z) || p(x | z))]   # split
+>= -E_{q(x, z)}[log q(x | z)]   # a KL, because E_{q(z)}[KL(q(x | z) || p(x | z))]""",
+    "problem-rest": "~ a*x_0^2/2 as a -> 0   # expand the logarithm",
+    "problem-translate": """\
+= (1 - alphabar_t)/alphabar_t*(epsilon - varepsilonhat)^2   # x_t is the same in both
+= (epsilon - varepsilonhat)^2/S   # the ratio""",
+    "problem-average": """\
+= (log(a) + log(b))/2 - log(4*a*b/(a + b)^2)/2   # take the mean of the logarithms out
+>= (log(a) + log(b))/2 + (1 - 4*a*b/(a + b)^2)/2   # because (t - 1 - log(t))/2 at t = 4*a*b/(a + b)^2
+= (log(a) + log(b))/2 + (a - b)^2/(2*(a + b)^2)   # one fraction
+>= (log(a) + log(b))/2   # a square, because (a - b)^2/(2*(a + b)^2)""",
+    "problem-width": """\
+= 1/(1 + alpha_t/beta_t)   # V is 1
+= beta_t/(beta_t + alpha_t)   # one fraction
+= beta_t   # they add up to 1""",
+    "problem-order": "~ beta^2*c^2/4 as beta -> 0   # expand",
 }
 
 
@@ -181,11 +206,30 @@ def test_a_problem_begins_well_and_is_not_done(problem):
     sheet = parse(PROBLEMS[problem], LIBRARY)
     if sheet.goal is None:
         return
-    reached = answer(PROBLEMS[problem] + f"\n= {write(sheet.goal)} # at one go", LIBRARY)
+    lines = SOLVED.get(problem, f"= {write(sheet.goal)} # at one go")
+    reached = answer(f"{PROBLEMS[problem]}\n{lines}", LIBRARY)
     assert reached["ok"], reached["message"]
     assert reached["goal"]
     other = answer(PROBLEMS[problem].replace("goal ", "goal 1 + "), LIBRARY)
     assert other["goal"] is False
+
+
+@pytest.mark.parametrize("problem", SOLVED)
+def test_the_solution_of_an_exercise_is_needed_to_its_last_line(problem):
+    *lines, _ = SOLVED[problem].split("\n")
+    said = answer("\n".join([PROBLEMS[problem], *lines]), LIBRARY)
+    assert said["ok"], said["message"]
+    assert not said["goal"]
+
+
+def test_each_problem_of_an_exercise_is_linked_from_it():
+    chapters = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("0*.md"))
+    exercises = re.findall(r"^`{3,}\{exercise\}.*?^`{3,}$", chapters, re.M | re.S)
+    for problem in PROBLEMS.keys() - ASSIGNED.keys():
+        (exercise,) = (text for text in exercises if f"<{problem}>`" in text)
+        label = re.search(r"^:label: (\S+)$", exercise, re.M)[1]
+        section = SHEET_PAGE.split(f"({problem})=")[1].split("```")[0]
+        assert f"{{ref}}`{label}`" in section, problem
 
 
 @pytest.mark.parametrize(("problem", "name"), ASSIGNED.items())

@@ -57,10 +57,11 @@ function stop(why) {
   waiting = null;
 }
 
-function ask(text) {
+// check: the name of a check for which the text is a function; without it, the text is a sheet.
+function ask(text, check) {
   return new Promise((resolve, reject) => {
     waiting = { number: ++number, resolve, reject };
-    worker.postMessage({ number, text });
+    worker.postMessage({ number, text, check });
     const mine = number;
     setTimeout(() => {
       if (waiting && waiting.number === mine) stop(`no answer within ${LIMIT} seconds: write smaller steps`);
@@ -69,9 +70,22 @@ function ask(text) {
 }
 
 // What the engine says of a text.
-export async function answerOf(text) {
+export async function answerOf(text, check) {
   await engine(() => {});
-  return ask(text);
+  return ask(text, check);
+}
+
+// Start the engine where it is not yet started, and have a text answered. Gives the answer and its seconds.
+async function answered(text, check, status) {
+  const began = performance.now();
+  if (!loaded) {
+    const size = await megabytes().catch(() => 0);
+    status.textContent = `Fetching the engine${size ? `, ${size.toFixed(0)} MB, once` : ""}: up to half a minute …`;
+  }
+  await engine((words) => (status.textContent = words));
+  status.textContent = "Checking …";
+  const said = await ask(text, check);
+  return [said, ((performance.now() - began) / 1000).toFixed(1)];
 }
 
 // Text for a link and back: deflated, in letters that an address may hold.
@@ -206,16 +220,8 @@ function build(box, text, name) {
   async function run() {
     check.disabled = true;
     halt.hidden = false;
-    const began = performance.now();
     try {
-      if (!loaded) {
-        const size = await megabytes().catch(() => 0);
-        status.textContent = `Fetching the engine${size ? `, ${size.toFixed(0)} MB, once` : ""}: up to half a minute …`;
-      }
-      await engine((words) => (status.textContent = words));
-      status.textContent = "Checking …";
-      const said = await ask(area.value);
-      const seconds = ((performance.now() - began) / 1000).toFixed(1);
+      const [said, seconds] = await answered(area.value, "", status);
       known = said.words;
       offer();
       answer.replaceChildren(shown(said));
@@ -269,6 +275,81 @@ function build(box, text, name) {
     }
   });
   return { area, status };
+}
+
+// A function of an assignment, written in Python and judged by its check. name: of the function and its check.
+function buildFunction(box, text, name) {
+  const id = "sheet-" + ++number;
+  const area = element("textarea", {
+    id, value: text, spellcheck: false, autocapitalize: "off", autocomplete: "off", wrap: "off",
+    rows: Math.min(24, text.split("\n").length + 2),
+  });
+  area.setAttribute("aria-describedby", id + "-help");
+  const help = element("p", { id: id + "-help", className: "sheet-help" });
+  help.append("Python with ", element("code", {}, "math"), ". Ctrl + Enter checks; a new row keeps its indentation.");
+  const status = element("p", { className: "sheet-status", role: "status" });
+  const check = element("button", { type: "button", className: "sheet-check" }, "Check");
+  const halt = element("button", { type: "button", hidden: true }, "Stop");
+  const again = element("button", { type: "button" }, "As it was");
+  const answer = element("div", { className: "sheet-answer" });
+  box.replaceChildren(
+    element("label", { htmlFor: id }, "Your ", element("code", {}, name)),
+    area, help, element("div", { className: "sheet-buttons" }, check, halt, again), status, answer
+  );
+
+  async function run() {
+    check.disabled = true;
+    halt.hidden = false;
+    answer.replaceChildren();
+    try {
+      const [said, seconds] = await answered(area.value, name, status);
+      status.textContent = said.ok ? `Right (${seconds} s).` : `Not right yet (${seconds} s)`;
+      answer.replaceChildren(marked(said.message.trim()));
+    } catch (error) {
+      status.textContent = `No answer: ${error.message}.`;
+    } finally {
+      check.disabled = false;
+      halt.hidden = true;
+    }
+  }
+
+  check.addEventListener("click", run);
+  halt.addEventListener("click", () => stop("stopped"));
+  again.addEventListener("click", () => {
+    area.value = text;
+    answer.replaceChildren();
+    status.textContent = "";
+    area.focus();
+  });
+  area.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    if (event.ctrlKey || event.metaKey) {
+      if (!check.disabled) run();
+      return;
+    }
+    const row = area.value.slice(0, area.selectionStart).split("\n").pop();
+    const deeper = row.trimEnd().endsWith(":") ? "    " : "";
+    area.setRangeText("\n" + /^ */.exec(row)[0] + deeper, area.selectionStart, area.selectionEnd, "end");
+  });
+  return { area, status };
+}
+
+// Below a function's first rows, a button that opens a box to write it in.
+function offerFunctions() {
+  document.querySelectorAll(".function pre").forEach((program) => {
+    const text = program.textContent.trim() + "\n    ";
+    const name = /def (\w+)/.exec(text)[1];
+    const button = element("button", { type: "button", className: "put" }, "Write it here");
+    button.addEventListener("click", () => {
+      const box = element("section", { className: "sheet", ariaLabel: "Write " + name });
+      button.replaceWith(box);
+      const { area } = buildFunction(box, text, name);
+      area.focus();
+      area.setSelectionRange(text.length, text.length);
+    });
+    program.closest(".function").after(button);
+  });
 }
 
 let styled = null;
@@ -332,7 +413,10 @@ export async function free(box) {
     button.addEventListener("click", () => put(program));
     program.closest(".problem").after(button);
   });
+  offerFunctions();
   const asked = location.hash.length > 1 && !carried && document.querySelector(`[id="${CSS.escape(location.hash.slice(1))}"]`);
+  const functions = asked ? (asked.closest("section") || asked).querySelectorAll(".function + button.put") : [];
+  if (functions.length === 1) functions[0].click();
   const program = asked && (asked.closest("section") || asked).querySelector(".problem pre");
   if (program && asked.closest("section").querySelectorAll(".problem").length === 1) put(program);
 }

@@ -1,4 +1,5 @@
-// The engine in a worker: Python, sympy and the book's own checks. It answers one sheet after another.
+// The engine in a worker: Python, sympy and the book's own checks. It answers one sheet, or one function, after
+// another.
 
 import { loadPyodide } from "./engine/pyodide.mjs";
 
@@ -9,8 +10,11 @@ sys.path.insert(0, "/lib/book")
 from lowerbound.proofs import derivations
 from lowerbound.symbolic.sheet import answer
 
-def answered(text):
-    return json.dumps(answer(text, derivations()))
+def answered(text, check):
+    if not check:
+        return json.dumps(answer(text, derivations()))
+    from lowerbound.checks.practice import judge
+    return json.dumps(judge(check, text))
 `;
 
 async function start() {
@@ -31,7 +35,7 @@ ready.then(
 onmessage = async (event) => {
   const answered = await ready;
   try {
-    postMessage({ number: event.data.number, answer: JSON.parse(answered(event.data.text)) });
+    postMessage({ number: event.data.number, answer: JSON.parse(answered(event.data.text, event.data.check ?? "")) });
   } catch (error) {
     postMessage({ number: event.data.number, failed: String(error) });
   }

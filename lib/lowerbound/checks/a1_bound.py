@@ -12,7 +12,8 @@ import sympy as sp
 from ..proofs import ch1_elbo as examples
 from ..proofs.ch1_elbo import p, q, x, z
 from ..symbolic import KL, E
-from .cases import POINTS, Rng, between, derivation, line
+from .cases import POINTS, derivation, line
+from .draws import Rng, between
 from .engine import Check, Mistake, Slots
 from .proved import ProofCheck
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import sympy as sp
-import torch
-from torch import Tensor
 
 from ..proofs import ch2_vae as vae
 from ..symbolic import KL, Normal
-from .cases import POINTS, Rng, line, normal, on
+from .cases import POINTS, line, normal, on
+from .draws import Rng
 from .engine import Check, Mistake, Slots
+from .optional import Tensor, torch
 from .proved import ProofCheck
 
 LATENTS, PIXELS = 20, 12

@@ -8,13 +8,13 @@ from functools import cache
 from typing import Any
 
 import sympy as sp
-import torch
-from torch import Tensor
 
 from ..proofs import ch3_forward as forward
 from ..symbolic import Derivation, E, Normal, as_written
-from .cases import POINTS, Rng, between, chain, column, derivation, line, normal, on, times, whole
+from .cases import POINTS, chain, column, derivation, function_of, line, normal, on, times
+from .draws import Rng, between, whole
 from .engine import Check, Mistake, Slots
+from .optional import Tensor, torch
 from .proved import ProofCheck
 
 
@@ -142,7 +142,7 @@ def _step() -> tuple[Any, Any]:
         before, step = Normal(forward.xs, m, v), derivation("forward_step").last
         mean = E(before, step.args[1])
         square = E(before, step.args[1] ** 2 + step.args[2])
-    lines = (Derivation("moment", part).as_function(forward.beta, m, v) for part in (mean + 0 * v, square))
+    lines = (function_of(Derivation("moment", part), forward.beta, m, v) for part in (mean + 0 * v, square))
     first, second = lines
     return first, second
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import sympy as sp
-import torch
-from torch import Tensor
 
 from ..proofs import ch3_forward as forward
 from ..proofs import ch4_reverse as reverse
-from .cases import POINTS, Rng, bits, chain, column, derivation, line, normal, on, times
+from .cases import POINTS, bits, chain, column, derivation, line, normal, on, times
+from .draws import Rng
 from .engine import Check, Mistake, Slots
+from .optional import Tensor, torch
 from .proved import ProofCheck
 
 half = sp.Rational(1, 2)

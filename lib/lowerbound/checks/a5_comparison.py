@@ -9,12 +9,11 @@ from itertools import pairwise
 from typing import Any
 
 import sympy as sp
-import torch
-from torch import Tensor, nn
 
-from ..dense import dense
-from .cases import POINTS, Rng, between, bits, normal, whole
+from .cases import POINTS, bits, normal
+from .draws import Rng, between, normals, order, whole
 from .engine import Check, Mistake, Slots
+from .optional import Tensor, nn, torch
 from .proved import ProofCheck
 
 LOG2 = math.log(2)
@@ -22,6 +21,8 @@ Layers = list[int]
 
 
 def _networks(rng: Rng) -> Iterator[tuple[nn.Module]]:
+    from ..dense import dense
+
     for low in (3, 8, 17):
         width, out = whole(rng, low, 2 * low), whole(rng, 4, 9)
         frozen = dense([width, 5, 2])
@@ -287,14 +288,14 @@ RACES = (
 
 def _seeds(rng: Rng) -> Iterator[tuple[list[float], list[float]]]:
     """The races in random order, each above a level of its own, so that no list of answers is right."""
-    for i in torch.randperm(len(RACES), generator=rng).tolist():
+    for i in order(rng, len(RACES)):
         level = between(rng, 1, 4)
         a, b = ([level + bits for bits in side] for side in RACES[i])
         yield a, b
     for size in (2, 3, 4) * 5:  # and some as they come
         shift, level = between(rng, -1.5, 1.5), between(rng, 1, 4)
-        a, b = normal(rng, size), normal(rng, size % 3 + 2) + shift
-        yield (level + 0.1 * a).tolist(), (level + 0.1 * b).tolist()
+        a, b = normals(rng, size), normals(rng, size % 3 + 2)
+        yield [level + 0.1 * v for v in a], [level + 0.1 * (v + shift) for v in b]
 
 
 def _less(of: Callable[[list[float]], float]) -> Any:

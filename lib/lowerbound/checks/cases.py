@@ -6,15 +6,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numpy as np
 import sympy as sp
-import torch
-from torch import Tensor
 
 from .. import proofs
 from ..symbolic import Derivation, as_written
+from .draws import Rng
+from .optional import Tensor, np, torch
 
-Rng = torch.Generator
 POINTS = 4
 STEPS = 12  # T of the chains
 
@@ -22,16 +20,6 @@ STEPS = 12  # T of the chains
 def normal(rng: Rng, *shape: int) -> Tensor:
     """Draws from N(0, 1), float64, of this shape."""
     return torch.randn(shape, generator=rng, dtype=torch.float64)
-
-
-def between(rng: Rng, low: float, high: float) -> float:
-    """One number between two."""
-    return low + (high - low) * float(torch.rand(1, generator=rng, dtype=torch.float64))
-
-
-def whole(rng: Rng, low: int, high: int) -> int:
-    """One whole number, low to high."""
-    return int(torch.randint(low, high + 1, (1,), generator=rng))
 
 
 def chain(rng: Rng) -> Tensor:
@@ -50,6 +38,12 @@ def derivation(name: str) -> Derivation:
     return proofs.derivations()[name]()
 
 
+def function_of(proof: Derivation, *symbols: Any) -> Callable[..., Any]:
+    """The last line of a derivation as a function of these symbols, of arrays where there is numpy."""
+    function: Callable[..., Any] = proof.as_function(*symbols, modules="numpy" if np else "math")
+    return function
+
+
 @cache
 def line(name: str, *symbols: Any, part: int | None = None) -> Callable[..., Any]:
     """The last line of a derivation, or a part of it, as a function of these symbols."""
@@ -57,7 +51,7 @@ def line(name: str, *symbols: Any, part: int | None = None) -> Callable[..., Any
     if part is not None:
         with as_written():
             proof = Derivation(name, proof.last.args[part], given=proof.given)
-    return proof.as_function(*symbols)
+    return function_of(proof, *symbols)
 
 
 def on(function: Callable[..., Any], *values: Any) -> Tensor:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
-from torch import Tensor
-
-from .cases import POINTS, Rng, normal, whole
+from .cases import POINTS, normal
+from .draws import Rng, whole
 from .engine import Check, Mistake
+from .optional import Tensor, torch
 
 
 def _sizes(rng: Rng) -> Iterator[tuple[int, int, bool, bool]]:

@@ -7,17 +7,16 @@ Where none of these fits, arguments are set to 0 or 1 one by one, to find the te
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from .engine import ATOL, RTOL, Case, Raised, ask, run, same
+from .engine import ATOL, Case, Raised, ask, near, run, same, simple
+from .optional import Tensor, np, torch
 
 if TYPE_CHECKING:
     from .engine import Check
@@ -61,6 +60,47 @@ FACTORS = {
 }
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of a tensor, row after row, and its shape; that of a single number is ()."""
+
+    shape: tuple[int, ...]
+    flat: list[float]
+
+    @classmethod
+    def of(cls, value: Any) -> Numbers:
+        """Raises TypeError, ValueError or OverflowError where it is none."""
+        value = simple(value)
+        if torch and not isinstance(value, float | int):
+            value = torch.as_tensor(value, dtype=torch.float64).detach()
+            return cls(tuple(value.shape), value.flatten().tolist())
+        return cls((), [float(value)])
+
+    def row(self, number: int) -> list[float]:
+        """The numbers of one entry of the first axis."""
+        size = len(self.flat) // self.shape[0]
+        return self.flat[number * size : (number + 1) * size]
+
+    def all(self, function: Callable[[float], float]) -> Numbers:
+        """The function of each number; NaN where it has no value."""
+        return Numbers(self.shape, [_or_nan(function, v) for v in self.flat])
+
+    def near(self, other: Numbers) -> bool:
+        """Equal to the tolerance of the assignments, shapes included."""
+        return self.shape == other.shape and all(map(near, self.flat, other.flat))
+
+    def less(self, other: Numbers) -> Numbers:
+        """The differences of two of one shape."""
+        return Numbers(self.shape, [x - y for x, y in zip(self.flat, other.flat, strict=True)])
+
+
+def _or_nan(function: Callable[[float], float], value: float) -> float:
+    try:
+        return function(value)
+    except (ArithmeticError, ValueError):
+        return math.nan
+
+
 def of_error(error: str, message: str) -> tuple[str, str]:
     """A name and an advice for what a function raised."""
     for pattern, (name, advice) in ADVICE.items():
@@ -73,7 +113,8 @@ def diagnose(
     check: Check, function: Any, cases: list[Case], values: list[Any], again: Any, right: list[Any]
 ) -> Found:
     """The mistake of a function that is wrong at some point."""
-    with np.errstate(all="ignore"):  # what is tried in place of an argument need not lie in its range
+    # what is tried in place of an argument need not lie in its range
+    with np.errstate(all="ignore") if np else contextlib.nullcontext():
         return _found(check, function, cases, values, again, right)
 
 
@@ -104,7 +145,9 @@ def _found(
 def _finite(values: Any) -> bool:
     if isinstance(values, list | tuple):
         return all(map(_finite, values))
-    return not isinstance(values, float | Tensor) or bool(torch.isfinite(torch.as_tensor(values)).all())
+    if isinstance(values, float):
+        return math.isfinite(values)
+    return not isinstance(values, Tensor) or bool(torch.isfinite(values).all())
 
 
 def _noise(check: Check) -> bool:
@@ -184,7 +227,7 @@ def _single(
     """One value at each point, which is wrong at some."""
     if isinstance(theirs[0], str):
         return _words(check, function, cases, ours, theirs)
-    a, b = ([torch.as_tensor(v, dtype=torch.float64).detach() for v in side] for side in (ours, theirs))
+    a, b = ([Numbers.of(v) for v in side] for side in (ours, theirs))
     for x, y in zip(a, b, strict=True):
         if x.shape != y.shape:
             return _shape(x, y, check, cases)
@@ -221,8 +264,8 @@ def _words(check: Check, function: Any, cases: list[Case], ours: list[str], thei
     )
 
 
-def _shape(ours: Tensor, theirs: Tensor, check: Check, cases: list[Case]) -> Found:
-    got, want = tuple(ours.shape), tuple(theirs.shape)
+def _shape(ours: Numbers, theirs: Numbers, check: Check, cases: list[Case]) -> Found:
+    got, want = ours.shape, theirs.shape
     says = f"it returned shape {got}, and should return {want}"
     if got == () and want:
         how = _reduction(ours, theirs)
@@ -231,14 +274,13 @@ def _shape(ours: Tensor, theirs: Tensor, check: Check, cases: list[Case]) -> Fou
         return "broadcast", (
             f"{says}: a (B,) has met a (B, 1), and each was paired with each. Bring both to one shape first."
         )
-    if ours.numel() == theirs.numel() and len(got) == len(want) + 1:
+    if len(ours.flat) == len(theirs.flat) and len(got) == len(want) + 1:
         return "an axis too many", f"{says}: an axis of length 1 is left over (keepdim, or [:, None])."
     if len(got) > len(want) and got[: len(want)] == want:
-        for word, value in (
-            ("sum", ours.flatten(len(want)).sum(-1)),
-            ("mean", ours.flatten(len(want)).mean(-1)),
-        ):
-            if same(value, theirs):
+        size = math.prod(got[len(want) :])
+        parts = [ours.flat[i : i + size] for i in range(0, len(ours.flat), size)] if size else []
+        for word, of in (("sum", math.fsum), ("mean", statistics.fmean)):
+            if len(parts) == len(theirs.flat) and all(map(near, map(of, parts), theirs.flat)):
                 return f"{word} missing", f"{says}: take the {word} over the other axes."
         return "not summed", f"{says}: an axis is left that should be summed or averaged over."
     if len(got) == len(want) + 1 and got[1:] == want:
@@ -248,57 +290,61 @@ def _shape(ours: Tensor, theirs: Tensor, check: Check, cases: list[Case]) -> Fou
     )
 
 
-def _reduction(ours: Tensor, theirs: Tensor) -> str:
-    for word, value in (("the sum", theirs.sum()), ("the mean", theirs.mean())):
-        if same(ours, value):
+def _reduction(ours: Numbers, theirs: Numbers) -> str:
+    for word, of in (("the sum", math.fsum), ("the mean", statistics.fmean)):
+        if near(ours.flat[0], of(theirs.flat)):
             return f"{word} over the batch, "
     return ""
 
 
-def _close(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
-    return all(map(same, a, b))
+def _close(a: Sequence[Numbers], b: Sequence[Numbers]) -> bool:
+    return all(x.near(y) for x, y in zip(a, b, strict=True))
 
 
-def _related(a: list[Tensor], b: list[Tensor]) -> Found | None:
+def _related(a: list[Numbers], b: list[Numbers]) -> Found | None:
     """A factor, a constant, a known function between what it gave and what is right."""
-    x, y = (torch.cat([v.flatten() for v in side]) for side in (a, b))
+    x, y = ([v for part in side for v in part.flat] for side in (a, b))
+
+    def is_right(change: Callable[[float], float]) -> bool:
+        return _close(a, [part.all(change) for part in b])
+
     for value, (name, says) in FACTORS.items():
-        if _close(a, [value * v for v in b]):
+        if is_right(lambda v, value=value: value * v):  # type: ignore[misc]
             return name, f"{says}."
     for name, says, change in (
         ("squared", "this is the square of the right value", lambda v: v**2),
-        ("root", "this is the root of the right value: the squares are gone", lambda v: v.sqrt()),
-        ("logarithm", "this is the logarithm of the right value", lambda v: v.log()),
-        ("exponential", "the logarithm is missing: this is exp of the right value", lambda v: v.exp()),
+        ("root", "this is the root of the right value: the squares are gone", math.sqrt),
+        ("logarithm", "this is the logarithm of the right value", math.log),
+        ("exponential", "the logarithm is missing: this is exp of the right value", math.exp),
         ("turned over", "the fraction is upside down: this is one over the right value", lambda v: 1 / v),
         ("complement", "this is one less the right value", lambda v: 1 - v),
-        ("absolute value", "this is the absolute value: the sign is lost", lambda v: v.abs()),
-        ("rounded", "it is rounded: return the number as it is", lambda v: (v * 10).round() / 10),
-        ("rounded", "it is rounded: return the number as it is", lambda v: (v * 100).round() / 100),
-        ("rounded", "it is rounded: return the number as it is", lambda v: v.round()),
+        ("absolute value", "this is the absolute value: the sign is lost", abs),
+        ("rounded", "it is rounded: return the number as it is", lambda v: round(v * 10) / 10),
+        ("rounded", "it is rounded: return the number as it is", lambda v: round(v * 100) / 100),
+        ("rounded", "it is rounded: return the number as it is", round),
     ):
-        if _close(a, [change(v) for v in b]):
+        if is_right(change):
             return name, f"{says}."
     if len(y) < 3:
         return None
-    far = y.abs().argmax()
-    ratio = float(x[far] / y[far])
-    if ratio and _close(a, [ratio * v for v in b]):
+    far = max(range(len(y)), key=lambda i: abs(y[i]))
+    ratio = _or_nan(lambda v: x[far] / v, y[far])
+    if ratio and is_right(lambda v: ratio * v):
         return "a factor", f"it is {ratio:.4g} times the right value at every point: look for a factor."
-    shift = float((x - y)[0])
-    if _close(a, [v + shift for v in b]):
+    shift = x[0] - y[0]
+    if is_right(lambda v: v + shift):
         way = "above" if shift > 0 else "below"
         return "a constant", (
             f"it is {abs(shift):.4g} {way} the right value at every point: a constant is wrong, or missing"
             + (" (½ log 2π is 0.9189)." if abs(shift) > 0.1 else ".")
         )
-    high, low = x.max(), x.min()
-    off = ~torch.isclose(x, y, RTOL, ATOL)
-    cut = torch.where(y > high, high, torch.where(y < low, low, y))
-    if low < high and bool(off.any()) and not bool(off.all()) and torch.allclose(x, cut, RTOL, ATOL):
+    high, low = max(x), min(x)
+    off = [not near(*pair) for pair in zip(x, y, strict=True)]
+    cut = [min(max(v, low), high) for v in y]
+    if low < high and any(off) and not all(off) and all(map(near, x, cut)):
         return (
             "clipped",
-            f"its values are cut off at {float(low):.4g} and {float(high):.4g}: nothing is to be clipped.",
+            f"its values are cut off at {low:.4g} and {high:.4g}: nothing is to be clipped.",
         )
     return None
 
@@ -352,7 +398,7 @@ def _last(case: Case) -> int:
     return next((len(v) - 1 for v in case if type(v) is Tensor and v.ndim == 1 and v.is_floating_point()), 0)
 
 
-def _exchanged(check: Check, cases: list[Case], a: list[Tensor], part: int | None) -> Found | None:
+def _exchanged(check: Check, cases: list[Case], a: list[Numbers], part: int | None) -> Found | None:
     """Whether it is right for other arguments: one mistaken for another, or changed on the way."""
     names = check.arguments()
 
@@ -362,8 +408,8 @@ def _exchanged(check: Check, cases: list[Case], a: list[Tensor], part: int | Non
         except Exception:
             return False
         values = [v[part] if type(v) is tuple else v for v in found] if part is not None else found
-        tensors = [torch.as_tensor(v, dtype=torch.float64).detach() for v in values]
-        return all(bool(torch.isfinite(v).all()) or v.shape == () for v in tensors) and _close(a, tensors)
+        ways = [Numbers.of(v) for v in values]
+        return all(v.shape == () or all(map(math.isfinite, v.flat)) for v in ways) and _close(a, ways)
 
     def kinds(i: int) -> tuple[Any, ...]:
         v = cases[0][i]
@@ -391,12 +437,12 @@ def _exchanged(check: Check, cases: list[Case], a: list[Tensor], part: int | Non
     return None
 
 
-def _limited(check: Check, cases: list[Case], a: list[Tensor], b: list[Tensor]) -> Found | None:
+def _limited(check: Check, cases: list[Case], a: list[Numbers], b: list[Numbers]) -> Found | None:
     """Whether it is right where an argument is small, and wrong beyond: it is cut off on the way."""
     rows = [
-        (k, r, bool(torch.isclose(x[r], y[r], RTOL, ATOL).all()))
-        for k, (x, y) in enumerate(zip(a, b, strict=True)) if x.ndim
-        for r in range(len(x))
+        (k, r, all(map(near, x.row(r), y.row(r))))
+        for k, (x, y) in enumerate(zip(a, b, strict=True)) if x.shape
+        for r in range(x.shape[0])
     ]  # fmt: skip
     for i, name in enumerate(check.arguments()):
         if (
@@ -421,17 +467,17 @@ def _limited(check: Check, cases: list[Case], a: list[Tensor], b: list[Tensor]) 
     return None
 
 
-def _constant(a: list[Tensor]) -> Found | None:
-    if len(a) > 1 and all(v.shape == a[0].shape and same(v, a[0]) for v in a):
+def _constant(a: list[Numbers]) -> Found | None:
+    if len(a) > 1 and all(v.near(a[0]) for v in a):
         return "constant", "it gives the same whatever it is called with."
     return None
 
 
 def _unread(
-    check: Check, function: Any, cases: list[Case], a: list[Tensor], part: int | None
+    check: Check, function: Any, cases: list[Case], a: list[Numbers], part: int | None
 ) -> Found | None:
     """The arguments that make no difference, though they should: found by changing them one by one."""
-    before, unread = _tensors(run(check.oracle, cases, check.leaves), part), []
+    before, unread = _numbers_of(run(check.oracle, cases, check.leaves), part), []
     for i, name in enumerate(check.arguments()):
         changed = []
         for k, case in enumerate(cases):
@@ -449,7 +495,7 @@ def _unread(
 
 
 def _place(
-    check: Check, function: Any, cases: list[Case], a: list[Tensor], b: list[Tensor], part: int | None
+    check: Check, function: Any, cases: list[Case], a: list[Numbers], b: list[Numbers], part: int | None
 ) -> tuple[str, str] | None:
     """The arguments in whose terms the mistake sits, and a sentence that says how that is known."""
     inside: dict[float, list[str]] = {0.0: [], 1.0: []}
@@ -463,10 +509,10 @@ def _place(
             if both is None:
                 continue
             ours, theirs = both
-            if any(bool((v.abs() > ATOL).any()) for v in theirs) and _close(ours, theirs):
+            if any(abs(v) > ATOL for part in theirs for v in part.flat) and _close(ours, theirs):
                 names.append(name)
                 break
-            steps = [[x - y for x, y in zip(*pair, strict=True)] for pair in ((a, ours), (b, theirs))]
+            steps = [[x.less(y) for x, y in zip(*pair, strict=True)] for pair in ((a, ours), (b, theirs))]
             if value == 0 and not _close(theirs, b) and _close(*steps):
                 apart.append(name)
     for value, names in inside.items():
@@ -490,21 +536,21 @@ def _numbers(value: Any) -> bool:
 
 def _both(
     check: Check, function: Any, cases: list[Case], part: int | None
-) -> tuple[list[Tensor], list[Tensor]] | None:
+) -> tuple[list[Numbers], list[Numbers]] | None:
     """What the function and the right one give elsewhere, where both give finite numbers of one shape."""
     got, wanted = ask(function, cases, check.leaves), run(check.oracle, cases, check.leaves)
-    ours, theirs = _tensors(got, part), _tensors(wanted, part)
+    ours, theirs = _numbers_of(got, part), _numbers_of(wanted, part)
     if ours is None or theirs is None:
         return None
     if any(x.shape != y.shape for x, y in zip(ours, theirs, strict=True)):
         return None
-    return (ours, theirs) if _finite(ours) and _finite(theirs) else None
+    return (ours, theirs) if all(math.isfinite(v) for n in (*ours, *theirs) for v in n.flat) else None
 
 
-def _tensors(values: list[Any], part: int | None) -> list[Tensor] | None:
+def _numbers_of(values: list[Any], part: int | None) -> list[Numbers] | None:
     try:
-        return [torch.as_tensor(_pick(v, part), dtype=torch.float64).detach() for v in values]
-    except (TypeError, ValueError, RuntimeError, IndexError):
+        return [Numbers.of(_pick(v, part)) for v in values]
+    except (TypeError, ValueError, RuntimeError, IndexError, OverflowError):
         return None
 
 
@@ -512,13 +558,17 @@ def _pick(value: Any, part: int | None) -> Any:
     return value[part] if part is not None and type(value) in (tuple, list) else value
 
 
-def compare(a: list[Tensor], b: list[Tensor]) -> str:
+def compare(a: list[Numbers], b: list[Numbers]) -> str:
     """Which way a value is wrong, without the right one: its place, its sign, too large or too small."""
-    x, y = next((x, y) for x, y in zip(a, b, strict=True) if not same(x, y))
-    off = ~torch.isclose(x, y, RTOL, ATOL)
-    value, right = float(x[off][0]), float(y[off][0])
+    x, y = next((x, y) for x, y in zip(a, b, strict=True) if not x.near(y))
+    off = [i for i, pair in enumerate(zip(x.flat, y.flat, strict=True)) if not near(*pair)]
+    value, right = x.flat[off[0]], y.flat[off[0]]
     sign = "negative" if right < 0 else "positive" if right > 0 else "zero"
-    index = f" at index {tuple(off.nonzero()[0].tolist())}" if x.ndim else ""
+    place, index = off[0], []
+    for size in reversed(x.shape):
+        index.insert(0, place % size)
+        place //= size
+    where = f" at index {tuple(index)}" if index else ""
     way = "larger" if value > right else "smaller"
-    share = f"{int(off.sum())} of {off.numel()} differ"
-    return f"{value:.5g}{index} is {way} than the right value, which is {sign} ({share})."
+    share = f"{len(off)} of {len(x.flat)} differ"
+    return f"{value:.5g}{where} is {way} than the right value, which is {sign} ({share})."

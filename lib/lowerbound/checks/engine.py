@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import numbers
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,11 +11,10 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-import numpy as np
 import sympy as sp
-import torch
-from torch import Tensor, nn
 
+from .draws import Rng, generator
+from .optional import Tensor, nn, np, torch
 from .places import pointer
 
 RTOL = ATOL = 1e-4  # as the assignments say; single precision stays far below it
@@ -112,7 +112,7 @@ class Check:
 
     name: str
     see: str
-    cases: Callable[[torch.Generator], Iterable[Case]]
+    cases: Callable[[Rng], Iterable[Case]]
     oracle: Function
     mistakes: Mapping[str, Mistake]
     leaves: Sequence[int] = ()
@@ -158,7 +158,7 @@ class Check:
         return list(inspect.signature(self.oracle).parameters)
 
     def _cases(self, seed: int) -> list[Case]:
-        return [tuple(case) for case in self.cases(torch.Generator().manual_seed(seed))]
+        return [tuple(case) for case in self.cases(generator(seed))]
 
     def _compare(self, function: Function | Elsewhere, seed: int) -> int:
         """Compare at the points of a seed. Returns how many there are. Raises CheckError."""
@@ -342,8 +342,15 @@ def same(a: Any, b: Any) -> bool:
         return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, str | int) or isinstance(b, str | int):
         return bool(a == b)
+    if isinstance(a, float) and isinstance(b, float):
+        return near(a, b)
     a, b = (torch.as_tensor(v, dtype=torch.float64) for v in (a, b))
     return a.shape == b.shape and torch.allclose(a, b, RTOL, ATOL)
+
+
+def near(a: float, b: float) -> bool:
+    """Equal to the tolerance of the assignments, as `torch.isclose` has it."""
+    return a == b or (math.isfinite(a) and abs(a - b) <= ATOL + RTOL * abs(b) < math.inf)
 
 
 def kind(value: Any) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import torch
-from torch import Tensor
-
-from .cases import POINTS, Rng, between, normal
+from .cases import POINTS, normal
+from .draws import Rng, between
 from .engine import Check, Mistake
+from .optional import Tensor, torch
 
 LOG_2PI = math.log(2 * math.pi)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from ..proofs import ch3_forward as forward
-from .cases import POINTS, Rng, between, derivation, normal, on
+from .cases import POINTS, derivation, normal, on
+from .draws import Rng, between
 from .engine import Check, Mistake
+from .optional import Tensor, torch
 
 
 def _steps(rng: Rng) -> Iterator[tuple[Tensor, float, Tensor]]:

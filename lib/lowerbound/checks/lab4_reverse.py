@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import sympy as sp
-from torch import Tensor
 
 from ..proofs import ch3_forward as forward
 from ..proofs import ch4_reverse as reverse
 from ..proofs import ch4_sampling as sampling
-from .cases import POINTS, Rng, between, line, normal, on
+from .cases import POINTS, line, normal, on
+from .draws import Rng, between
 from .engine import Check, Mistake
+from .optional import Tensor
 
 
 def _guesses(rng: Rng) -> Iterator[tuple[Tensor, float]]:
