@@ -378,6 +378,14 @@ def test_names_stand_beside_their_curves_and_on_nothing(kind: str) -> None:
         assert far.index(min(far)) == i
 
 
+def test_a_curve_that_leaves_the_axes_is_followed_to_their_edge() -> None:
+    fig = figures.curves([0.0, 4.0], {"steep": [0.5, -12.0], "level": [0.0, 0.0]}, "x", "y")
+    fig.axes[0].set(xlim=(0, 4), ylim=(-3, 1))
+    done, boxes = named(fig)
+    assert done
+    assert touches(fig, boxes) == []
+
+
 def test_a_planted_overlap_is_seen() -> None:
     fig = figures.curves(GRID, NAMED["curves that cross"], "x", "y")
     _, boxes = named(fig)

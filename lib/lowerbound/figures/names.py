@@ -38,15 +38,22 @@ WRITTEN = {
 def points_along(path: Array, frame: Box) -> Array:
     """Points at most two pixels apart along a path, those within the frame. path: (N, 2). Returns (M, 2)."""
     path = path[np.isfinite(path).all(1)]
-    low, high = np.array(frame[:2]) - 50, np.array(frame[2:]) + 50
-    path = np.clip(path, low, high)
     if len(path) < 2:
         return path
-    steps = np.maximum(np.ceil(np.abs(np.diff(path, axis=0)).max(1) / 2), 1).astype(int)
-    parts = [np.linspace(a, b, n, endpoint=False) for a, b, n in zip(path, path[1:], steps, strict=False)]
-    points = np.concatenate([*parts, path[-1:]])
-    inside = (points >= np.array(frame[:2]) - 1) & (points <= np.array(frame[2:]) + 1)
-    return points[inside.all(1)]
+    start, way = path[:-1], np.diff(path, axis=0)
+    low, high = np.array(frame[:2]), np.array(frame[2:])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = np.stack([(low - start) / way, (high - start) / way])
+    # Where a segment runs level, it is in that band for all of its length or for none.
+    within = (start >= low) & (start <= high)
+    enter = np.where(way == 0, np.where(within, 0.0, 2.0), ends.min(0)).max(1).clip(min=0.0)
+    leave = np.where(way == 0, np.where(within, 1.0, -1.0), ends.max(0)).min(1).clip(max=1.0)
+    parts = [
+        a + d * np.linspace(first, last, 2 + int(np.abs(d * (last - first)).max() / 2))[:, None]
+        for a, d, first, last in zip(start, way, enter, leave, strict=True)
+        if first <= last
+    ]
+    return np.concatenate([np.empty((0, 2)), *parts])
 
 
 def points_of(line: Line2D, frame: Box) -> Array:
@@ -95,6 +102,8 @@ def _places(size: Array, own: Array, others: Array, taken: Sequence[Box], frame:
     """Where a name of that size may stand, the best first: near its curve, far from others, to the right."""
     ranked: list[tuple[int, int, Box]] = []
     left, lower, right, upper = frame
+    if not len(own):
+        return []
     for place in own[np.linspace(0, len(own) - 1, min(ALONG, len(own))).astype(int)]:
         for far, box in _boxes_beside(place, size, own):
             inside = box[0] > left + 3 and box[1] > lower + 3 and box[2] < right and box[3] < upper
