@@ -298,7 +298,7 @@ def link_back(app: Sphinx, doctree: nodes.document, page: str) -> None:
         for chapter, metadata in sorted(app.env.metadata.items()):
             name = metadata.get("lab_figures", {}).get(f"{stem}:{box.get('lab', '')}")
             number = app.env.toc_fignumbers.get(chapter, {}).get("figure", {}).get(name)
-            if number and len(number) > 1:  # not that of the front page, which shows it again
+            if number and chapter != app.config.root_doc:  # the front page shows it again
                 uri = f"{app.builder.get_relative_uri(page, chapter)}#{name}"
                 label = f"Fig. {'.'.join(map(str, number))}"
                 link = nodes.reference("", "", nodes.Text(label), refuri=uri, internal=True)
