@@ -10,12 +10,12 @@ import re
 import sys
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import ledger
-from lowerbound.symbolic.sheet import written
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
@@ -55,6 +55,7 @@ _begun: dict[str, Future[Checked | None]] = {}
 def check(name: str) -> Checked:
     """Build a derivation, which checks it, and read its print back. Raises ValueError where a line fails."""
     proof = ledger.proofs().derivations()[name]()
+    written = import_module("lowerbound.symbolic.sheet").written  # lib/ is on the path by now
     kinds, axioms = [step.kind for step in proof.steps[1:]], [step.reason for step in proof.axioms]
     return Checked(
         proof.chapter, proof.title, proof.relation, proof.statement(), proof.latex(), kinds, axioms,

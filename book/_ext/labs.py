@@ -180,6 +180,12 @@ def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
         if section[0].astext() == PROOFS:
             labels.note_hyperlink_target(proofs_label(stem), docname, section["ids"][0], PROOFS)
     by_key = outputs(env, stem)
+    for cell in doctree.findall(
+        lambda node: (
+            node.get("nb_element") == "cell_code_output" if isinstance(node, nodes.container) else False
+        )
+    ):
+        _fold_notes(cell, by_key)
     for key, node in _drawn_by_myst(doctree, by_key).items():
         label = output_label(stem, key)
         box = _box(env, stem, key, by_key[key])
@@ -187,6 +193,24 @@ def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
         box["lab"] = key
         node.replace_self(box)
         labels.note_hyperlink_target(label, docname, box["ids"][-1], key)
+
+
+def _fold_notes(cell: nodes.container, by_key: dict[str, Any]) -> None:
+    """Put the notes that a cell leaves for a chapter into one folded list below what it shows."""
+    notes = []
+    for block in list(cell.findall(nodes.literal_block)):
+        key, _, text = block.astext().strip().partition(": ")
+        if key in by_key and "alt" not in by_key[key]["metadata"]["lowerbound"]:
+            notes.append(
+                nodes.list_item("", nodes.paragraph("", "", nodes.literal("", key), nodes.Text(f" {text}")))
+            )
+            block.parent.remove(block)
+    if notes:
+        count = "1 number" if len(notes) == 1 else f"{len(notes)} numbers"
+        title = f"<details class='notes'><summary>For the chapter: {count}</summary>"
+        cell += nodes.raw("", title, format="html")
+        cell += nodes.bullet_list("", *notes)
+        cell += nodes.raw("", "</details>", format="html")
 
 
 def colab(config: Any, docname: str) -> str:
@@ -274,7 +298,7 @@ def link_back(app: Sphinx, doctree: nodes.document, page: str) -> None:
         for chapter, metadata in sorted(app.env.metadata.items()):
             name = metadata.get("lab_figures", {}).get(f"{stem}:{box.get('lab', '')}")
             number = app.env.toc_fignumbers.get(chapter, {}).get("figure", {}).get(name)
-            if number:
+            if number and chapter != app.config.root_doc:  # the front page shows it again
                 uri = f"{app.builder.get_relative_uri(page, chapter)}#{name}"
                 label = f"Fig. {'.'.join(map(str, number))}"
                 link = nodes.reference("", "", nodes.Text(label), refuri=uri, internal=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import gc
 import html
+import re
 import textwrap
 from typing import Any
 
@@ -47,6 +48,14 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], d
         if "thebe" not in str(getattr(script, "filename", "")).lower()
         and "THEBE_JS_URL" not in str(getattr(script, "attributes", {}).get("body", ""))
     ]
+
+
+def part_solutions(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Put the space between "Solution to" and its exercise before the link, where no line is drawn."""
+    if "body" in context:
+        context["body"] = re.sub(
+            r'(Solution to)(<a class="reference internal"[^>]*>) ', r"\1 \2", context["body"]
+        )
 
 
 def name_entries(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -93,5 +102,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("write-started", load_once)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", name_entries)
+    app.connect("html-page-context", part_solutions)
     app.connect("html-page-context", describe_page)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

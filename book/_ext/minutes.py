@@ -1,6 +1,6 @@
 """The lecture's minutes: notes in the margin, linked to the lecture map, and the map, linked to them.
 
-Role       lecture   minutes such as 01:36-05:16, in a margin or in the text
+Role       lecture   minutes such as 01:36-05:16: a tag in a margin or below a heading, plain in a sentence
 Directive  minutes   all minutes that stand in a section's margin, folded by chapter, and a box to type one
 
 On the lecture map, a term such as 01:36–05:16 is a place to link to, and the sections that speak of these
@@ -77,7 +77,7 @@ class LectureRole(SphinxRole):
             logger.warning(message, self.text, location=location, type="lowerbound", subtype="lecture")
             return [nodes.Text(self.text)], []
         label = f"Lecture {self.text.replace('-', '–')}"
-        return [lecture_link("", label, start=span[0], end=span[1], classes=["lecture"])], []
+        return [lecture_link("", label, start=span[0], end=span[1])], []
 
 
 class MinuteList(Directive):
@@ -148,6 +148,12 @@ def _folded(app: Sphinx, page: str, every: list[Minutes]) -> list[nodes.Node]:
     return parts
 
 
+def _in_a_sentence(link: lecture_link) -> bool:
+    """Whether words stand before a link, among which it is no tag: "Lecture." need not be said again."""
+    before = "".join(node.astext() for node in link.parent[: link.parent.index(link)])
+    return bool(re.sub(r"Lecture \d\d:\d\d–\d\d:\d\d|[\s,]", "", before))
+
+
 def resolve(app: Sphinx, doctree: nodes.document, page: str) -> None:
     """Put the links in."""
     noted = [part for metadata in app.env.metadata.values() for part in metadata.get("minutes", [])]
@@ -156,8 +162,10 @@ def resolve(app: Sphinx, doctree: nodes.document, page: str) -> None:
     for link in list(doctree.findall(lecture_link)):
         entry = max((start for start in entries if start <= link["start"]), default=None)
         anchor = "" if entry is None else f"minute-{entry:04d}"
-        reference = _reference(app, page, MAP, anchor, nodes.Text(link.astext()))
-        link.replace_self(nodes.inline("", "", reference, classes=["lecture"]))
+        plain = _in_a_sentence(link)
+        text = link.astext().removeprefix("Lecture ") if plain else link.astext()
+        reference = _reference(app, page, MAP, anchor, nodes.Text(text))
+        link.replace_self(nodes.inline("", "", reference, classes=["minutes-plain" if plain else "lecture"]))
     for holder in list(doctree.findall(minute_list)):
         holder.replace_self(_folded(app, page, every))
     if page == MAP:

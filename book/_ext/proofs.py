@@ -87,12 +87,14 @@ def _how(proof: Checked) -> nodes.Node:
 class DerivationDirective(MathDirective):
     """The named proof as aligned LaTeX, printed from the expressions that were checked, and what was checked.
 
-    With :result: the statement alone, for a proof that is printed elsewhere; with :bare: without its check.
+    With :result: the statement alone, for a proof that is printed elsewhere; with :bare: without its check;
+    with :key: it is marked as one of the few key equations of the book.
     """
 
     option_spec: ClassVar[dict[str, Any]] = {
         "result": directives.flag,
         "bare": directives.flag,
+        "key": directives.flag,
         "label": directives.unchanged_required,
         "class": directives.class_option,
     }
@@ -117,7 +119,11 @@ class DerivationDirective(MathDirective):
             parts.append(button(name))
         if "result" not in self.options:
             parts.append(_how(proof))
-        return [nodes.container("", *parts, classes=["derivation"])]
+        classes = ["derivation"]
+        if "key" in self.options:
+            classes.append("key-equation")
+            parts.insert(0, nodes.paragraph("", "Key equation", classes=["key-name"]))
+        return [nodes.container("", *parts, classes=classes)]
 
 
 class Ledger(Directive):

@@ -169,6 +169,13 @@ A chain.
 :result:
 ```
 
+```{derivation} log_inequality
+:label: eq-marked
+:key:
+```
+
+**Lecture.** {lecture}`00:10-01:36`, the aim; the bound stands at {lecture}`02:00`.
+
 Of $x_0$, see {numref}`fig-two` and {eq}`eq-log`.
 
 ## A section
@@ -309,6 +316,11 @@ def test_lecture_minutes_link_to_their_entry_of_the_map(built: Book) -> None:
     assert 'id="minute-0096"' in built.html("book/lecture_map")
 
 
+def test_minutes_in_a_sentence_are_no_tag_and_do_not_say_lecture_again(built: Book) -> None:
+    plain = re.findall(r'<span class="minutes-plain"><a [^>]*#(minute-\d+)"[^>]*>([^<]*)</a>', built.html())
+    assert plain == [("minute-0000", "00:10–01:36"), ("minute-0096", "02:00")]
+
+
 def test_minutes_in_a_margin_are_listed_with_their_section(built: Book) -> None:
     row = r'<span class="minutes-time">02:00–03:00</span> <a [^>]*href="([^"]*)"><?.*?A section'
     lists = {page: re.findall(row, built.html(page)) for page in ("index", "book/lecture_map")}
@@ -377,6 +389,16 @@ def test_lab_page_has_alt_texts_and_anchors(built: Book) -> None:
     assert ">x</span>" in page or ">x<" in page
 
 
+def test_notes_of_a_lab_are_one_folded_list(built: Book) -> None:
+    page = built.html("notebooks/02_lab")
+    notes = page.split("<details class='notes'>")[1].split("</details>")[0]
+    assert "<summary>For the chapter: 2 numbers</summary>" in notes
+    text = re.sub(r"<[^>]+>", "", notes)
+    assert "gap -0.35 nats: exactly" in text
+    assert "bits 4.11 ± 0.03" in text
+    assert "gap: -0.35" not in page, "a note in a box of its own"
+
+
 def test_a_lab_links_back_to_the_figure_that_shows_its_output(built: Book) -> None:
     link = r'In the book: <a class="reference internal" href="../book/page.html#fig-two">Fig. 1</a>'
     assert re.search(link, built.html("notebooks/02_lab"))
@@ -402,6 +424,25 @@ def test_a_derivation_says_what_was_checked_and_links_its_lab(built: Book) -> No
     assert about
     assert re.sub(r"<[^>]+>", "", about[1]) == "1 step: inequality · log_inequality · Lab 1"
     assert 'href="../notebooks/01_lab.html#change-a-proof"' in about[1]
+
+
+def test_a_key_equation_says_that_it_is_one(built: Book) -> None:
+    parts = built.html().split('<p class="key-name">Key equation</p>')
+    assert len(parts) == 2
+    assert 'class="derivation key-equation' in parts[0].rsplit("<div", 1)[1]
+    assert 'id="equation-eq-marked"' in parts[1].split('class="derivation')[0]
+
+
+def test_the_key_equations_of_the_book_are_few() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("0*.md")]
+    marked = [
+        name
+        for text in texts
+        for name in re.findall(r"^```\{derivation\} (\w+)\n(?::.*\n)*:key:$", text, re.M)
+    ]
+    assert 5 <= len(marked) <= 8, marked
+    sheet = (ROOT / "book" / "cheat_sheet.md").read_text(encoding="utf-8")
+    assert [name for name in marked if f"{{derivation}} {name}\n" not in sheet] == []
 
 
 def test_a_statement_is_printed_without_its_proof(built: Book) -> None:

@@ -6,6 +6,7 @@ import io
 import math
 import re
 import sys
+from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -316,3 +317,125 @@ def test_ticks_of_a_logarithmic_axis(values: list[float], written: list[str]) ->
 def test_a_logarithmic_axis_refuses_zero() -> None:
     with pytest.raises(ValueError, match="leave out logy"):
         figures.curves([1, 2], {"a": [0.0, 1.0]}, "x", "y", logy=True)
+
+
+# Names beside curves
+
+
+def named(fig: Figure) -> tuple[bool, list[tuple[float, float, float, float]]]:
+    """Whether the first axes' curves were named, and where their names stand, in pixels."""
+    display._freeze(fig)
+    ax: Any = fig.axes[0]
+    before = set(ax.texts)
+    done, canvas = figures.name_curves(ax), ax.figure.canvas
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in ax.texts if text not in before]
+    return done, [(box.x0, box.y0, box.x1, box.y1) for box in boxes]
+
+
+def touches(fig: Figure, boxes: list[tuple[float, float, float, float]]) -> list[str]:
+    """What a name stands on: a curve, another name, or what is beyond the axes. Asked of each pixel drawn."""
+    found, ax = [], fig.axes[0]
+    for line in ax.get_lines():
+        path = line.get_transform().transform(line.get_xydata())
+        dense = np.concatenate([np.linspace(a, b, 500) for a, b in pairwise(path)])
+        for left, low, right, high in boxes:
+            inside = (dense > (left, low)).all(1) & (dense < (right, high)).all(1)
+            found += [f"on {line.get_label()}"] * bool(inside.any())
+    for i, (left, low, right, high) in enumerate(boxes):
+        for other in boxes[:i]:
+            if left < other[2] and other[0] < right and low < other[3] and other[1] < high:
+                found.append("on another name")
+        frame = ax.get_window_extent()
+        if left < frame.x0 or right > frame.x1 or low < frame.y0 or high > frame.y1:
+            found.append("beyond the axes")
+    return found
+
+
+GRID = np.linspace(0.01, 1, 80)
+NAMED: dict[str, Any] = {
+    "a bound below a level line": {"log p(x)": 0 * GRID, "ELBO": -((GRID - 0.3) ** 2)},
+    "curves from one point": {f"rate {k}": np.exp(-k * GRID) for k in (0, 1, 2, 4)},
+    "curves that cross": {"rising": GRID**2, "falling": 1 - GRID},
+    "waves": {"sine": np.sin(9 * GRID), "cosine": np.cos(9 * GRID) + 0.4},
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_names_stand_beside_their_curves_and_on_nothing(kind: str) -> None:
+    fig = figures.curves(GRID, NAMED[kind], "x", "y")
+    done, boxes = named(fig)
+    assert done
+    assert fig.axes[0].get_legend() is None
+    assert len(boxes) == len(NAMED[kind])
+    assert touches(fig, boxes) == []
+    # Each is nearer to its own curve than to any other.
+    lines = fig.axes[0].get_lines()
+    paths = [line.get_transform().transform(line.get_xydata()) for line in lines]
+    for i, box in enumerate(boxes):
+        middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
+        dense = [np.concatenate([np.linspace(a, b, 20) for a, b in pairwise(p)]) for p in paths]
+        far = [float(np.hypot(*(points - middle).T).min()) for points in dense]
+        assert far.index(min(far)) == i
+
+
+def test_a_curve_that_leaves_the_axes_is_followed_to_their_edge() -> None:
+    fig = figures.curves([0.0, 4.0], {"steep": [0.5, -12.0], "level": [0.0, 0.0]}, "x", "y")
+    fig.axes[0].set(xlim=(0, 4), ylim=(-3, 1))
+    done, boxes = named(fig)
+    assert done
+    assert touches(fig, boxes) == []
+
+
+def test_a_planted_overlap_is_seen() -> None:
+    fig = figures.curves(GRID, NAMED["curves that cross"], "x", "y")
+    _, boxes = named(fig)
+    rising = fig.axes[0].get_lines()[0]
+    x, y = rising.get_transform().transform(rising.get_xydata())[40]
+    assert touches(fig, [*boxes, (x - 20, y - 6, x + 20, y + 6)]) == ["on rising"]
+    assert "on another name" in touches(fig, [*boxes, boxes[0]])
+
+
+def test_a_name_makes_way_for_a_note_that_stands_where_it_would() -> None:
+    fig = figures.curves(GRID, NAMED["curves that cross"], "x", "y")
+    _, (first, _) = named(fig)
+    fig = figures.curves(GRID, NAMED["curves that cross"], "x", "y")
+    ax = fig.axes[0]
+    display._freeze(fig)
+    at = ax.transAxes.inverted().transform(((first[0] + first[2]) / 2, (first[1] + first[3]) / 2))
+    ax.text(*at, "a note", transform=ax.transAxes, ha="center", va="center")
+    done, (moved, _) = named(fig)
+    assert done
+    apart = moved[2] <= first[0] or first[2] <= moved[0] or moved[3] <= first[1] or first[3] <= moved[1]
+    assert apart
+
+
+LEGENDS: dict[str, Any] = {
+    "no room between them": {f"curve {k}": GRID + 0.01 * k for k in range(3)},
+    "too many": {f"curve {k}": GRID + k for k in range(8)},
+}
+
+
+@pytest.mark.parametrize("kind", LEGENDS)
+def test_where_there_is_no_room_the_legend_stays(kind: str) -> None:
+    fig = figures.curves(GRID, LEGENDS[kind], "x", "y")
+    done, boxes = named(fig)
+    assert not done
+    assert boxes == []
+    assert fig.axes[0].get_legend() is not None
+
+
+def test_a_legend_of_bars_or_samples_stays() -> None:
+    for fig in (
+        figures.density(X, {"p": 1 - X**2}, samples=X),
+        figures.bars(["a", "b"], {"one": [1, 2], "two": [2, 1]}, "y"),
+    ):
+        assert not named(fig)[0]
+        assert fig.axes[0].get_legend() is not None
+
+
+def test_a_shown_figure_has_names_and_the_same_summary(shown: list[Any]) -> None:
+    fig = curve()
+    before = figures.summary(fig)
+    figures.show(fig, "named", "Two curves.")
+    assert fig.axes[0].get_legend() is None
+    assert before in shown[0][0]["text/plain"]

@@ -20,7 +20,10 @@ from urllib.parse import quote
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
+
+from .names import name_curves
 
 if TYPE_CHECKING:
     import ipywidgets as widgets
@@ -30,6 +33,7 @@ MOVE = (  # of the range input: unfold the frame that it points to
     "this.closest('.player').querySelectorAll('.frame').forEach((f,i)=>f.hidden=!(f.open=i==this.value))"
 )
 DPI = 144  # 1.5 pixels of the file for each pixel of the page
+FORMULA = 1.17  # how much larger a formula is set than words, as on a page
 LARGE, MANY = 60_000, 700  # a drawing of more characters of SVG, or of more points, is stored as a PNG alone
 
 
@@ -41,6 +45,9 @@ def _freeze(fig: Figure, like: Figure | None = None) -> None:
     """
     if (engine := fig.get_layout_engine()) is None:
         return
+    for text in fig.findobj(Text):
+        if re.fullmatch(r"\$[^$]+\$", text.get_text()):
+            text.set_fontsize(FORMULA * float(text.get_fontsize()))
     if like is None or len(like.axes) != len(fig.axes):
         engine.execute(fig)
     else:
@@ -219,12 +226,15 @@ def _rounded(value: float, digits: int) -> str:
 
 
 def show(fig: Figure, key: str, alt: str, witness_text: str | None = None) -> None:
-    """Display a figure; a book page repeats it with {labfigure} STEM:key.
+    """Display a figure, curves named beside them where there is room; {labfigure} STEM:key repeats it.
 
     alt:          what a reader who cannot see it should know, one sentence
     witness_text: replaces the numbers that are read off the figure, where those vary between machines
     """
     text = f"{alt}\n{summary(fig) if witness_text is None else witness_text}"
+    _freeze(fig)
+    for ax in fig.axes:
+        name_curves(ax)
     data = {"text/plain": text, PNG: base64.b64encode(png(fig)).decode()}
     vectors = drawing(fig)
     _display(data | ({"image/svg+xml": vectors} if vectors else {}), key, alt, fig)

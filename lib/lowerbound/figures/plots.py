@@ -34,6 +34,7 @@ SIZE = (5.4, 3.3)  # inches; at 96 pixels an inch it fills a phone with letters 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 11.5,
+    "mathtext.fontset": "cm",  # formulas as those of the page
     "axes.titlesize": 12,
     "axes.labelsize": 11.5,
     "xtick.labelsize": 10.5,
