@@ -28,7 +28,7 @@ class Checked:
 
     kinds: what each line after the first is, "algebra", "limit", …
     axioms: the reasons of the lines that are not checked
-    how: of each line after the first, how it was checked
+    reasons, how: of each line after the first, why it follows, and how it was checked
     conditions: LaTeX of what is assumed of the letters, such as σ > 0
     read_back: how many printed formulas were read back and compared with what was checked
     sheet: its lines as a reader types them
@@ -41,6 +41,7 @@ class Checked:
     latex: str
     kinds: list[str]
     axioms: list[str]
+    reasons: list[str]
     how: list[str]
     conditions: list[str]
     read_back: int
@@ -58,7 +59,7 @@ def check(name: str) -> Checked:
     kinds, axioms = [step.kind for step in proof.steps[1:]], [step.reason for step in proof.axioms]
     return Checked(
         proof.chapter, proof.title, proof.relation, proof.statement(), proof.latex(), kinds, axioms,
-        [f"{step.reason}: {step.evidence or step.kind}" for step in proof.steps[1:]],
+        [step.reason for step in proof.steps[1:]], [step.evidence or step.kind for step in proof.steps[1:]],
         proof.conditions(), proof.check_print(), written(proof),
     )  # fmt: skip
 

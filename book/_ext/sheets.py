@@ -27,6 +27,7 @@ import ledger
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
+from words import _
 
 PACKAGE, VERSION = "pyodide", "314.0.7"
 SHA512 = "0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A=="
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 def button(name: str) -> nodes.Node:
     """Below a derivation; book.js shows it where the engine is there."""
     return nodes.raw(
-        "", f'<button type="button" class="change-proof" data-proof="{name}" hidden>Change a line</button>',
+        "", f'<button type="button" class="change-proof" data-proof="{name}" hidden>{_("Change a line")}</button>',
         format="html",
     )  # fmt: skip
 
