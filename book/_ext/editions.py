@@ -15,7 +15,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
-from words import _
+from words import translated
 
 CODE, NAME = "vi", "Tiếng Việt"
 STATE = Path("book", CODE, "state.json")  # is there, so the edition is
@@ -81,7 +81,14 @@ def say_untranslated(app: Sphinx, doctree: nodes.document) -> None:
         return
     title = next(iter(doctree.findall(nodes.title)), None)
     if title is not None:
-        title.parent.insert(1, nodes.note("", nodes.paragraph("", _("This page is in English still.")), classes=["untranslated"]))
+        title.parent.insert(
+            1,
+            nodes.note(
+                "",
+                nodes.paragraph("", translated("This page is in English still.")),
+                classes=["untranslated"],
+            ),
+        )
 
 
 def link_editions(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -101,7 +108,11 @@ def link_editions(app: Sphinx, page: str, template: str, context: dict[str, Any]
     context["metatags"] = context.get("metatags", "") + "".join(
         f'<link rel="alternate" hreflang="{code}" href="{html.escape(uri)}" />\n' for code, uri in links
     )
-    context["other_edition"] = {"uri": there, "code": "en" if second else CODE, "name": "English" if second else NAME}
+    context["other_edition"] = {
+        "uri": there,
+        "code": "en" if second else CODE,
+        "name": "English" if second else NAME,
+    }
     if second and doctree is not None and page not in app.config.lowerbound_translated:
         context["body"] = f'<div lang="en">{context["body"]}</div>'
 

@@ -23,7 +23,7 @@ from sphinx.application import Sphinx
 from sphinx.directives.patches import Figure
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
-from words import _, in_words
+from words import in_words, translated
 
 LABS = "notebooks"
 STUDENT = "notebooks/assignments/student"
@@ -106,7 +106,9 @@ class LabFigure(Figure):
         next(figure.findall(nodes.image)).replace_self(nodes.container("", *shown))
         for caption in figure.findall(nodes.caption):
             label = nodes.inline(
-                "", _("Lab {number}").format(number=stem.partition("_")[0].lstrip("0")), classes=["std", "std-ref"]
+                "",
+                translated("Lab {number}").format(number=stem.partition("_")[0].lstrip("0")),
+                classes=["std", "std-ref"],
             )
             xref = addnodes.pending_xref(
                 "", label, refdomain="std", reftype="ref", reftarget=output_label(stem, key),
@@ -226,9 +228,9 @@ def in_edition(config: Any, path: str) -> str:
 def _ways_to_run(app: Sphinx, docname: str) -> nodes.paragraph:
     """Links to run, read or fetch a notebook, from the address of the repository in the settings."""
     ways = {
-        _("Open in Colab"): colab(app.config, docname),
-        _("View on GitHub"): in_repository(app.config, f"{docname}.ipynb"),
-        _("Download"): f"{'../' * docname.count('/')}_sources/{docname}.ipynb",
+        translated("Open in Colab"): colab(app.config, docname),
+        translated("View on GitHub"): in_repository(app.config, f"{docname}.ipynb"),
+        translated("Download"): f"{'../' * docname.count('/')}_sources/{docname}.ipynb",
     }
     row = nodes.paragraph(classes=["ways-to-run"])
     for name, uri in ways.items():
@@ -292,9 +294,9 @@ def link_back(app: Sphinx, doctree: nodes.document, page: str) -> None:
             number = app.env.toc_fignumbers.get(chapter, {}).get("figure", {}).get(name)
             if number:
                 uri = f"{app.builder.get_relative_uri(page, chapter)}#{name}"
-                label = _("Fig. %s") % ".".join(map(str, number))
+                label = translated("Fig. %s") % ".".join(map(str, number))
                 link = nodes.reference("", "", nodes.Text(label), refuri=uri, internal=True)
-                box += nodes.paragraph("", _("In the book: "), link, classes=["in-the-book"])
+                box += nodes.paragraph("", translated("In the book: "), link, classes=["in-the-book"])
 
 
 def setup(app: Sphinx) -> None:

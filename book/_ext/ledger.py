@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from words import _
+from words import translated
 
 PRINTED = re.compile(r"^`{3,}\{derivation\} (\w+)\n((?::[\w-]+:.*\n)*)", re.M)
 TYPED = re.compile(
@@ -59,11 +59,11 @@ def check(proof: Any) -> str:
     """What was checked, in words: "4 steps: algebra, limit"."""
     kinds = Counter(proof.kinds)
     if proof.relation == ":=":
-        return _("definition")
+        return translated("definition")
     steps = kinds.total() - kinds["axiom"] - kinds["definition"]
-    words = ", ".join(_(word) for kind, word in WORDS.items() if kinds[kind])
-    axioms = _(", and {axioms} axiom").format(axioms=kinds["axiom"]) if kinds["axiom"] else ""
-    number = _("{steps} steps: {words}") if steps > 1 else _("{steps} step: {words}")
+    words = ", ".join(translated(word) for kind, word in WORDS.items() if kinds[kind])
+    axioms = translated(", and {axioms} axiom").format(axioms=kinds["axiom"]) if kinds["axiom"] else ""
+    number = translated("{steps} steps: {words}") if steps > 1 else translated("{steps} step: {words}")
     return number.format(steps=steps, words=words) + axioms
 
 

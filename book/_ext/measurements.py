@@ -12,7 +12,7 @@ from labs import in_repository
 from sources import MissingError, TextRole, instead, read_json
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from words import _, in_words
+from words import in_words, translated
 
 RESULTS = "results"
 
@@ -101,7 +101,7 @@ def link_data(app: Sphinx, doctree: nodes.document) -> None:
         name = table.get("data", "")
         if name and (uri := in_repository(app.config, name)):
             link = nodes.reference("", "", nodes.Text(name), refuri=uri, internal=False)
-            below = nodes.paragraph("", _("Data: "), link, classes=["data"])
+            below = nodes.paragraph("", translated("Data: "), link, classes=["data"])
             table.parent.insert(table.parent.index(table) + 1, below)
 
 

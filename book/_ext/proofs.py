@@ -18,7 +18,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.directives.patches import MathDirective
 from sphinx.environment import BuildEnvironment
-from words import _, in_formula, in_words
+from words import in_formula, in_words, translated
 
 
 def derivation(env: BuildEnvironment, name: str) -> Checked:
@@ -58,7 +58,9 @@ def _lab_link(env: BuildEnvironment, chapter: int) -> nodes.Node:
     stem = next((path.stem for path in Path(env.srcdir, LABS).glob(f"{chapter:02d}_*.ipynb")), "")
     if not stem:
         raise MissingError(f"chapter {chapter} has no lab: {LABS}/{chapter:02d}_*.ipynb does not exist")
-    return _reference(env, nodes.Text(_("Lab {number}").format(number=chapter)), "ref", proofs_label(stem))
+    return _reference(
+        env, nodes.Text(translated("Lab {number}").format(number=chapter)), "ref", proofs_label(stem)
+    )
 
 
 def _words(text: str) -> list[nodes.Node]:
@@ -72,16 +74,18 @@ def _words(text: str) -> list[nodes.Node]:
 
 def _how(proof: Checked) -> nodes.Node:
     """Folded: how each line was checked, and for which values of the letters."""
-    lines = [f"{in_words(reason)}: {in_words(how)}" for reason, how in zip(proof.reasons, proof.how, strict=True)]
+    lines = [
+        f"{in_words(reason)}: {in_words(how)}" for reason, how in zip(proof.reasons, proof.how, strict=True)
+    ]
     rows = [nodes.list_item("", nodes.paragraph("", "", *_words(line))) for line in lines]
     parts: list[nodes.Node] = [
         nodes.enumerated_list("", *rows, start=2, enumtype="arabic", prefix="", suffix=".")
     ]
     if proof.conditions:
         signs = ", ".join(f"${condition}$" for condition in proof.conditions)
-        holds = _("It holds for {signs}; other letters stand for real numbers.").format(signs=signs)
+        holds = translated("It holds for {signs}; other letters stand for real numbers.").format(signs=signs)
         parts.append(nodes.paragraph("", "", *_words(holds)))
-    title = _("How each line was checked")
+    title = translated("How each line was checked")
     before = nodes.raw("", f"<details class='how'><summary>{title}</summary>", format="html")
     return nodes.container("", before, *parts, nodes.raw("", "</details>", format="html"), classes=["how"])
 
@@ -161,7 +165,9 @@ class Ledger(Directive):
     def _code(self, env: BuildEnvironment, equations: Any, printed: dict[str, str]) -> list[nodes.Node]:
         rows: dict[str, list[nodes.Node]] = {}
         for name, function in sorted(ledger.proofs().code().items(), key=lambda item: item[1]):
-            row = rows.setdefault(function, [_source_link(env, function), nodes.Text(_(" against "))])
+            row = rows.setdefault(
+                function, [_source_link(env, function), nodes.Text(translated(" against "))]
+            )
             row += [nodes.Text(", ")] * (len(row) > 2)
             row.append(self._number(env, printed[name]) if name in printed else _source_link(env, name))
         return self._items(list(rows.values()))
@@ -176,7 +182,9 @@ class Ledger(Directive):
 
     def _unprinted(self, env: BuildEnvironment, equations: Any, printed: dict[str, str]) -> list[nodes.Node]:
         names = [name for name in ledger.proofs().derivations() if name not in printed]
-        return self._items([[_source_link(env, n), nodes.Text(f" {in_words(checked(n).title)}.")] for n in names])
+        return self._items(
+            [[_source_link(env, n), nodes.Text(f" {in_words(checked(n).title)}.")] for n in names]
+        )
 
     def _counts(
         self, env: BuildEnvironment, equations: list[ledger.Equation], printed: Any
@@ -185,13 +193,13 @@ class Ledger(Directive):
         kinds = Counter(kind for proof in proofs for kind in proof.kinds)
         total, from_proofs = len(equations), sum(bool(equation.proof) for equation in equations)
         rows = [
-            _("Numbered equations in the book: {total}. Printed from a checked object: {printed}."),
-            _(
+            translated("Numbered equations in the book: {total}. Printed from a checked object: {printed}."),
+            translated(
                 "Derivations: {derivations}. Lines after the first: {lines}, of them {algebra} equalities, "
                 "{calculus} inequalities, {limit} limits, {definition} definitions and {axiom} axiom."
             ),
-            _("Printed formulas that were read back and compared with what was checked: {read}."),
-            _("Derivations that the library implements, and is tested against: {code}."),
+            translated("Printed formulas that were read back and compared with what was checked: {read}."),
+            translated("Derivations that the library implements, and is tested against: {code}."),
         ]
         numbers = {
             "total": total, "printed": from_proofs, "derivations": len(proofs), "lines": kinds.total(),

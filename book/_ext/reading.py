@@ -11,7 +11,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
-from words import _
+from words import translated
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def count(doctree: nodes.Node) -> float:
 def in_words(minutes: float) -> str:
     """Minutes to five, as "1 h 25 min"."""
     hours, rest = divmod(5 * max(1, round(minutes / 5)), 60)
-    hour, minute = _("h"), _("min")
+    hour, minute = translated("h"), translated("min")
     return "\u00a0".join([f"{hours}\u00a0{hour}"] * bool(hours) + [f"{rest}\u00a0{minute}"] * bool(rest))
 
 

@@ -15,7 +15,7 @@ from docutils import nodes
 from minutes import lecture_link
 from sphinx import addnodes
 from sphinx.application import Sphinx
-from words import _ as translated
+from words import translated
 
 UNREAD = (
     nodes.math_block, nodes.literal_block, nodes.raw, nodes.comment, lecture_link,

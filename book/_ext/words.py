@@ -19,12 +19,11 @@ from sphinx.config import Config
 DOMAIN = "lowerbound"
 FOLDER = "locale"  # below the source directory, where a staged edition has it
 DOMAINS = (DOMAIN, "sphinx", "booktheme", "proof", "exercise", "togglebutton")  # all have the same table
-FIELD = re.compile(r"\\\{(\w+)\\\}")
-MATHS = re.compile(r"(\$[^$]+\$)")
+FIELD = re.compile(r"\{([a-z]{2,})\}")  # and no {E} or {3} of a formula
 TEXT = r"\text{"
 
 
-def _(text: str) -> str:
+def translated(text: str) -> str:
     """A text in the language of the edition; as it is, where the table has no entry for it."""
     return _table().get(text) or text
 
@@ -40,8 +39,11 @@ def _table() -> dict[str, str]:
 @functools.cache
 def _forms() -> list[tuple[re.Pattern[str], str]]:
     """The entries with fields, the longest first, as patterns of what they stand for."""
-    with_fields = sorted((key for key in _table() if re.search(r"\{\w+\}", key)), key=len, reverse=True)
-    return [(re.compile(FIELD.sub(r"(?P<\1>.+?)", re.escape(key))), _table()[key]) for key in with_fields]
+    with_fields = sorted(filter(FIELD.search, _table()), key=len, reverse=True)
+    escaped = ((key, re.escape(FIELD.sub(r"<\1>", key))) for key in with_fields)
+    return [
+        (re.compile(re.sub(r"<([a-z]{2,})>", r"(?P<\1>.+?)", form)), _table()[key]) for key, form in escaped
+    ]
 
 
 def in_words(text: str) -> str:
@@ -55,7 +57,7 @@ def in_words(text: str) -> str:
         return _table()[text]
     for pattern, form in _forms():
         if match := pattern.fullmatch(text):
-            return form.format(**{name: in_words(part) for name, part in match.groupdict().items()})
+            return FIELD.sub(lambda field: in_words(match[field[1]]), form)
     return text
 
 

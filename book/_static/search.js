@@ -21,6 +21,11 @@
   };
   var WEIGHT = { chapter: 1.6, page: 1, term: 1.5, lab: 0.7 };
 
+  // A text in the language of the page: see book.js.
+  function word(text) {
+    return (window.lowerboundWords || {})[text] || text;
+  }
+
   // A word without accents, capitals, plural and American spelling.
   function stem(word) {
     return word
@@ -129,10 +134,10 @@
     var count = document.createElement("p");
     count.setAttribute("role", "status");
     count.textContent = found.length
-      ? found.length + (found.length === 1 ? " place" : " places") + (minute ? " speak of this minute" : "")
+      ? found.length + word(found.length === 1 ? " place" : " places") + (minute ? word(" speak of this minute") : "")
       : minute
-        ? "No section speaks of this minute of the lecture."
-        : "Nothing found. Try one word, or its name in the glossary.";
+        ? word("No section speaks of this minute of the lecture.")
+        : word("Nothing found. Try one word, or its name in the glossary.");
     var list = document.createElement("ol");
     list.className = "search";
     found.slice(0, SHOWN).forEach(function (section) {

@@ -78,7 +78,9 @@ def stale(root: Path = ROOT) -> list[str]:
     """Translations that were made from another English text, or of which it is not recorded."""
     known = json.loads((root / STATE).read_text(encoding="utf-8"))
     return [
-        f"{translation(page)}: {page} has changed since" if str(page) in known else f"{translation(page)}: not recorded"
+        f"{translation(page)}: {page} has changed since"
+        if str(page) in known
+        else f"{translation(page)}: not recorded"
         for page in english(root)
         if (root / translation(page)).is_file() and known.get(str(page)) != fingerprint(page, root)
     ]
@@ -128,7 +130,11 @@ def settings(root: Path = ROOT) -> dict[str, Any]:
     base, own = (yaml.safe_load((root / name).read_text(encoding="utf-8")) for name in ("_config.yml", OWN))
     told: dict[str, Any] = _joined(base, own)
     pages = [page for page in english(root) if "assignments" not in page.parts] + handed_out(root)
-    done = {str(page.with_suffix("")): str(translation(page)) for page in pages if (root / translation(page)).is_file()}
+    done = {
+        str(page.with_suffix("")): str(translation(page))
+        for page in pages
+        if (root / translation(page)).is_file()
+    }
     told["sphinx"]["config"]["lowerbound_translated"] = done
     if told["html"]["baseurl"]:
         told["html"]["baseurl"] = told["html"]["baseurl"].rstrip("/") + f"/{CODE}/"
@@ -198,7 +204,9 @@ def stage(root: Path = ROOT) -> Path:
     put(Path("locale", "scripts.json"), json.dumps(scripts, ensure_ascii=False, indent=0))
     for name in KEPT:
         if not (root / "_build" / name).is_file():
-            raise SystemExit(f"_build/{name} is not there: build the English edition first, as `make book` does")
+            raise SystemExit(
+                f"_build/{name} is not there: build the English edition first, as `make book` does"
+            )
     put(Path("places.json"), (root / "_build" / "places.json").read_bytes())
     put(Path("_build", "proofs.json"), (root / "_build" / "proofs.json").read_bytes())
     for path in [*folder.glob("book/*"), *folder.glob("notebooks/**/*.ipynb")]:
@@ -227,7 +235,9 @@ def main(argv: list[str] | None = None) -> int:
     """Command line: build [-q], check [PAGE …], record [PAGE …], cells."""
     parser = argparse.ArgumentParser(prog="python -m tools.publish.editions", description=__doc__)
     parser.add_argument("command", choices=("build", "stage", "check", "record", "cells"))
-    parser.add_argument("pages", nargs="*", type=Path, help="English pages, such as book/index.md; all, if none is named")
+    parser.add_argument(
+        "pages", nargs="*", type=Path, help="English pages, such as book/index.md; all, if none is named"
+    )
     parser.add_argument("-q", "--quiet", action="store_true")
     args = parser.parse_args(argv)
     pages = args.pages or english()
@@ -238,14 +248,19 @@ def main(argv: list[str] | None = None) -> int:
     elif args.command == "record":
         record(pages)
     elif args.command == "cells":
-        parted = [str(translation(page)) for page in pages if page.suffix == ".ipynb"
-                  and (ROOT / translation(page)).is_file() and copy_cells(page)]
+        parted = [
+            str(translation(page))
+            for page in pages
+            if page.suffix == ".ipynb" and (ROOT / translation(page)).is_file() and copy_cells(page)
+        ]
         print(*(parted or ["all code cells are the English ones"]), sep="\n")
     else:
         found = check(pages)
         for page, lines in found.items():
             print(*(f"{translation(page)}: {line}" for line in lines), sep="\n", end="\n" if lines else "")
-        print(f"{len(found)} of {len(pages)} pages are translated, {sum(map(bool, found.values()))} of them part.")
+        print(
+            f"{len(found)} of {len(pages)} pages are translated, {sum(map(bool, found.values()))} of them part."
+        )
         return int(any(found.values()))
     return 0
 

@@ -17,7 +17,18 @@ CODE = re.compile(r"^(`{3,})(?:\{code-block\}.*|python.*|bash.*|text.*|)\n(.*?)^
 LABEL = re.compile(r"^\(([\w.:-]+)\)=", re.M)
 HEADING = re.compile(r"^(#+) ", re.M)
 DIRECTIVE = re.compile(r"^\s*(?:`{3,}|:{3,})\{([\w:-]+)\}[ ]*(.*)$", re.M)
-TITLED = ("admonition", "dropdown", "exercise", "figure", "table", "list-table", "proof", "card", "tab-item", "labfigure")
+TITLED = (
+    "admonition",
+    "dropdown",
+    "exercise",
+    "figure",
+    "table",
+    "list-table",
+    "proof",
+    "card",
+    "tab-item",
+    "labfigure",
+)
 OPTION = re.compile(r"^\s*:([\w-]+):[ ]*(.*)$", re.M)
 IN_WORDS = ("alt", "caption", "title", "header", "header-rows-text")  # options that are translated
 ROLE = re.compile(r"\{([\w:-]+)\}`([^`]*)`")
@@ -34,7 +45,18 @@ WORDS = re.compile(r"\\text\{[^}]*\}")
 
 # Where the tone stands in oa, oe, uy that end a syllable: on the second letter, as textbooks have it. Behind q, "uy" is
 # another sound, and a syllable that goes on (hoàn, tuyết) has one way alone.
-TONES = {"òa": "oà", "óa": "oá", "ỏa": "oả", "õa": "oã", "ọa": "oạ", "òe": "oè", "óe": "oé", "ỏe": "oẻ", "õe": "oẽ", "ọe": "oẹ"}
+TONES = {
+    "òa": "oà",
+    "óa": "oá",
+    "ỏa": "oả",
+    "õa": "oã",
+    "ọa": "oạ",
+    "òe": "oè",
+    "óe": "oé",
+    "ỏe": "oẻ",
+    "õe": "oẽ",
+    "ọe": "oẹ",
+}
 TONES |= {"ùy": "uỳ", "úy": "uý", "ủy": "uỷ", "ũy": "uỹ", "ụy": "uỵ"}
 OTHERWISE = re.compile(rf"\b\w*(?:{'|'.join(TONES)})\b", re.I)
 
@@ -60,9 +82,12 @@ def parts(text: str) -> dict[str, list[Any]]:
     found["labels"] = LABEL.findall(bare)
     found["levels of headings"] = [len(marks) for marks in HEADING.findall(bare)]
     found["directives"] = [
-        (name, "" if name in TITLED and name != "labfigure" else argument.strip()) for name, argument in DIRECTIVE.findall(bare)
+        (name, "" if name in TITLED and name != "labfigure" else argument.strip())
+        for name, argument in DIRECTIVE.findall(bare)
     ]
-    found["options"] = [(key, "" if key in IN_WORDS else value.strip()) for key, value in OPTION.findall(bare)]
+    found["options"] = [
+        (key, "" if key in IN_WORDS else value.strip()) for key, value in OPTION.findall(bare)
+    ]
     targets = ((name, re.search(r"<([^>]*)>$", said), said) for name, said in ROLE.findall(bare))
     found["roles"] = sorted((name, (match[1] if match else said).strip()) for name, match, said in targets)
     found["displayed formulas"] = [_formula(tex) for tex in DISPLAYED.findall(bare)]
@@ -86,7 +111,9 @@ def differences(english: Path, translated: Path) -> list[str]:
     if english.suffix == ".ipynb":
         cells, own = (_untranslated(path) for path in (english, translated))
         if cells != own:
-            lines.append("code cells, outputs or metadata part; `python -m tools.publish.editions cells` mends it")
+            lines.append(
+                "code cells, outputs or metadata part; `python -m tools.publish.editions cells` mends it"
+            )
     return lines
 
 
@@ -95,7 +122,9 @@ def _line(kind: str, english: list[Any], translated: list[Any]) -> str:
     if one == other:
         return f"{kind}: in another order"
     only, new = (list((a - b).elements())[:8] for a, b in ((one, other), (other, one)))
-    return f"{kind}: only in English {', '.join(only) or '-'}; only in the translation {', '.join(new) or '-'}"
+    return (
+        f"{kind}: only in English {', '.join(only) or '-'}; only in the translation {', '.join(new) or '-'}"
+    )
 
 
 def _untranslated(path: Path) -> Any:
@@ -111,5 +140,7 @@ def faults(translated: Path) -> list[str]:
     """What is wrong with the letters: composed otherwise than in NFC, or a tone on the other letter."""
     raw, text = translated.read_text(encoding="utf-8"), text_of(translated)
     found = [] if unicodedata.is_normalized("NFC", raw) else ["the letters are not in NFC"]
-    words = sorted({word for word in OTHERWISE.findall(CODE.sub("", text)) if not word.lower().startswith("qu")})
+    words = sorted(
+        {word for word in OTHERWISE.findall(CODE.sub("", text)) if not word.lower().startswith("qu")}
+    )
     return found + [f"the tone of {word!r} stands on the other letter" for word in words]
