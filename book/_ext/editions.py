@@ -1,8 +1,8 @@
 """Two editions of the book, side by side: the English one, and below vi/ the Vietnamese one.
 
-Each page has a link to the same place of the other edition, and names both in its head. Sections have the anchors of
-the English edition, so that a place is named alike in both. The Vietnamese edition is built from a staged folder
-(tools/publish/editions.py), in which a page that is not translated yet is the English one; it says so.
+Each page has a link to the same place of the other edition, and names both in its head. Sections have the
+anchors of the English edition, so that a place is named alike in both. The Vietnamese edition is built from a
+staged folder (tools/publish/editions.py). There a page that is not translated is the English one, and says so.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _places(app: Sphinx) -> Any:
 
 
 def minutes_in_english(app: Sphinx, doctree: nodes.document) -> None:
-    """A page takes as long in both languages: words are counted in English, where they are shorter to count."""
+    """A page takes as long in both languages, so the time is counted once, on the English page."""
     if is_second(app):
         known = _places(app).get(app.env.docname, {})
         app.env.metadata[app.env.docname]["minutes_to_read"] = known.get("minutes", 0)

@@ -44,7 +44,9 @@ log = logging.getLogger(__name__)
 def button(name: str) -> nodes.Node:
     """Below a derivation; book.js shows it where the engine is there."""
     return nodes.raw(
-        "", f'<button type="button" class="change-proof" data-proof="{name}" hidden>{translated("Change a line")}</button>',
+        "",
+        f'<button type="button" class="change-proof" data-proof="{name}" hidden>'
+        f"{translated('Change a line')}</button>",
         format="html",
     )  # fmt: skip
 

@@ -1,12 +1,14 @@
-"""`python -m tools.publish.editions build`: the Vietnamese edition, below the English one's pages in _build/html/vi.
+"""`python -m tools.publish.editions build`: the Vietnamese edition, in _build/html/vi.
 
-Translated pages lie in book/vi and notebooks/vi. To build them, _build/vi is staged: the translation of a page has the
-name of the English one there, so that every label, path and number works as it does in English; what is not
-translated is the English page, and says so; all else is linked. Needs what `make book` installs, and the English
-edition in _build/html.
+Translated pages lie in book/vi and notebooks/vi. To build them, _build/vi is staged: there the translation of
+a page has the name of the English one, so that every label, path and number works as it does in English. What
+is not translated is the English page, and says so; all else is linked. Needs what `make book` installs, and
+the English edition, built.
 
-`… check` says what parts between a translation and its English page (see parity.py), `… record` writes down from which
-English text each page was made: where it has changed since, a test fails until the translation was looked through.
+check   says what parts between a translation and its English page: see parity.py
+cells   copies the code cells and outputs of the English notebooks
+record  writes down from which English text each page was made. Where that has changed since, a test fails,
+        until the translation was looked through and recorded again
 """
 
 from __future__ import annotations
@@ -46,9 +48,10 @@ def english(root: Path = ROOT) -> list[Path]:
     return sorted(path.relative_to(root) for pattern in folders for path in root.glob(pattern))
 
 
-def handed_out(root: Path = ROOT) -> list[Path]:
-    """The student versions, which are generated."""
-    return sorted(path.relative_to(root) for path in root.glob("notebooks/assignments/student/*.ipynb"))
+def pages(root: Path = ROOT) -> list[Path]:
+    """The pages of the built book: of the assignments the student versions, which are generated."""
+    students = (path.relative_to(root) for path in root.glob("notebooks/assignments/student/*.ipynb"))
+    return [*(page for page in english(root) if "assignments" not in page.parts), *sorted(students)]
 
 
 def translation(page: Path) -> Path:
@@ -77,10 +80,9 @@ def fingerprint(page: Path, root: Path = ROOT) -> str:
 def stale(root: Path = ROOT) -> list[str]:
     """Translations that were made from another English text, or of which it is not recorded."""
     known = json.loads((root / STATE).read_text(encoding="utf-8"))
+    why = {True: "has changed since it was translated", False: "is not recorded"}
     return [
-        f"{translation(page)}: {page} has changed since"
-        if str(page) in known
-        else f"{translation(page)}: not recorded"
+        f"{page} {why[str(page) in known]}"
         for page in english(root)
         if (root / translation(page)).is_file() and known.get(str(page)) != fingerprint(page, root)
     ]
@@ -94,9 +96,9 @@ def record(pages: list[Path], root: Path = ROOT) -> None:
 
 
 def copy_cells(page: Path, root: Path = ROOT) -> bool:
-    """Give a translated notebook the code cells, outputs and metadata of the English one. Returns whether it parted.
+    """Give a translated notebook the code cells, outputs and metadata of the English one.
 
-    Raises ValueError where the two have other cells of text.
+    Returns whether they had parted. Raises ValueError where the two have other cells of text.
     """
     place = root / translation(page)
     told, own = (json.loads(path.read_text(encoding="utf-8")) for path in (root / page, place))
@@ -129,10 +131,9 @@ def settings(root: Path = ROOT) -> dict[str, Any]:
     """/_config.yml, and in it what book/vi/_config.yml says."""
     base, own = (yaml.safe_load((root / name).read_text(encoding="utf-8")) for name in ("_config.yml", OWN))
     told: dict[str, Any] = _joined(base, own)
-    pages = [page for page in english(root) if "assignments" not in page.parts] + handed_out(root)
     done = {
         str(page.with_suffix("")): str(translation(page))
-        for page in pages
+        for page in pages(root)
         if (root / translation(page)).is_file()
     }
     told["sphinx"]["config"]["lowerbound_translated"] = done
@@ -158,7 +159,7 @@ def contents(root: Path = ROOT) -> dict[str, Any]:
 
 
 def stage(root: Path = ROOT) -> Path:
-    """Write the folder from which the edition is built. Returns it. Files that are as they were stay untouched."""
+    """Write the folder from which the edition is built; returns it. What is as it was stays untouched."""
     folder, wanted = root / STAGE, set()
 
     def put(place: Path, text: str | bytes) -> None:
@@ -179,7 +180,7 @@ def stage(root: Path = ROOT) -> Path:
             path.symlink_to(target)
         wanted.add(path)
 
-    for page in [*english(root), *handed_out(root)]:
+    for page in pages(root):
         source = translation(page) if (root / translation(page)).is_file() else page
         put(page, (root / source).read_bytes())
     for name in ("lib", "results", "tests", "tools", "CITATION.cff", "CHANGELOG.md"):
@@ -216,7 +217,7 @@ def stage(root: Path = ROOT) -> Path:
 
 
 def build(root: Path = ROOT, quiet: bool = False) -> None:
-    """Stage the edition, build it, and put it below the English one. Raises SystemExit where a page has a fault."""
+    """Stage the edition, build it, and put it below the English one. Raises SystemExit if that fails."""
     start = time.time()
     folder = stage(root)
     jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
@@ -232,36 +233,31 @@ def build(root: Path = ROOT, quiet: bool = False) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line: build [-q], check [PAGE …], record [PAGE …], cells."""
+    """Command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.publish.editions", description=__doc__)
-    parser.add_argument("command", choices=("build", "stage", "check", "record", "cells"))
-    parser.add_argument(
-        "pages", nargs="*", type=Path, help="English pages, such as book/index.md; all, if none is named"
-    )
+    parser.add_argument("command", choices=("build", "check", "cells", "record"))
+    parser.add_argument("pages", nargs="*", type=Path, help="English pages, as book/index.md; without, all")
     parser.add_argument("-q", "--quiet", action="store_true")
     args = parser.parse_args(argv)
-    pages = args.pages or english()
+    named = args.pages or english()
     if args.command == "build":
         build(quiet=args.quiet)
-    elif args.command == "stage":
-        stage()
     elif args.command == "record":
-        record(pages)
+        record(named)
     elif args.command == "cells":
-        parted = [
-            str(translation(page))
-            for page in pages
-            if page.suffix == ".ipynb" and (ROOT / translation(page)).is_file() and copy_cells(page)
+        notebooks = [
+            page for page in named if page.suffix == ".ipynb" and (ROOT / translation(page)).is_file()
         ]
-        print(*(parted or ["all code cells are the English ones"]), sep="\n")
+        mended = [str(translation(page)) for page in notebooks if copy_cells(page)]
+        print(*(mended or ["All code cells are the English ones."]), sep="\n")
     else:
-        found = check(pages)
+        found = check(named)
         for page, lines in found.items():
-            print(*(f"{translation(page)}: {line}" for line in lines), sep="\n", end="\n" if lines else "")
-        print(
-            f"{len(found)} of {len(pages)} pages are translated, {sum(map(bool, found.values()))} of them part."
-        )
-        return int(any(found.values()))
+            for line in lines:
+                print(f"{translation(page)}: {line}")
+        parted = sum(map(bool, found.values()))
+        print(f"{len(found)} of {len(named)} pages are translated, {parted} of them part.")
+        return int(parted > 0)
     return 0
 
 

@@ -18,9 +18,8 @@ DIRECTIVE = re.compile(r"\{([\w:-]+)\}\s*(.*)$")
 LITERAL_BODY = {"code-block", "code", "literalinclude", "bibtex"}  # directives whose content is a program
 # Directives whose argument names a thing; of the others it is a title.
 NAMING = {
-    "bibliography", "derivation", "doc", "eval-rst", "falsehoods", "figure", "gapplane", "glossary", "grid", "image",
-    "include", "labcode", "labfigure", "ledger", "library", "literalinclude", "math", "minutes", "results", "solution",
-    "toctree",
+    "bibliography", "derivation", "falsehoods", "figure", "gapplane", "glossary", "grid", "image", "include",
+    "labcode", "labfigure", "ledger", "library", "minutes", "results", "solution",
 }  # fmt: skip
 LABEL = re.compile(r"^\(([\w.:-]+)\)=", re.M)
 HEADING = re.compile(r"^(#+) ", re.M)
