@@ -138,11 +138,17 @@ def write_words(app: Sphinx, error: Exception | None) -> None:
     if error is None and is_second(app) and app.builder.format == "html":
         table = Path(app.srcdir, "locale", "scripts.json").read_text(encoding="utf-8")
         file = Path(app.outdir, "_static", "words.js")
-        file.write_text(f"window.lowerboundWords = {table};\n{COPY}", encoding="utf-8")
+        file.write_text(f"window.lowerboundWords = {table};\n{SPEAK}", encoding="utf-8")
 
 
-# sphinx-copybutton knows some languages, and not this one; its script comes before ours.
-COPY = """if (typeof messages === "object" && typeof locale === "string") {
+# The theme's names that are not looked up in a catalogue, before anything shows them; and sphinx-copybutton, which
+# knows some languages, and not this one. Its script comes before ours.
+SPEAK = """for (const name of ["title", "aria-label", "alt"])
+  document.querySelectorAll(`[${name}]`).forEach((element) => {
+    const own = window.lowerboundWords[element.getAttribute(name)];
+    if (own) element.setAttribute(name, own);
+  });
+if (typeof messages === "object" && typeof locale === "string") {
   const said = window.lowerboundWords;
   messages.vi = {};
   for (const key of Object.keys(messages.en)) messages.vi[key] = said[messages.en[key]] || messages.en[key];

@@ -12,7 +12,6 @@ from nbformat import NotebookNode
 
 SOURCES = Path(__file__).parents[2] / "notebooks" / "assignments"
 VIETNAMESE = SOURCES.parent / "vi" / "assignments"  # the same cells of code, so they are graded by SOURCES
-ANSWER = "VIẾT CÂU TRẢ LỜI Ở ĐÂY"
 NOTE = "made by `make assignments` from the instructor's source; changes here are lost"
 
 
@@ -72,7 +71,6 @@ class Assignment:
         """The student version: no solution, no hidden test, no output; locked cells with checksums."""
         from nbgrader import preprocessors
 
-        vietnamese = self.path.parent == VIETNAMESE
         made: Any = nbformat.reads(nbformat.writes(self.notebook), as_version=4)
         for cell in made.cells:  # it lies one folder deeper
             if cell.cell_type == "markdown":
@@ -82,8 +80,7 @@ class Assignment:
             preprocessors.ClearOutput, preprocessors.ClearHiddenTests, preprocessors.ClearMarkScheme,
             preprocessors.ComputeChecksums,
         ):  # fmt: skip
-            own = {"text_stub": ANSWER} if step is preprocessors.ClearSolutions and vietnamese else {}
-            made, _ = step(**own).preprocess(made, {"nbgrader": {}})
+            made, _ = step().preprocess(made, {"nbgrader": {}})
         made.metadata = {
             key: made.metadata[key] for key in ("kernelspec", "language_info") if key in made.metadata
         }
