@@ -21,6 +21,7 @@ LABS := $(sort $(wildcard notebooks/*.ipynb notebooks/assignments/*.ipynb))
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export PYTHONHASHSEED := 0
+export MPLCONFIGDIR := $(abspath $(VENV))/.matplotlib  # its list of fonts is this environment's own
 unexport JPY_SESSION_NAME  # labs that make runs have no one to move a slider
 
 BUILD := $(BIN)/jupyter-book build . -n -W --keep-going
