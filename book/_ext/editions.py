@@ -2,7 +2,7 @@
 
 Each page has a link to the same place of the other edition, and names both in its head. Sections have the
 anchors of the English edition, so that a place is named alike in both. The Vietnamese edition is built from a
-staged folder (tools/publish/editions.py). There a page that is not translated is the English one, and says so.
+staged folder (tools/publish/editions.py). There, a page that is not translated is English, and says so.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ def write_words(app: Sphinx, error: Exception | None) -> None:
         file.write_text(f"window.lowerboundWords = {table};\n{SPEAK}", encoding="utf-8")
 
 
-# The theme's names that are not looked up in a catalogue, before anything shows them; and sphinx-copybutton, which
-# knows some languages, and not this one. Its script comes before ours.
+# Names of the theme that are looked up in no catalogue, before anything shows them; and those of
+# sphinx-copybutton, which does not know this language. Its script comes before ours.
 SPEAK = """for (const name of ["title", "aria-label", "alt"])
   document.querySelectorAll(`[${name}]`).forEach((element) => {
     const own = window.lowerboundWords[element.getAttribute(name)];
