@@ -25,7 +25,8 @@ export MPLCONFIGDIR := $(abspath $(VENV))/.matplotlib  # its list of fonts is th
 unexport JPY_SESSION_NAME  # labs that make runs have no one to move a slider
 
 BUILD := $(BIN)/jupyter-book build . -n -W --keep-going
-CLEAN_BUILD := rm -rf _build/html _build/.doctrees _build/jupyter_execute && $(BUILD)
+CLEAN_BUILD := rm -rf _build/html _build/.doctrees _build/jupyter_execute _build/vi && $(BUILD)
+SECOND := $(BIN)/python -m tools.publish.editions build
 PYTEST := $(BIN)/python -m pytest
 PUBLISH := $(BIN)/python -m tools.publish
 
@@ -74,8 +75,8 @@ $(BENCH)/.ready: tools/bench/requirements.txt pyproject.toml
 	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-book: $(LIGHT) ## render the book into _build/html
-	@start=$$(date +%s); $(CLEAN_BUILD) && \
+book: $(LIGHT) ## render the book into _build/html, in Vietnamese into _build/html/vi
+	@start=$$(date +%s); $(CLEAN_BUILD) && $(SECOND) && \
 		echo "The book is ready ($$(( $$(date +%s) - start )) s): file://$(CURDIR)/_build/html/index.html"
 
 pdf: book $(READY) ## the book, and as PDF beside its pages (needs a Chromium)
@@ -106,7 +107,7 @@ labs: $(READY) ## every lab, executed and compared with its stored outputs
 		--nbval-sanitize-with=tests/nbval_sanitize.cfg -n $(JOBS) --dist loadscope)
 
 pages: $(LIGHT)
-	$(call stage,book,$(CLEAN_BUILD) -q)
+	$(call stage,book,$(CLEAN_BUILD) -q && $(SECOND) -q)
 
 browse: $(READY) ## the built book: links, and every page in a browser
 	@$(BIN)/python -m tools.publish.site || $(BIN)/python -m playwright install chromium || true

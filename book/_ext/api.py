@@ -17,6 +17,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
+from words import translated
 
 LINES = re.compile(r"<dl>\n((?:<dd>.*?</dd>\n)+)</dl>\s*")  # how Sphinx breaks a signature
 LINE = re.compile(r"<dd>(.*?)</dd>\n")
@@ -115,7 +116,11 @@ class Library(SphinxDirective):
             names |= {field for field, member in thing.members.items() if member.is_attribute}
         body = to_rst(thing.docstring.value, thing, names) if thing.docstring else []
         equations = [f":eq:`{label}`" for label in tested_against(name, Path(self.env.srcdir))]
-        body += [f"Tested against {', '.join(equations)}.", ""] if equations else []
+        body += (
+            [translated("Tested against {equations}.").format(equations=", ".join(equations)), ""]
+            if equations
+            else []
+        )
         for member in public(thing, inherited) if thing.is_class else ():
             body += self.entry(thing.all_members[member], f"{path}.{member}")
         return [f".. py:{kind}:: {head}", *(f"   {line}" for line in [*options, "", *body])]

@@ -28,7 +28,7 @@ class Checked:
 
     kinds: what each line after the first is, "algebra", "limit", …
     axioms: the reasons of the lines that are not checked
-    how: of each line after the first, how it was checked
+    reasons, how: of each line after the first, why it follows, and how it was checked
     conditions: LaTeX of what is assumed of the letters, such as σ > 0
     read_back: how many printed formulas were read back and compared with what was checked
     sheet: its lines as a reader types them
@@ -41,6 +41,7 @@ class Checked:
     latex: str
     kinds: list[str]
     axioms: list[str]
+    reasons: list[str]
     how: list[str]
     conditions: list[str]
     read_back: int
@@ -59,7 +60,7 @@ def check(name: str) -> Checked:
     kinds, axioms = [step.kind for step in proof.steps[1:]], [step.reason for step in proof.axioms]
     return Checked(
         proof.chapter, proof.title, proof.relation, proof.statement(), proof.latex(), kinds, axioms,
-        [f"{step.reason}: {step.evidence or step.kind}" for step in proof.steps[1:]],
+        [step.reason for step in proof.steps[1:]], [step.evidence or step.kind for step in proof.steps[1:]],
         proof.conditions(), proof.check_print(), written(proof),
     )  # fmt: skip
 
@@ -85,32 +86,42 @@ def _attempt(name: str) -> Checked | None:
         return None  # is raised again, and reported, at its place on a page
 
 
+def sources_key() -> str:
+    """A hash of all that a check depends on."""
+    versions = f"{version('sympy')} {sys.version}"
+    text = b"".join(path.read_bytes() for path in source_files()) + versions.encode()
+    return hashlib.sha256(text).hexdigest()
+
+
+def stored(file: Path) -> dict[str, Checked]:
+    """What was checked before of the same sources, and written down."""
+    kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    same = kept.pop("sources", "") == sources_key()
+    return {name: Checked(**fields) for name, fields in kept.items()} if same else {}
+
+
 def begin(app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
     """Begin to check all proofs, on all cores; what was checked before is read from the file. Pages without
     proofs are read first, meanwhile."""
     root = Path(app.srcdir)
     if not (root / "_toc.yml").is_file() or not {each.proof for each in ledger.equations(root)} - {""}:
         return  # a few pages by themselves: each proof is checked where it is printed
-    versions = f"{version('sympy')} {sys.version}"
-    text = b"".join(path.read_bytes() for path in source_files()) + versions.encode()
-    key, file = hashlib.sha256(text).hexdigest(), Path(app.outdir).with_name(KEPT)
-    kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    if kept.pop("sources", "") == key:
-        _checked.update((name, Checked(**fields)) for name, fields in kept.items())
+    file = Path(app.outdir).with_name(KEPT)
+    _checked.update(stored(file))
     missing = [name for name in ledger.proofs().derivations() if name not in _checked]
     if missing:
         pool = ProcessPoolExecutor(os.cpu_count())
         _begun.update((name, pool.submit(_attempt, name)) for name in missing)
         pool.shutdown(wait=False)
         pages.sort(key=lambda page: bool(PRINTS.search(Path(env.doc2path(page)).read_text(encoding="utf-8"))))
-        app.connect("env-updated", functools.partial(keep, key, file))
+        app.connect("env-updated", functools.partial(keep, file))
 
 
-def keep(key: str, file: Path, app: Sphinx, env: BuildEnvironment) -> None:
+def keep(file: Path, app: Sphinx, env: BuildEnvironment) -> None:
     """Write down what was checked, once all of it is."""
     proofs = {name: checked(name) if begun.result() else None for name, begun in list(_begun.items())}
     fields = {name: asdict(proof) for name, proof in (proofs | _checked).items() if proof}
-    file.write_text(json.dumps({"sources": key, **fields}, ensure_ascii=False), encoding="utf-8")
+    file.write_text(json.dumps({"sources": sources_key(), **fields}, ensure_ascii=False), encoding="utf-8")
 
 
 def write_on_all_cores(app: Sphinx, env: BuildEnvironment) -> None:

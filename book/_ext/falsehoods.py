@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from sphinx.application import Sphinx
+from words import in_words, translated
 
 TABLE = Path("tests", "proofs", "lines.py")
 
@@ -46,17 +47,25 @@ class Falsehoods(Directive):
         total = sum(len(names) for _, names in kinds)
         body = nodes.tbody()
         for words, names in kinds:
-            more = "" if len(names) <= shown else f", and {len(names) - shown} more"
-            cells = (words, str(len(names)), "; ".join(names[:shown]) + more)
+            more = (
+                translated(", and {more} more").format(more=len(names) - shown) if len(names) > shown else ""
+            )
+            cells = (in_words(words), str(len(names)), "; ".join(map(in_words, names[:shown])) + more)
             body += nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
         head = nodes.row(
-            "", *(nodes.entry("", nodes.paragraph("", word)) for word in ("kind", "tried", "for example"))
+            "",
+            *(
+                nodes.entry("", nodes.paragraph("", word))
+                for word in (translated("kind"), translated("tried"), translated("for example"))
+            ),
         )
         group = nodes.tgroup(
             "", *(nodes.colspec(colwidth=width) for width in (34, 8, 58)), nodes.thead("", head), body, cols=3
         )
-        verb = "must refuse" if self.arguments[0] == "refused" else "must accept"
-        title = nodes.title("", f"{total} lines that the engine {verb}, by kinds.")
+        caption = translated("{total} lines that the engine must accept, by kinds.")
+        if self.arguments[0] == "refused":
+            caption = translated("{total} lines that the engine must refuse, by kinds.")
+        title = nodes.title("", caption.format(total=total))
         made = nodes.table("", title, group, names=[f"tab-checked-{self.arguments[0]}"])
         self.state.document.note_explicit_target(made, made)
         return [made]

@@ -21,6 +21,7 @@ from sources import MissingError, TextRole
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from words import translated
 
 CLAIM = re.compile(r"^\(sec-claims-c\d+\)=", re.M)
 
@@ -50,14 +51,19 @@ class FrontButtons(Directive):
     def run(self) -> list[nodes.Node]:
         env = self.state.document.settings.env
         row = nodes.paragraph(classes=["front-buttons"])
-        for text, label in (("Start reading", "sec-elbo"), ("Teach with it", "sec-teaching")):
+        for text, label in (
+            (translated("Start reading"), "sec-elbo"),
+            (translated("Teach with it"), "sec-teaching"),
+        ):
             row += addnodes.pending_xref(
                 "", nodes.inline("", text), refdomain="std", reftype="ref", reftarget=label,
                 refexplicit=True, refwarn=True, refdoc=env.docname,
             )  # fmt: skip
         lab = labs.colab(env.config, "notebooks/01_elbo")
         if lab:
-            link = nodes.reference("", "", nodes.Text("Open lab 1 on Colab"), refuri=lab, internal=False)
+            link = nodes.reference(
+                "", "", nodes.Text(translated("Open lab 1 on Colab")), refuri=lab, internal=False
+            )
             row.insert(1, link)
         place = '<p class="pdf" hidden></p>'  # tools/publish/pdf.py fills it
         return [row, nodes.raw("", place, format="html")]

@@ -23,6 +23,7 @@ from sphinx.application import Sphinx
 from sphinx.directives.patches import Figure
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
+from words import in_words, translated
 
 LABS = "notebooks"
 STUDENT = "notebooks/assignments/student"
@@ -76,6 +77,11 @@ def note_text(env: BuildEnvironment, target: str) -> str:
     return text.removesuffix(f" ({about['n']:,} {about['of']})")
 
 
+def said(env: BuildEnvironment, target: str) -> str:
+    """The text of a note, in the language of the edition."""
+    return in_words(note_text(env, target))
+
+
 class LabFigure(Figure):
     """A figure or slider that a lab showed, with its alt text, a caption and a link to the lab."""
 
@@ -99,7 +105,11 @@ class LabFigure(Figure):
         # In a box of their own: of two pictures, the theme hides a caption that follows either.
         next(figure.findall(nodes.image)).replace_self(nodes.container("", *shown))
         for caption in figure.findall(nodes.caption):
-            label = nodes.inline("", f"Lab {stem.partition('_')[0].lstrip('0')}", classes=["std", "std-ref"])
+            label = nodes.inline(
+                "",
+                translated("Lab {number}").format(number=stem.partition("_")[0].lstrip("0")),
+                classes=["std", "std-ref"],
+            )
             xref = addnodes.pending_xref(
                 "", label, refdomain="std", reftype="ref", reftarget=output_label(stem, key),
                 refexplicit=True, refwarn=True, refdoc=env.docname,
@@ -177,8 +187,9 @@ def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
         return
     labels: Any = env.get_domain("std")
     for section in doctree.findall(nodes.section):
-        if section[0].astext() == PROOFS:
-            labels.note_hyperlink_target(proofs_label(stem), docname, section["ids"][0], PROOFS)
+        if nodes.make_id(PROOFS) in section["ids"]:  # in English, and in every edition
+            title = section[0].astext()
+            labels.note_hyperlink_target(proofs_label(stem), docname, section["ids"][0], title)
     by_key = outputs(env, stem)
     for cell in doctree.findall(
         lambda node: (
@@ -221,22 +232,29 @@ def colab(config: Any, docname: str) -> str:
     branch = options.get("repository_branch") or "main"
     if not (address and service):
         return ""
-    return f"{service}/github/{'/'.join(address.split('/')[-2:])}/blob/{branch}/{docname}.ipynb"
+    path = in_edition(config, f"{docname}.ipynb")
+    return f"{service}/github/{'/'.join(address.split('/')[-2:])}/blob/{branch}/{path}"
 
 
 def in_repository(config: Any, path: str) -> str:
     """Where the repository shows a file; "" where the settings name none."""
     options = config.html_theme_options
     address = str(options.get("repository_url", "")).rstrip("/")
-    return f"{address}/blob/{options.get('repository_branch') or 'main'}/{path}" if address else ""
+    branch = options.get("repository_branch") or "main"
+    return f"{address}/blob/{branch}/{in_edition(config, path)}" if address else ""
+
+
+def in_edition(config: Any, path: str) -> str:
+    """Where the source of a page lies in the repository: of a translated one, its translation."""
+    return str(getattr(config, "lowerbound_translated", {}).get(str(Path(path).with_suffix("")), path))
 
 
 def _ways_to_run(app: Sphinx, docname: str) -> nodes.paragraph:
     """Links to run, read or fetch a notebook, from the address of the repository in the settings."""
     ways = {
-        "Open in Colab": colab(app.config, docname),
-        "View on GitHub": in_repository(app.config, f"{docname}.ipynb"),
-        "Download": f"{'../' * docname.count('/')}_sources/{docname}.ipynb",
+        translated("Open in Colab"): colab(app.config, docname),
+        translated("View on GitHub"): in_repository(app.config, f"{docname}.ipynb"),
+        translated("Download"): f"{'../' * docname.count('/')}_sources/{docname}.ipynb",
     }
     row = nodes.paragraph(classes=["ways-to-run"])
     for name, uri in ways.items():
@@ -300,13 +318,13 @@ def link_back(app: Sphinx, doctree: nodes.document, page: str) -> None:
             number = app.env.toc_fignumbers.get(chapter, {}).get("figure", {}).get(name)
             if number and chapter != app.config.root_doc:  # the front page shows it again
                 uri = f"{app.builder.get_relative_uri(page, chapter)}#{name}"
-                label = f"Fig. {'.'.join(map(str, number))}"
+                label = translated("Fig. %s") % ".".join(map(str, number))
                 link = nodes.reference("", "", nodes.Text(label), refuri=uri, internal=True)
-                box += nodes.paragraph("", "In the book: ", link, classes=["in-the-book"])
+                box += nodes.paragraph("", translated("In the book: "), link, classes=["in-the-book"])
 
 
 def setup(app: Sphinx) -> None:
-    app.add_role("lab", TextRole(note_text))
+    app.add_role("lab", TextRole(said))
     app.add_directive("labfigure", LabFigure)
     app.add_directive("gapplane", GapPlane)
     app.add_directive("labcode", LabCode)

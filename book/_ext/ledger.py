@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from words import translated
+
 PRINTED = re.compile(r"^`{3,}\{derivation\} (\w+)\n((?::[\w-]+:.*\n)*)", re.M)
 TYPED = re.compile(
     r"^\$\$ \((?P<dollar>[\w-]+)\)|^`{3,}\{math\}\n(?::[\w-]+:.*\n)*?:label: (?P<math>\S+)", re.M
 )
-WORDS = {"algebra": "algebra", "calculus": "inequality", "limit": "limit", "axiom": "axiom"}
+WORDS = {"algebra": "algebra", "calculus": "inequality", "limit": "limit"}
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,12 @@ def check(proof: Any) -> str:
     """What was checked, in words: "4 steps: algebra, limit"."""
     kinds = Counter(proof.kinds)
     if proof.relation == ":=":
-        return "definition"
+        return translated("definition")
     steps = kinds.total() - kinds["axiom"] - kinds["definition"]
-    words = ", ".join(word for kind, word in WORDS.items() if kinds[kind] and kind != "axiom")
-    axioms = f", and {kinds['axiom']} axiom" if kinds["axiom"] else ""
-    return f"{steps} step{'s' * (steps > 1)}: {words}{axioms}"
+    words = ", ".join(translated(word) for kind, word in WORDS.items() if kinds[kind])
+    axioms = translated(", and {axioms} axiom").format(axioms=kinds["axiom"]) if kinds["axiom"] else ""
+    number = translated("{steps} steps: {words}") if steps > 1 else translated("{steps} step: {words}")
+    return number.format(steps=steps, words=words) + axioms
 
 
 @functools.cache

@@ -4,8 +4,8 @@ Each subject is a file: measurements (numbers of results/*.json), labs (their no
 (drawings for both themes, figures that move), proofs, ledger and falsehoods (derivations, what is checked,
 what is refused), formulas (the room that they take), symbols (what their letters mean), minutes (of the
 lecture), front (the front page, how to cite), search (what can be found), sheets (proofs that
-are changed in the page), tables (their numbers), reading (how long a page takes). Here stands what every page
-gets.
+are changed in the page), tables (their numbers), reading (how long a page takes), words and editions (the
+other language). Here stands what every page gets.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import textwrap
 from typing import Any
 
 import checked
+import editions
 import falsehoods
 import formulas
 import front
@@ -32,6 +33,7 @@ import search
 import sheets
 import symbols
 import tables
+import words
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.builders import Builder
@@ -92,7 +94,7 @@ def load_once(app: Sphinx, builder: Builder) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    first = (checked, falsehoods, formulas, front, labs)
+    first = (words, checked, editions, falsehoods, formulas, front, labs)
     other = (measurements, minutes, pictures, proofs, reading, search, sheets, symbols, tables)
     for subject in (*first, *other):
         subject.setup(app)

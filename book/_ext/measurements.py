@@ -12,6 +12,7 @@ from labs import in_repository
 from sources import MissingError, TextRole, instead, read_json
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from words import in_words, translated
 
 RESULTS = "results"
 
@@ -83,6 +84,7 @@ class Results(Directive):
             if not pairs or any(len(pair) != 2 for pair in pairs):
                 raise MissingError('each column must be a line "heading | format"')
             rows = result_rows(env, self.arguments[0], [pair[1] for pair in pairs])
+            rows = [[in_words(cell) for cell in row] for row in rows]
         except MissingError as error:
             return instead(self, env, error)
         group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in pairs), cols=len(pairs))
@@ -99,11 +101,16 @@ def link_data(app: Sphinx, doctree: nodes.document) -> None:
         name = table.get("data", "")
         if name and (uri := in_repository(app.config, name)):
             link = nodes.reference("", "", nodes.Text(name), refuri=uri, internal=False)
-            below = nodes.paragraph("", "Data: ", link, classes=["data"])
+            below = nodes.paragraph("", translated("Data: "), link, classes=["data"])
             table.parent.insert(table.parent.index(table) + 1, below)
 
 
+def said(env: BuildEnvironment, target: str) -> str:
+    """What a results file holds, in the language of the edition."""
+    return in_words(result_text(env, target))
+
+
 def setup(app: Sphinx) -> None:
-    app.add_role("result", TextRole(result_text))
+    app.add_role("result", TextRole(said))
     app.add_directive("results", Results)
     app.connect("doctree-read", link_data)

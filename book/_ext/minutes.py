@@ -20,6 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
+from words import translated
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class LectureRole(SphinxRole):
             location = self.get_location()
             logger.warning(message, self.text, location=location, type="lowerbound", subtype="lecture")
             return [nodes.Text(self.text)], []
-        label = f"Lecture {self.text.replace('-', '–')}"
+        label = translated("Lecture {minutes}").format(minutes=self.text.replace("-", "–"))
         return [lecture_link("", label, start=span[0], end=span[1])], []
 
 
@@ -115,7 +116,7 @@ def _reference(app: Sphinx, page: str, target: str, anchor: str, *children: node
 
 def _number(env: BuildEnvironment, page: str) -> str:
     number = env.toc_secnumbers.get(page, {}).get("")
-    return f"Chapter {'.'.join(map(str, number))}" if number else ""
+    return translated("Chapter {number}").format(number=".".join(map(str, number))) if number else ""
 
 
 def _list(app: Sphinx, page: str, sections: list[Minutes]) -> nodes.bullet_list:
@@ -129,14 +130,14 @@ def _list(app: Sphinx, page: str, sections: list[Minutes]) -> nodes.bullet_list:
     return rows
 
 
-BOX = """<form class="minute-box" hidden><label>Minute <input type="text" inputmode="numeric"
+BOX = """<form class="minute-box" hidden><label>%s <input type="text" inputmode="numeric"
 placeholder="3:21" size="5" pattern="[0-9]{1,2}:[0-9]{2}" required></label>
-<button>Go</button><output aria-live="polite"></output></form>"""  # shown by book.js
+<button>%s</button><output aria-live="polite"></output></form>"""  # shown by book.js
 
 
 def _folded(app: Sphinx, page: str, every: list[Minutes]) -> list[nodes.Node]:
     """A box to type a minute, and below it the minutes of each chapter, folded."""
-    parts: list[nodes.Node] = [nodes.raw("", BOX, format="html")]
+    parts: list[nodes.Node] = [nodes.raw("", BOX % (translated("Minute"), translated("Go")), format="html")]
     for chapter in sorted({part.page for part in every}):
         title = app.env.titles[chapter].astext()
         name = html.escape(f"{_number(app.env, chapter)}: {title}".removeprefix(": "))

@@ -25,6 +25,7 @@ from sources import MissingError
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from words import in_words
 
 SVG, PNG = "image/svg+xml", "image/png"
 SUFFIXES = {SVG: ".svg", PNG: ".png"}  # the one that is shown where both are stored comes first
@@ -32,6 +33,7 @@ HTML, VIEW = "text/html", "application/vnd.jupyter.widget-view+json"
 IMAGE = re.compile(  # of a slider: alt text, width, type, ";base64" or nothing, data
     r'<img alt="([^"]*)" width="(\d+)"[^>]*? src="data:(image/(?:png|svg\+xml))(;base64)?,([^"]+)">'
 )
+LABELS = re.compile(r'(<summary>|aria-label="|aria-valuetext=")([^"<]*)(</summary>|")')
 
 
 class picture(nodes.image):  # noqa: N801 (a node is named as it is visited)
@@ -91,7 +93,7 @@ def still(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) ->
         if mime in output["data"]:
             width = output["metadata"].get(PNG, {}).get("width")
             data = decoded(output, mime)
-            alt = output["metadata"]["lowerbound"].get("alt", "")
+            alt = in_words(output["metadata"]["lowerbound"].get("alt", ""))
             return pictures(env, f"{stem}-{key}", data, mime, alt, width or size_of(data, mime)[0])
     raise MissingError(f"{stem}:{key} holds no image; use the lab role for a note")
 
@@ -103,16 +105,23 @@ def moving(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -
     between, images = parts[::6], [parts[i : i + 5] for i in range(1, len(parts), 6)]
     if not images or any("<img" in text for text in between):
         raise MissingError(again)
-    player: list[nodes.Node] = [nodes.raw("", between[0], format="html")]
+    player: list[nodes.Node] = [nodes.raw("", labelled(between[0]), format="html")]
     for number, (alt, width, mime, in_base64, text) in enumerate(images):
         try:
             data = base64.b64decode(text, validate=True) if in_base64 else unquote(text).encode()
         except binascii.Error as error:
             raise MissingError(again) from error
         name = f"{stem}-{key}-{number:02d}"
-        player += pictures(env, name, data, mime, html.unescape(alt), int(width))
-        player.append(nodes.raw("", between[number + 1], format="html"))
+        player += pictures(env, name, data, mime, in_words(html.unescape(alt)), int(width))
+        player.append(nodes.raw("", labelled(between[number + 1]), format="html"))
     return player
+
+
+def labelled(player: str) -> str:
+    """A part of a slider's HTML, its labels in the language of the edition."""
+    return LABELS.sub(
+        lambda found: f"{found[1]}{html.escape(in_words(html.unescape(found[2])))}{found[3]}", player
+    )
 
 
 def shown(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> list[nodes.Node]:

@@ -18,6 +18,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.directives.patches import MathDirective
 from sphinx.environment import BuildEnvironment
+from words import in_formula, in_words, translated
 
 
 def derivation(env: BuildEnvironment, name: str) -> Checked:
@@ -57,7 +58,9 @@ def _lab_link(env: BuildEnvironment, chapter: int) -> nodes.Node:
     stem = next((path.stem for path in Path(env.srcdir, LABS).glob(f"{chapter:02d}_*.ipynb")), "")
     if not stem:
         raise MissingError(f"chapter {chapter} has no lab: {LABS}/{chapter:02d}_*.ipynb does not exist")
-    return _reference(env, nodes.Text(f"Lab {chapter}"), "ref", proofs_label(stem))
+    return _reference(
+        env, nodes.Text(translated("Lab {number}").format(number=chapter)), "ref", proofs_label(stem)
+    )
 
 
 def _words(text: str) -> list[nodes.Node]:
@@ -71,16 +74,19 @@ def _words(text: str) -> list[nodes.Node]:
 
 def _how(proof: Checked) -> nodes.Node:
     """Folded: how each line was checked, and for which values of the letters."""
-    rows = [nodes.list_item("", nodes.paragraph("", "", *_words(how))) for how in proof.how]
+    lines = [
+        f"{in_words(reason)}: {in_words(how)}" for reason, how in zip(proof.reasons, proof.how, strict=True)
+    ]
+    rows = [nodes.list_item("", nodes.paragraph("", "", *_words(line))) for line in lines]
     parts: list[nodes.Node] = [
         nodes.enumerated_list("", *rows, start=2, enumtype="arabic", prefix="", suffix=".")
     ]
     if proof.conditions:
         signs = ", ".join(f"${condition}$" for condition in proof.conditions)
-        parts.append(
-            nodes.paragraph("", "", *_words(f"It holds for {signs}; other letters stand for real numbers."))
-        )
-    before = nodes.raw("", "<details class='how'><summary>How each line was checked</summary>", format="html")
+        holds = translated("It holds for {signs}; other letters stand for real numbers.").format(signs=signs)
+        parts.append(nodes.paragraph("", "", *_words(holds)))
+    title = translated("How each line was checked")
+    before = nodes.raw("", f"<details class='how'><summary>{title}</summary>", format="html")
     return nodes.container("", before, *parts, nodes.raw("", "</details>", format="html"), classes=["how"])
 
 
@@ -109,7 +115,7 @@ class DerivationDirective(MathDirective):
             links = [_source_link(self.env, name), nodes.Text(" · "), _lab_link(self.env, proof.chapter)]
         except (MissingError, ImportError, ValueError) as error:
             return instead(self, self.env, error)
-        tex = proof.statement if "result" in self.options else proof.latex
+        tex = in_formula(proof.statement if "result" in self.options else proof.latex)
         self.arguments, self.content = [], StringList(tex.splitlines(), source=self.get_location())
         line = nodes.paragraph("", f"{ledger.check(proof)} · ", *links, classes=["checked"])
         parts = super().run()
@@ -152,7 +158,7 @@ class Ledger(Directive):
         rows: dict[str, list[list[nodes.Node]]] = {}
         for equation in equations:
             proof = derivation(env, equation.proof)
-            row = [self._number(env, equation.label), nodes.Text(f" {proof.title}. ")]
+            row = [self._number(env, equation.label), nodes.Text(f" {in_words(proof.title)}. ")]
             row += [nodes.emphasis("", ledger.check(proof)), nodes.Text(" · ")]
             row.append(_source_link(env, equation.proof))
             rows.setdefault(equation.page, []).append(row)
@@ -165,7 +171,9 @@ class Ledger(Directive):
     def _code(self, env: BuildEnvironment, equations: Any, printed: dict[str, str]) -> list[nodes.Node]:
         rows: dict[str, list[nodes.Node]] = {}
         for name, function in sorted(ledger.proofs().code().items(), key=lambda item: item[1]):
-            row = rows.setdefault(function, [_source_link(env, function), nodes.Text(" against ")])
+            row = rows.setdefault(
+                function, [_source_link(env, function), nodes.Text(translated(" against "))]
+            )
             row += [nodes.Text(", ")] * (len(row) > 2)
             row.append(self._number(env, printed[name]) if name in printed else _source_link(env, name))
         return self._items(list(rows.values()))
@@ -175,12 +183,14 @@ class Ledger(Directive):
         for name in ledger.proofs().derivations():
             for reason in checked(name).axioms:
                 link = self._number(env, printed[name]) if name in printed else _source_link(env, name)
-                rows.append([link, nodes.Text(": "), *_words(reason)])
+                rows.append([link, nodes.Text(": "), *_words(in_words(reason))])
         return self._items(rows)
 
     def _unprinted(self, env: BuildEnvironment, equations: Any, printed: dict[str, str]) -> list[nodes.Node]:
         names = [name for name in ledger.proofs().derivations() if name not in printed]
-        return self._items([[_source_link(env, n), nodes.Text(f" {checked(n).title}.")] for n in names])
+        return self._items(
+            [[_source_link(env, n), nodes.Text(f" {in_words(checked(n).title)}.")] for n in names]
+        )
 
     def _counts(
         self, env: BuildEnvironment, equations: list[ledger.Equation], printed: Any
@@ -189,15 +199,20 @@ class Ledger(Directive):
         kinds = Counter(kind for proof in proofs for kind in proof.kinds)
         total, from_proofs = len(equations), sum(bool(equation.proof) for equation in equations)
         rows = [
-            f"Numbered equations in the book: {total}. Printed from a checked object: {from_proofs}.",
-            f"Derivations: {len(proofs)}. Lines after the first: {kinds.total()}, of them {kinds['algebra']} "
-            f"equalities, {kinds['calculus']} inequalities, {kinds['limit']} limits, "
-            f"{kinds['definition']} definitions and {kinds['axiom']} axiom.",
-            f"Printed formulas that were read back and compared with what was checked: "
-            f"{sum(proof.read_back for proof in proofs)}.",
-            f"Derivations that the library implements, and is tested against: {len(ledger.proofs().code())}.",
+            translated("Numbered equations in the book: {total}. Printed from a checked object: {printed}."),
+            translated(
+                "Derivations: {derivations}. Lines after the first: {lines}, of them {algebra} equalities, "
+                "{calculus} inequalities, {limit} limits, {definition} definitions and {axiom} axiom."
+            ),
+            translated("Printed formulas that were read back and compared with what was checked: {read}."),
+            translated("Derivations that the library implements, and is tested against: {code}."),
         ]
-        return self._items([[nodes.Text(row)] for row in rows])
+        numbers = {
+            "total": total, "printed": from_proofs, "derivations": len(proofs), "lines": kinds.total(),
+            "read": sum(proof.read_back for proof in proofs), "code": len(ledger.proofs().code()),
+            **{kind: kinds[kind] for kind in ("algebra", "calculus", "limit", "definition", "axiom")},
+        }  # fmt: skip
+        return self._items([[nodes.Text(row.format(**numbers))] for row in rows])
 
 
 def setup(app: Sphinx) -> None:

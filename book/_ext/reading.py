@@ -11,6 +11,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
+from words import translated
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ def count(doctree: nodes.Node) -> float:
 def in_words(minutes: float) -> str:
     """Minutes to five, as "1 h 25 min"."""
     hours, rest = divmod(5 * max(1, round(minutes / 5)), 60)
-    return "\u00a0".join([f"{hours}\u00a0h"] * bool(hours) + [f"{rest}\u00a0min"] * bool(rest))
+    hour, minute = translated("h"), translated("min")
+    return "\u00a0".join([f"{hours}\u00a0{hour}"] * bool(hours) + [f"{rest}\u00a0{minute}"] * bool(rest))
 
 
 def collect(app: Sphinx, doctree: nodes.document) -> None:

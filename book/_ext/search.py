@@ -15,6 +15,7 @@ from docutils import nodes
 from minutes import lecture_link
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from words import translated
 
 UNREAD = (
     nodes.math_block, nodes.literal_block, nodes.raw, nodes.comment, lecture_link,
@@ -92,7 +93,7 @@ def without_sphinx(app: Sphinx) -> None:
 
 def page(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     """The page with the results."""
-    yield "search", {"title": "Search"}, "search.html"
+    yield "search", {"title": translated("Search")}, "search.html"
 
 
 def write(app: Sphinx, error: Exception | None) -> None:

@@ -25,8 +25,10 @@ from typing import Any
 import checked
 import ledger
 from docutils import nodes
+from editions import CODE
 from sphinx.application import Sphinx
 from sphinx.util import logging
+from words import translated
 
 PACKAGE, VERSION = "pyodide", "314.0.7"
 SHA512 = "0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A=="
@@ -44,7 +46,9 @@ log = logging.getLogger(__name__)
 def button(name: str) -> nodes.Node:
     """Below a derivation; book.js shows it where the engine is there."""
     return nodes.raw(
-        "", f'<button type="button" class="change-proof" data-proof="{name}" hidden>Change a line</button>',
+        "",
+        f'<button type="button" class="change-proof" data-proof="{name}" hidden>'
+        f"{translated('Change a line')}</button>",
         format="html",
     )  # fmt: skip
 
@@ -130,8 +134,8 @@ def find(app: Sphinx) -> None:
 
 def place(app: Sphinx, error: Exception | None) -> None:
     """Write the engine, and the lines of all derivations, beside the pages."""
-    if error or app.lowerbound_engine is None:  # type: ignore[attr-defined]
-        return
+    if error or app.lowerbound_engine is None or app.config.language == CODE:  # type: ignore[attr-defined]
+        return  # another edition asks the English one's engine
     folder = Path(app.outdir, FOLDER, "engine")
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(app.lowerbound_engine) as packed:  # type: ignore[attr-defined]
@@ -150,7 +154,8 @@ def place(app: Sphinx, error: Exception | None) -> None:
 def announce(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Tell the page where the engine is."""
     if app.lowerbound_engine is not None:  # type: ignore[attr-defined]
-        told = f'<meta name="{META}" content="{context["pathto"](FOLDER, 1)}" />\n'
+        up = "../" * (page.count("/") + 1) if app.config.language == CODE else ""
+        told = f'<meta name="{META}" content="{up + FOLDER if up else context["pathto"](FOLDER, 1)}" />\n'
         context["metatags"] = context.get("metatags", "") + told
 
 

@@ -35,12 +35,12 @@ def _text(node: nodes.Element) -> str:
     return "".join(parts)
 
 
-def _pages(heading: str) -> str:
-    """The pages on which a section's symbols hold: "Chapter 2", "Diffusion", or any page."""
-    chapter = re.fullmatch(r"Chapter (\d)", heading)
+def _pages(anchor: str) -> str:
+    """The pages on which a section's symbols hold: "chapter-2", "diffusion", or any page."""
+    chapter = re.fullmatch(r"chapter-(\d)", anchor)
     if chapter:
         return f"([0A]{chapter[1]}_{ALSO.get(chapter[1], '')})"
-    return CHAIN if heading == "Diffusion" else ""
+    return CHAIN if anchor == "diffusion" else ""
 
 
 def read(doctree: nodes.document) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ def read(doctree: nodes.document) -> list[dict[str, Any]]:
         section: Any = item.parent
         while not isinstance(section, nodes.section):
             section = section.parent
-        pages = _pages(section[0].astext())
+        pages = _pages(section["ids"][0])
         for symbol in term.findall(nodes.math):
             several = "_" not in pages or pages == CHAIN  # chapters
             page = SCOPES.get(symbol.astext(), pages) if several else pages

@@ -8,6 +8,7 @@ import re
 from docutils import nodes
 from labs import STUDENT
 from sphinx.application import Sphinx
+from words import translated
 
 NUMBER = r"[−+-]?\d[\d,]*(?:\.\d+)?(?![\d.])"
 BEHIND = r"\)?(?:\s*[✓✗]|\s*%|\s*M\b|\s*·\s*10[⁻⁰¹²³⁴-⁹]+)?\)?"
@@ -73,7 +74,7 @@ def arrange(app: Sphinx, doctree: nodes.document) -> None:
     for table in doctree.findall(nodes.table):
         titled = any(isinstance(child, nodes.title) for child in table)
         if app.env.docname.startswith(f"{STUDENT}/") and not titled:
-            table.insert(0, nodes.title("", PARTS))
+            table.insert(0, nodes.title("", translated(PARTS)))
             table["ids"].append("parts-of-the-assignment")
         align(table)
 

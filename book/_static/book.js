@@ -1,6 +1,11 @@
 // What the pages do by themselves: figures that move, and mends that the theme needs. Deferred.
 
 (function () {
+  // A text in the language of the page: words.js has the table of another edition than the English.
+  function word(text) {
+    return (window.lowerboundWords || {})[text] || text;
+  }
+
   // A figure of several frames: a range input and a play button choose the one that is shown.
   function startPlayer(player) {
     var frames = Array.from(player.querySelectorAll(".frame"));
@@ -52,7 +57,7 @@
     function stop() {
       clearInterval(timer);
       timer = null;
-      button.setAttribute("aria-label", "Play");
+      button.setAttribute("aria-label", word("Play"));
       player.classList.remove("playing");
     }
 
@@ -63,7 +68,7 @@
         show(wanted + 1);
         if (wanted === frames.length - 1) stop();
       }, Number(player.dataset.interval));
-      button.setAttribute("aria-label", "Pause");
+      button.setAttribute("aria-label", word("Pause"));
       player.classList.add("playing");
     }
 
@@ -114,7 +119,7 @@
         .sort(function (a, b) {
           return a.away - b.away || a.long - b.long;
         });
-      answer.replaceChildren(near[0].away ? "Nothing at this minute; the nearest is " : "", ...near[0].item.firstElementChild.cloneNode(true).childNodes);
+      answer.replaceChildren(near[0].away ? word("Nothing at this minute; the nearest is ") : "", ...near[0].item.firstElementChild.cloneNode(true).childNodes);
     });
   }
 
@@ -123,7 +128,7 @@
     document.querySelectorAll("figure.lab-figure:not(:has(.gap-plane)) .from-lab").forEach(function (lab) {
       var link = document.createElement("a");
       var saved = document.createElement("span");
-      link.textContent = "Save";
+      link.textContent = word("Save");
       link.href = "#";
       link.addEventListener("click", function () {
         var shown = Array.from(lab.closest("figure").querySelectorAll("img")).find(function (image) {
@@ -135,6 +140,16 @@
       saved.className = "save";
       saved.append(" · ", link);
       lab.append(saved);
+    });
+  }
+
+  // The page in the other language opens at the same place, and a search with the same words.
+  function keepPlace() {
+    document.querySelectorAll(".language-switch").forEach(function (link) {
+      link.addEventListener("click", function () {
+        link.hash = location.hash;
+        link.search = location.search;
+      });
     });
   }
 
@@ -237,12 +252,13 @@
   document.addEventListener("DOMContentLoaded", function () {
     document.querySelectorAll(".player").forEach(startPlayer);
     document.querySelectorAll(".bd-sidebar-primary summary").forEach(function (summary) {
-      summary.setAttribute("aria-label", "Show or hide the pages below");
+      summary.setAttribute("aria-label", word("Show or hide the pages below"));
     });
     document.querySelectorAll(".bd-sidebar-primary").forEach(function (sidebar) {
       sidebar.setAttribute("role", "navigation");
-      sidebar.setAttribute("aria-label", "Book");
+      sidebar.setAttribute("aria-label", word("Book"));
     });
+    keepPlace();
     findMinutes();
     offerDrawings();
     offerSheets();

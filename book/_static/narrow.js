@@ -161,13 +161,13 @@
     var line = null;
     lines.className = "lines";
     body.split(/\\\\(?:\[[^\]]*\])?/).forEach(function (written) {
-      var given = /^\s*&\s*\\(?:phantom\{\\text\{given\}\}|text\{given\})\s*\\quad/.exec(written);
+      var given = /^\s*&\s*\\(?:phantom\{\\text\{[^}]*\}\}|text\{([^}]*)\})\s*\\quad/.exec(written);
       var why = /^\s*&\s*\\qquad\s*\\qquad\s*(\\text\{[^]*\})\s*$/.exec(written);
       if (why) return say(row, why[1]);
       if (given) {
         written.slice(given[0].length).split(/,\s*\\quad/).forEach(function (fact) {
           line = part(lines, "div", "line fact");
-          line.textContent = lines.querySelector(".fact") === line ? "given " : "";
+          line.textContent = given[1] && lines.querySelector(".fact") === line ? given[1] + " " : "";
           write(line, fact, most);
         });
         return;

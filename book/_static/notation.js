@@ -2,6 +2,11 @@
 // letter means in this chapter comes before what it means elsewhere. Where there is nothing to say, nothing says help.
 
 (function () {
+  // A text in the language of the page: see book.js.
+  function word(text) {
+    return (window.lowerboundWords || {})[text] || text;
+  }
+
   var SAME = [
     [/\\text\{[^}]*\}/g, " "],
     [/\\(?:mathrm|operatorname)\{(KL|ELBO|Var)\}/g, "\\$1 "],
@@ -109,7 +114,7 @@
     panel = document.createElement("div");
     panel.className = "symbols";
     panel.setAttribute("role", "dialog");
-    panel.setAttribute("aria-label", "Symbols of this formula");
+    panel.setAttribute("aria-label", word("Symbols of this formula"));
     panel.tabIndex = -1;
     var notation = document.documentElement.dataset.content_root + "book/notation.html#";
     var rows = found.filter(function (entry, i) {
@@ -151,7 +156,7 @@
         if (formula.matches("div")) {
           formula.tabIndex = 0;
           formula.setAttribute("role", "group");
-          formula.setAttribute("aria-label", "Formula");
+          formula.setAttribute("aria-label", word("Formula"));
         }
       });
     });

@@ -12,6 +12,11 @@
   var VARIANCES = [0.05, 3, 0.01];
   var FLOOR = -8; // nats: where the bar begins
 
+  // A text in the language of the page: see book.js.
+  function word(text) {
+    return (window.lowerboundWords || {})[text] || text;
+  }
+
   function draw(parent, tag, attributes, text) {
     var made = document.createElementNS(SVG, tag);
     Object.entries(attributes || {}).forEach(function (pair) {
@@ -103,14 +108,14 @@
   function start(place) {
     var known = model(Number(place.dataset.w), Number(place.dataset.s), Number(place.dataset.x));
     var controls = add(place, "div", { className: "plane-controls" });
-    var m = slider(controls, "mean m", MEANS, 0.2);
-    var v = slider(controls, "variance v", VARIANCES, 0.9);
+    var m = slider(controls, word("mean m"), MEANS, 0.2);
+    var v = slider(controls, word("variance v"), VARIANCES, 0.9);
     var output = add(controls, "output", {});
     var row = add(place, "div", { className: "plane-row" });
     var box = { viewBox: "0 0 " + WIDE + " " + HIGH, role: "img" };
 
-    var plane = draw(row, "svg", Object.assign({ class: "plane", "aria-label": "The plane of m and v, with lines of equal KL around the posterior and a point at q." }, box));
-    var at = frame(plane, MEANS, [0, 3], ["mean m of q", "variance v of q"], [[-3, -2, -1, 0, 1, 2, 3], [0, 1, 2, 3]]);
+    var plane = draw(row, "svg", Object.assign({ class: "plane", "aria-label": word("The plane of m and v, with lines of equal KL around the posterior and a point at q.") }, box));
+    var at = frame(plane, MEANS, [0, 3], [word("mean m of q"), word("variance v of q")], [[-3, -2, -1, 0, 1, 2, 3], [0, 1, 2, 3]]);
     var clip = draw(draw(plane, "clipPath", { id: "plane-inside" }), "rect", { x: LEFT, y: 10, width: WIDE - LEFT - 8, height: HIGH - BOTTOM - 10 });
     LEVELS.forEach(function (kl) {
       draw(plane, "path", { class: "level", d: level(known, kl, at), "clip-path": "url(#" + clip.parentNode.id + ")" });
@@ -123,8 +128,8 @@
     draw(plane, "path", { class: "posterior-mark", d: "M-5 0H5M0 -5V5", transform: "translate(" + at.x(known.mean) + " " + at.y(known.variance) + ")" });
     var point = draw(plane, "circle", { class: "guess-mark", r: 7 });
 
-    var bells = draw(row, "svg", Object.assign({ class: "bells", "aria-label": "The densities of q and of the posterior over z." }, box));
-    var over = frame(bells, [-4, 4], [0, 1.2], ["z", "density"], [[-4, -2, 0, 2, 4], [0, 0.5, 1]]);
+    var bells = draw(row, "svg", Object.assign({ class: "bells", "aria-label": word("The densities of q and of the posterior over z.") }, box));
+    var over = frame(bells, [-4, 4], [0, 1.2], ["z", word("density")], [[-4, -2, 0, 2, 4], [0, 0.5, 1]]);
     function bell(mean, variance) {
       var points = [];
       for (var z = -4; z <= 4.001; z += 0.05) {
@@ -138,7 +143,7 @@
     var guess = draw(bells, "path", { class: "guess" });
     var name = draw(bells, "text", { class: "guess-name", "text-anchor": "middle" }, "q");
 
-    var bar = draw(place, "svg", { class: "plane-bar", viewBox: "0 0 340 46", role: "img", "aria-label": "ELBO and KL end to end; their end is log p(x)." });
+    var bar = draw(place, "svg", { class: "plane-bar", viewBox: "0 0 340 46", role: "img", "aria-label": word("ELBO and KL end to end; their end is log p(x).") });
     function along(value) {
       return 8 + ((Math.max(value, FLOOR) - FLOOR) / (known.logp - FLOOR)) * 270;
     }
@@ -166,7 +171,7 @@
       v.setAttribute("aria-valuetext", "v = " + written(variance, 2) + ", KL " + written(kl, 3));
       output.textContent =
         "q = N(" + written(mean, 2) + ", " + written(variance, 2) + "): ELBO " + written(elbo, 3) + " + KL " + written(kl, 3) + " = " + written(elbo + kl, 3) + ", log p(x)";
-      boundName.textContent = elbo < FLOOR ? "ELBO, below " + written(FLOOR, 0) : "ELBO";
+      boundName.textContent = elbo < FLOOR ? word("ELBO, below ") + written(FLOOR, 0) : "ELBO";
     }
 
     // The pointer takes q along, over the plane.

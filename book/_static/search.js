@@ -19,15 +19,34 @@
     reparametrization: "reparameterisation",
     "score matching": "score",
   };
+  var SYNONYMS_IN_VIETNAMESE = {
+    "phan phoi": "phân bố",
+    "chan duoi": "cận dưới",
+    "dieu chuan": "chính quy hoá",
+    "tiem an": "ẩn",
+    "ham kha nang": "hàm hợp lý",
+    "kha nang cuc dai": "hợp lý cực đại",
+  };
+  if (document.documentElement.lang === "vi") Object.assign(SYNONYMS, SYNONYMS_IN_VIETNAMESE);
   var WEIGHT = { chapter: 1.6, page: 1, term: 1.5, lab: 0.7 };
 
-  // A word without accents, capitals, plural and American spelling.
-  function stem(word) {
-    return word
+  // A text in the language of the page: see book.js.
+  function word(text) {
+    return (window.lowerboundWords || {})[text] || text;
+  }
+
+  // Letters without accents and capitals.
+  function bare(text) {
+    return text
       .normalize("NFD")
       .replace(/\p{M}/gu, "")
       .replace(/[đĐ]/g, "d")
-      .toLowerCase()
+      .toLowerCase();
+  }
+
+  // A word without accents, capitals, plural and American spelling.
+  function stem(word) {
+    return bare(word)
       .replace(/iz(ation|e|ed|er|es|ing)$/, "is$1")
       .replace(/([^s])s$/, "$1");
   }
@@ -62,6 +81,8 @@
 
   function find(text) {
     engine = engine || index();
+    // What is typed with its accents is found first where it stands with the same.
+    var accented = /\P{ASCII}/u.test(text) ? text.normalize("NFC").toLowerCase() : "";
     var options = {
       boost: { title: 5, words: 4, page: 1.5 },
       prefix: function (term) {
@@ -71,11 +92,13 @@
         return term.length > 5 ? 0.15 : false;
       },
       boostDocument: function (id) {
-        return WEIGHT[SECTIONS[id].kind];
+        var section = SECTIONS[id];
+        var exact = accented && (section.title + " " + section.text).toLowerCase().includes(accented);
+        return WEIGHT[section.kind] * (exact ? 2 : 1);
       },
     };
     var also = Object.keys(SYNONYMS).filter(function (word) {
-      return (" " + text.toLowerCase().replace(/[^a-z0-9]+/g, " ") + " ").includes(" " + word + " ");
+      return (" " + bare(text).replace(/[^a-z0-9]+/g, " ") + " ").includes(" " + word + " ");
     });
     var every = { combineWith: "AND", queries: [text] };
     var wanted = also.length
@@ -129,10 +152,10 @@
     var count = document.createElement("p");
     count.setAttribute("role", "status");
     count.textContent = found.length
-      ? found.length + (found.length === 1 ? " place" : " places") + (minute ? " speak of this minute" : "")
+      ? found.length + word(found.length === 1 ? " place" : " places") + (minute ? word(" speak of this minute") : "")
       : minute
-        ? "No section speaks of this minute of the lecture."
-        : "Nothing found. Try one word, or its name in the glossary.";
+        ? word("No section speaks of this minute of the lecture.")
+        : word("Nothing found. Try one word, or its name in the glossary.");
     var list = document.createElement("ol");
     list.className = "search";
     found.slice(0, SHOWN).forEach(function (section) {

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import nbformat
 
-from tools.grading.assignment import SOURCES, assignments
+from tools.grading.assignment import SOURCES, VIETNAMESE, assignments
 
 STUDENT = SOURCES / "student"
 
 
-def build(folder: Path = STUDENT) -> list[Path]:
+def build(folder: Path = STUDENT, sources: Path = SOURCES) -> list[Path]:
     """Write the student version of every assignment; returns the files."""
     folder.mkdir(exist_ok=True)
     written = []
-    for name, assignment in assignments().items():
+    for name, assignment in assignments(sources).items():
         path = folder / f"{name}.ipynb"
         path.write_text(nbformat.writes(assignment.released) + "\n", encoding="utf-8")
         written.append(path)
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     args = parser.parse_args(argv)
     if args.command == "build":
-        print(*build(), sep="\n")
+        print(*build(), *build(VIETNAMESE / "student", VIETNAMESE), sep="\n")
         return 0
     if args.command == "table":
         from tools.grading.table import measure

@@ -11,6 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 
 SOURCES = Path(__file__).parents[2] / "notebooks" / "assignments"
+VIETNAMESE = SOURCES.parent / "vi" / "assignments"  # the same cells of code, so they are graded by SOURCES
 NOTE = "made by `make assignments` from the instructor's source; changes here are lost"
 
 

@@ -10,6 +10,12 @@ const VERDICTS = {
   unsound: "This cannot be taken.",
   unread: "This cannot be read.",
 };
+// A text in the language of the page (see book.js), its fields filled.
+function word(text, fields = {}) {
+  const said = (window.lowerboundWords || {})[text] || text;
+  return said.replace(/\{(\w+)\}/g, (field, name) => fields[name] ?? field);
+}
+
 let worker = null;
 let waiting = null; // {number, resolve, reject} of the sheet that is being checked
 let loaded = null;
@@ -33,7 +39,7 @@ function engine(tell) {
   if (loaded) return loaded;
   worker = new Worker(new URL("worker.js", base), { type: "module" });
   loaded = new Promise((resolve, reject) => {
-    worker.onerror = (event) => reject(new Error(event.message || "the engine cannot be loaded"));
+    worker.onerror = (event) => reject(new Error(event.message || word("the engine cannot be loaded")));
     worker.onmessage = ({ data }) => {
       if (data.stage) tell(data.stage);
       else if (data.ready) resolve();
@@ -53,7 +59,7 @@ function engine(tell) {
 function stop(why) {
   if (worker) worker.terminate();
   worker = loaded = null;
-  if (waiting) waiting.reject(why instanceof Error ? why : new Error(why || "stopped"));
+  if (waiting) waiting.reject(why instanceof Error ? why : new Error(why || word("stopped")));
   waiting = null;
 }
 
@@ -64,7 +70,7 @@ function ask(text, check) {
     worker.postMessage({ number, text, check });
     const mine = number;
     setTimeout(() => {
-      if (waiting && waiting.number === mine) stop(`no answer within ${LIMIT} seconds: write smaller steps`);
+      if (waiting && waiting.number === mine) stop(word("no answer within {limit} seconds: write smaller steps", { limit: LIMIT }));
     }, 1000 * LIMIT);
   });
 }
@@ -80,10 +86,12 @@ async function answered(text, check, status) {
   const began = performance.now();
   if (!loaded) {
     const size = await megabytes().catch(() => 0);
-    status.textContent = `Fetching the engine${size ? `, ${size.toFixed(0)} MB, once` : ""}: up to half a minute …`;
+    status.textContent = size
+      ? word("Fetching the engine, {size} MB, once: up to half a minute …", { size: size.toFixed(0) })
+      : word("Fetching the engine: up to half a minute …");
   }
-  await engine((words) => (status.textContent = words));
-  status.textContent = "Checking …";
+  await engine((words) => (status.textContent = word(words)));
+  status.textContent = word("Checking …");
   const said = await ask(text, check);
   return [said, ((performance.now() - began) / 1000).toFixed(1)];
 }
@@ -100,7 +108,7 @@ async function toAddress(text) {
 
 // The address of a sheet, which holds all of it.
 export async function addressOf(text) {
-  const address = new URL("../../book/sheet.html", base);
+  const address = new URL(document.documentElement.dataset.content_root + "book/sheet.html", location.href);
   address.hash = "s=" + (await toAddress(text));
   return address.href;
 }
@@ -139,11 +147,11 @@ function shown(answer) {
     past = past || wrong;
     const state = wrong ? "wrong" : past || (!answer.ok && answer.verdict === "unread") ? "open" : "right";
     const words = { right: row.how === "not checked" ? "an axiom" : i ? "follows" : "the first line", wrong: "does not follow", open: "not reached" }[state];
-    const line = element("div", { className: "sheet-formula", tabIndex: 0, role: "group", ariaLabel: "Line " + (i + 1) });
+    const line = element("div", { className: "sheet-formula", tabIndex: 0, role: "group", ariaLabel: word("Line {number}", { number: i + 1 }) });
     line.append(formula((TEX[row.arrow] ?? row.arrow) + " " + row.latex));
     const item = element("li", { className: state }, line);
-    const how = i && row.how && row.how !== row.reason ? " · " + row.how : "";
-    item.append(element("p", { className: "sheet-note" }, words, ...(row.reason ? [" · ", ...reason(row.reason)] : []), how));
+    const how = i && row.how && row.how !== row.reason ? " · " + word(row.how) : "";
+    item.append(element("p", { className: "sheet-note" }, word(words), ...(row.reason ? [" · ", ...reason(word(row.reason))] : []), how));
     if (wrong) item.append(...complaint(answer));
     list.append(item);
   });
@@ -153,7 +161,7 @@ function shown(answer) {
 function complaint(answer) {
   const parts = [];
   if (answer.left_over) {
-    parts.push(element("p", {}, "Left over, the line before less this one: ", formula(answer.left_over)));
+    parts.push(element("p", {}, word("Left over, the line before less this one: "), formula(answer.left_over)));
   }
   if (answer.message) parts.push(marked(answer.message));
   return parts;
@@ -166,8 +174,8 @@ function typeset(box) {
 // The word before the cursor, and where it begins.
 function wordBefore(area) {
   const before = area.value.slice(0, area.selectionStart);
-  const word = /[A-Za-z\\][\w\\']*(?:_\{?[\w:<+-]*)?$/.exec(before);
-  return word ? [word[0], word.index] : ["", before.length];
+  const found = /[A-Za-z\\][\w\\']*(?:_\{?[\w:<+-]*)?$/.exec(before);
+  return found ? [found[0], found.index] : ["", before.length];
 }
 
 function insert(area, word) {
@@ -187,18 +195,18 @@ function build(box, text, name) {
   area.setAttribute("aria-describedby", id + "-help");
   const words = element("div", { className: "sheet-words" });
   const status = element("p", { className: "sheet-status", role: "status" });
-  const check = element("button", { type: "button", className: "sheet-check" }, "Check");
-  const halt = element("button", { type: "button", hidden: true }, "Stop");
-  const again = element("button", { type: "button" }, "As it was");
-  const link = element("button", { type: "button" }, "Copy a link to this sheet");
+  const check = element("button", { type: "button", className: "sheet-check" }, word("Check"));
+  const halt = element("button", { type: "button", hidden: true }, word("Stop"));
+  const again = element("button", { type: "button" }, word("As it was"));
+  const link = element("button", { type: "button" }, word("Copy a link to this sheet"));
   const answer = element("div", { className: "sheet-answer" });
   const help = element("p", { id: id + "-help", className: "sheet-help" });
   help.append(
-    "Change what you like, then check (Ctrl + Enter). A line begins with =, >=, <=, -> or ~, its reason stands behind #. ",
-    "Ctrl + Space completes a word."
+    word("Change what you like, then check (Ctrl + Enter). A line begins with =, >=, <=, -> or ~, its reason stands behind #. "),
+    word("Ctrl + Space completes a word.")
   );
   box.replaceChildren(
-    element("label", { htmlFor: id }, name ? `The lines of “${name}”` : "Your sheet"),
+    element("label", { htmlFor: id }, name ? word("The lines of “{name}”", { name }) : word("Your sheet")),
     area, words, help, element("div", { className: "sheet-buttons" }, check, halt, again, link), status, answer
   );
   let known = [];
@@ -226,13 +234,15 @@ function build(box, text, name) {
       offer();
       answer.replaceChildren(shown(said));
       if (!said.ok && !said.rows.some((row) => row.row === said.failed)) answer.append(...complaint(said));
-      const row = said.failed ? ` Row ${said.failed}: ` : "";
+      const row = said.failed ? word(" Row {row}: ", { row: said.failed }) : "";
       const goal = { true: " This is what was asked.", false: " The last line is not yet what was asked.", null: "" }[said.goal];
-      status.textContent = said.ok ? `Every line follows (${seconds} s).${goal}` : `${row}${VERDICTS[said.verdict]} (${seconds} s)`;
+      status.textContent = said.ok
+        ? word("Every line follows ({seconds} s).", { seconds }) + word(goal)
+        : `${row}${word(VERDICTS[said.verdict])} (${seconds} s)`;
       if (said.failed) select(said.failed);
       await typeset(answer);
     } catch (error) {
-      status.textContent = `No answer: ${error.message}.`;
+      status.textContent = word("No answer: {why}.", { why: error.message });
     } finally {
       check.disabled = false;
       halt.hidden = true;
@@ -247,7 +257,7 @@ function build(box, text, name) {
   }
 
   check.addEventListener("click", run);
-  halt.addEventListener("click", () => stop("stopped"));
+  halt.addEventListener("click", () => stop(word("stopped")));
   again.addEventListener("click", () => {
     area.value = text;
     answer.replaceChildren();
@@ -258,9 +268,9 @@ function build(box, text, name) {
     const address = await addressOf(area.value);
     try {
       await navigator.clipboard.writeText(address);
-      status.textContent = "The link is copied.";
+      status.textContent = word("The link is copied.");
     } catch {
-      status.replaceChildren("The link: ", element("a", { href: address }, address));
+      status.replaceChildren(word("The link: "), element("a", { href: address }, address));
     }
   });
   area.addEventListener("input", offer);
@@ -286,14 +296,14 @@ function buildFunction(box, text, name) {
   });
   area.setAttribute("aria-describedby", id + "-help");
   const help = element("p", { id: id + "-help", className: "sheet-help" });
-  help.append("Python with ", element("code", {}, "math"), ". Ctrl + Enter checks; a new row keeps its indentation.");
+  help.append(word("Python with "), element("code", {}, "math"), word(". Ctrl + Enter checks; a new row keeps its indentation."));
   const status = element("p", { className: "sheet-status", role: "status" });
-  const check = element("button", { type: "button", className: "sheet-check" }, "Check");
-  const halt = element("button", { type: "button", hidden: true }, "Stop");
-  const again = element("button", { type: "button" }, "As it was");
+  const check = element("button", { type: "button", className: "sheet-check" }, word("Check"));
+  const halt = element("button", { type: "button", hidden: true }, word("Stop"));
+  const again = element("button", { type: "button" }, word("As it was"));
   const answer = element("div", { className: "sheet-answer" });
   box.replaceChildren(
-    element("label", { htmlFor: id }, "Your ", element("code", {}, name)),
+    element("label", { htmlFor: id }, word("Your function "), element("code", {}, name)),
     area, help, element("div", { className: "sheet-buttons" }, check, halt, again), status, answer
   );
 
@@ -303,10 +313,10 @@ function buildFunction(box, text, name) {
     answer.replaceChildren();
     try {
       const [said, seconds] = await answered(area.value, name, status);
-      status.textContent = said.ok ? `Right (${seconds} s).` : `Not right yet (${seconds} s)`;
+      status.textContent = said.ok ? word("Right ({seconds} s).", { seconds }) : word("Not right yet ({seconds} s)", { seconds });
       answer.replaceChildren(marked(said.message.trim()));
     } catch (error) {
-      status.textContent = `No answer: ${error.message}.`;
+      status.textContent = word("No answer: {why}.", { why: error.message });
     } finally {
       check.disabled = false;
       halt.hidden = true;
@@ -314,7 +324,7 @@ function buildFunction(box, text, name) {
   }
 
   check.addEventListener("click", run);
-  halt.addEventListener("click", () => stop("stopped"));
+  halt.addEventListener("click", () => stop(word("stopped")));
   again.addEventListener("click", () => {
     area.value = text;
     answer.replaceChildren();
@@ -340,9 +350,9 @@ function offerFunctions() {
   document.querySelectorAll(".function pre").forEach((program) => {
     const text = program.textContent.trim() + "\n    ";
     const name = /def (\w+)/.exec(text)[1];
-    const button = element("button", { type: "button", className: "put" }, "Write it here");
+    const button = element("button", { type: "button", className: "put" }, word("Write it here"));
     button.addEventListener("click", () => {
-      const box = element("section", { className: "sheet", ariaLabel: "Write " + name });
+      const box = element("section", { className: "sheet", ariaLabel: word("Write {name}", { name }) });
       button.replaceWith(box);
       const { area } = buildFunction(box, text, name);
       area.focus();
@@ -364,7 +374,7 @@ function style() {
 function here(box) {
   if (location.protocol !== "file:") return true;
   box.replaceChildren(
-    element("p", { role: "status" }, "Pages opened from a folder cannot run Python. Serve them: python -m http.server -d _build/html")
+    element("p", { role: "status" }, word("Pages opened from a folder cannot run Python. Serve them: python -m http.server -d _build/html"))
   );
   return false;
 }
@@ -372,12 +382,12 @@ function here(box) {
 // Below a derivation, its lines.
 export async function ofProof(button) {
   await style();
-  const box = element("section", { className: "sheet", ariaLabel: "Change a line" });
+  const box = element("section", { className: "sheet", ariaLabel: word("Change a line") });
   button.after(box);
   if (!here(box)) return;
   const lines = await (await fetch(new URL("engine/lines.json", base))).json();
   const name = button.dataset.proof;
-  build(box, lines[name].text, lines[name].title || name).area.focus();
+  build(box, lines[name].text, word(lines[name].title) || name).area.focus();
 }
 
 // A sheet of its own, with what its address carries.
@@ -393,7 +403,7 @@ export async function free(box) {
     try {
       text = await fromAddress(carried[1]);
     } catch {
-      lost = "This link is damaged: its sheet cannot be read.";
+      lost = word("This link is damaged: its sheet cannot be read.");
     }
   }
   const made = build(box, text, "");
@@ -409,7 +419,7 @@ export async function free(box) {
     made.area.focus();
   }
   document.querySelectorAll(".problem pre").forEach((program) => {
-    const button = element("button", { type: "button", className: "put" }, "Put it on the sheet");
+    const button = element("button", { type: "button", className: "put" }, word("Put it on the sheet"));
     button.addEventListener("click", () => put(program));
     program.closest(".problem").after(button);
   });

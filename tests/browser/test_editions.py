@@ -1,0 +1,201 @@
+"""The two editions: each page leads to the same place of the other, and the Vietnamese one can be read."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, expect
+from test_pages import axe, check_captions, check_width
+
+from tools.publish.editions import strings
+from tools.publish.site import PAGES, SITE, WIDTHS, Visit
+
+expect.set_options(timeout=20_000)
+EDITION = SITE / "vi"
+READ_CLOSELY = ["book/01_elbo", "book/glossary", "notebooks/02_vae"]
+SHOWN = ("title", "aria-label", "placeholder", "alt", "data-tooltip", "aria-valuetext")
+# Words of the theme that are the same in both languages, or that words.js puts right.
+SAME = {
+    "Lower Bound", "English", "Colab", "Sphinx Book Theme", "CC BY 4.0", "Ctrl", ".md", ".ipynb", ".pdf",
+    "html", "Toggle primary sidebar", "Toggle secondary sidebar", "Main", "Page", "Lower Bound - Home",
+}  # fmt: skip
+
+
+class Text(HTMLParser):
+    """What a page shows outside of its article, its sections, and its links to the other edition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.language, self.switch = "", ("", "")
+        self.alternates: dict[str, str] = {}
+        self.around: set[str] = set()
+        self.sections: list[str] = []
+        self.unread, self.article = 0, 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.language = given.get("lang", "") if tag == "html" else self.language
+        if tag == "link" and given.get("rel") == "alternate":
+            self.alternates[given["hreflang"]] = given["href"]
+        if "language-switch" in given.get("class", ""):
+            self.switch = given["hreflang"], given["href"]
+        if tag == "section" and "id" in given:
+            self.sections.append(given["id"])
+        self.unread += tag in ("script", "style", "title")
+        self.article += tag == "article"
+        if not self.article:
+            self.around |= {" ".join(given[name].split()) for name in SHOWN if given.get(name)}
+
+    def handle_endtag(self, tag: str) -> None:
+        self.unread -= tag in ("script", "style", "title")
+        self.article -= tag == "article"
+
+    def handle_data(self, data: str) -> None:
+        if not self.unread and not self.article:
+            self.around.add(" ".join(data.split()))
+
+
+def read(path: Any) -> Text:
+    page = Text()
+    page.feed(path.read_text(encoding="utf-8"))
+    return page
+
+
+@pytest.mark.parametrize("name", [*PAGES, "search"])
+def test_a_page_leads_to_the_same_page_of_the_other_edition(name: str) -> None:
+    english, vietnamese = (read(folder / f"{name}.html") for folder in (SITE, EDITION))
+    assert (english.language, vietnamese.language) == ("en", "vi")
+    for page, folder, switch in ((english, SITE, "vi"), (vietnamese, EDITION, "en")):
+        home = (folder / f"{name}.html").parent
+        assert page.switch[0] == switch
+        leads = {code: (home / uri).resolve() for code, uri in [*page.alternates.items(), page.switch]}
+        expected = {
+            "en": SITE / f"{name}.html",
+            "vi": EDITION / f"{name}.html",
+            "x-default": SITE / f"{name}.html",
+        }
+        assert leads == {code: path.resolve() for code, path in expected.items()}
+    assert english.sections == vietnamese.sections, "sections have other anchors"
+
+
+@pytest.mark.parametrize("name", [*PAGES, "search"])
+def test_no_word_around_a_page_is_left_in_english(name: str) -> None:
+    english = {entry.id for entry in strings() if entry.id and entry.string != entry.id}
+    shown = read(EDITION / f"{name}.html").around - SAME
+    plain = {text for text in shown if re.search(r"[A-Za-z]{3}", text) and text.isascii()}
+    titles = {text for text in plain if re.fullmatch(r"[\d.]*\s*(VAE|ELBO|Loss|API|[A-Z]\d).{0,40}", text)}
+    assert plain - titles == set()
+    assert shown & english == set()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_opens_in_vietnamese(browser: Browser, address: str, name: str) -> None:
+    visit = Visit(browser, WIDTHS["phone"])
+    page = visit.open(f"{address}/vi/{name}.html", typeset=False)
+    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 1, f"the page is {overflow} px too wide"
+    assert page.evaluate(LEFT_IN_ENGLISH) == []
+    assert visit.faults == []
+    visit.context.close()
+
+
+# Words of the theme and reasons of derivations that the table has, and that are shown as they are in English.
+LEFT_IN_ENGLISH = """() => {
+  const table = window.lowerboundWords, found = [];
+  for (const name of ["title", "aria-label", "alt"])
+    for (const one of document.querySelectorAll(`[${name}]`)) found.push(one.getAttribute(name));
+  const texts = document.querySelectorAll(".why, summary, button, .from-lab");
+  for (const one of texts) found.push(one.textContent.trim());
+  return found.filter((text) => table[text] && table[text] !== text);
+}"""
+
+# Marks above and below letters: of one font with the letters, and with room above them in headings.
+ACCENTS = """() => {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = getComputedStyle(document.querySelector("main p")).font;
+  const wide = (text) => pen.measureText(text).width;
+  const pairs = [["e", "ế"], ["o", "ộ"], ["u", "ụ"], ["a", "ẵ"], ["E", "Ế"]];
+  const heights = [...document.querySelectorAll("main :is(h1, h2, h3)")].map((heading) => {
+    const style = getComputedStyle(heading);
+    return parseFloat(style.lineHeight) / parseFloat(style.fontSize);
+  });
+  return [pairs.filter(([one, other]) => Math.abs(wide(one) - wide(other)) > 0.5), Math.min(...heights)];
+}"""
+
+
+@pytest.mark.parametrize("name", READ_CLOSELY)
+def test_a_page_read_closely(browser: Browser, address: str, name: str) -> None:
+    visit = Visit(browser, WIDTHS["desk"])
+    page = visit.open(f"{address}/vi/{name}.html")
+    apart, height = page.evaluate(ACCENTS)
+    assert apart == [], "letters with marks are of another font"
+    assert height >= 1.3
+    check_captions(page)
+    for width in ("desk", "phone"):
+        check_width(page, f"vi/{name}", width)
+    assert axe(visit, "phone") == []
+    assert visit.faults == []
+    visit.context.close()
+
+
+def test_the_switch_keeps_the_place(browser: Browser, address: str) -> None:
+    visit = Visit(browser, WIDTHS["desk"])
+    page = visit.open(f"{address}/book/01_elbo.html#the-elbo-line-by-line", typeset=False)
+    page.get_by_role("link", name="Tiếng Việt").click()
+    expect(page).to_have_url(f"{address}/vi/book/01_elbo.html#the-elbo-line-by-line")
+    expect(page.locator("#the-elbo-line-by-line h2")).to_contain_text("ELBO, từng dòng một")
+    page.get_by_role("link", name="English").click()
+    expect(page).to_have_url(f"{address}/book/01_elbo.html#the-elbo-line-by-line")
+    page.goto(f"{address}/vi/search.html?q=ELBO")
+    page.get_by_role("link", name="English").click()
+    expect(page).to_have_url(f"{address}/search.html?q=ELBO")
+    assert visit.faults == []
+    visit.context.close()
+
+
+FOUND = {  # what readers type, with accents and without, and an address that must be among the first three
+    "cận dưới bằng chứng": "book/01_elbo.html",
+    "can duoi bang chung": "book/01_elbo.html",
+    "chặn dưới bằng chứng": "book/",
+    "tái tham số hoá": "book/02_vae.html#",
+    "tai tham so hoa": "book/02_vae.html#",
+    "lịch trình nhiễu": "book/03_forward.html#",
+    "lich trinh nhieu": "book/03_forward.html#",
+    "dẫn hướng": "book/04_reverse.html#",
+    "dan huong": "book/04_reverse.html#",
+    "phân phối hậu nghiệm": "book/",
+    "sụp đổ hậu nghiệm": "book/02_vae.html#",
+    "posterior collapse": "book/",
+    "03:21": "book/01_elbo.html#the-elbo-line-by-line",
+}
+
+
+def test_search_finds_with_and_without_accents(browser: Browser, address: str) -> None:
+    visit, first = Visit(browser, WIDTHS["desk"]), {}
+    for text in FOUND:
+        page = visit.open(f"{address}/vi/search.html?q={quote(text)}", typeset=False)
+        page.locator("#search-results li a").first.wait_for()
+        links = page.locator("#search-results li a").evaluate_all("all => all.slice(0, 3).map(a => a.href)")
+        first[text] = [link.removeprefix(f"{address}/vi/") for link in links]
+    assert {t: found for t, found in first.items() if not any(f.startswith(FOUND[t]) for f in found)} == {}
+    assert "chỗ" in page.locator("#search-results [role=status]").inner_text()
+    assert visit.faults == []
+    visit.context.close()
+
+
+def test_a_derivation_is_changed_in_vietnamese(browser: Browser, address: str) -> None:
+    if not (SITE / "_static" / "sheet" / "engine").is_dir():
+        pytest.skip("the book was built without the engine")
+    visit = Visit(browser, WIDTHS["desk"])
+    page = visit.open(f"{address}/vi/book/01_elbo.html", typeset=False)
+    page.get_by_role("button", name="Sửa một dòng").first.click()
+    sheet = page.locator(".sheet").first
+    sheet.get_by_role("button", name="Kiểm tra").click()
+    expect(sheet.locator(".sheet-status")).to_contain_text("Mọi dòng đều suy ra được", timeout=120_000)
+    expect(sheet.locator("li").nth(1)).to_contain_text("suy ra được · ")
+    assert visit.faults == []
+    visit.context.close()
