@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import ledger
-from lowerbound.symbolic.sheet import written
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
@@ -56,6 +56,7 @@ _begun: dict[str, Future[Checked | None]] = {}
 def check(name: str) -> Checked:
     """Build a derivation, which checks it, and read its print back. Raises ValueError where a line fails."""
     proof = ledger.proofs().derivations()[name]()
+    written = importlib.import_module("lowerbound.symbolic.sheet").written  # of lib/, on the path by now
     kinds, axioms = [step.kind for step in proof.steps[1:]], [step.reason for step in proof.axioms]
     return Checked(
         proof.chapter, proof.title, proof.relation, proof.statement(), proof.latex(), kinds, axioms,
