@@ -143,15 +143,22 @@ def write_words(app: Sphinx, error: Exception | None) -> None:
 
 # Names of the theme that are looked up in no catalogue, before anything shows them; and those of
 # sphinx-copybutton, which does not know this language. Its script comes before ours.
-SPEAK = """for (const name of ["title", "aria-label", "alt"])
-  document.querySelectorAll(`[${name}]`).forEach((element) => {
-    const own = window.lowerboundWords[element.getAttribute(name)];
-    if (own) element.setAttribute(name, own);
-  });
+SPEAK = """function speak() {
+  for (const name of ["title", "aria-label", "alt"])
+    document.querySelectorAll(`[${name}]`).forEach((element) => {
+      const own = window.lowerboundWords[element.getAttribute(name)];
+      if (own) element.setAttribute(name, own);
+    });
+}
+speak();
+addEventListener("load", speak); // what was made meanwhile
 if (typeof messages === "object" && typeof locale === "string") {
-  const said = window.lowerboundWords;
   messages.vi = {};
-  for (const key of Object.keys(messages.en)) messages.vi[key] = said[messages.en[key]] || messages.en[key];
+  for (const [key, text] of Object.entries(messages.en)) {
+    messages.vi[key] = window.lowerboundWords[text] || text;
+    iconCopy = iconCopy.replace(text, messages.vi[key]);
+    iconCheck = iconCheck.replace(text, messages.vi[key]);
+  }
   locale = "vi";
 }
 """

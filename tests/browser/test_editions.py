@@ -22,7 +22,11 @@ SHOWN = ("title", "aria-label", "placeholder", "alt", "data-tooltip", "aria-valu
 SAME = {
     "Lower Bound", "English", "Colab", "Sphinx Book Theme", "CC BY 4.0", "Ctrl", ".md", ".ipynb", ".pdf",
     "html", "Toggle primary sidebar", "Toggle secondary sidebar", "Main", "Page", "Lower Bound - Home",
+    "Loss ra NaN",
 }  # fmt: skip
+
+
+NAMES = re.compile(r"[\w.]+(\(\))?|\d\.\d\.\d \(unreleased\)")  # of the library's entries, of versions
 
 
 class Text(HTMLParser):
@@ -84,12 +88,11 @@ def test_a_page_leads_to_the_same_page_of_the_other_edition(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*PAGES, "search"])
 def test_no_word_around_a_page_is_left_in_english(name: str) -> None:
-    english = {entry.id for entry in strings() if entry.id and entry.string != entry.id}
-    shown = read(EDITION / f"{name}.html").around - SAME
+    table = {entry.id: entry.string for entry in strings() if entry.id}
+    shown = read(EDITION / f"{name}.html").around - SAME - set(table.values())
     plain = {text for text in shown if re.search(r"[A-Za-z]{3}", text) and text.isascii()}
-    titles = {text for text in plain if re.fullmatch(r"[\d.]*\s*(VAE|ELBO|Loss|API|[A-Z]\d).{0,40}", text)}
-    assert plain - titles == set()
-    assert shown & english == set()
+    assert {text for text in plain if not NAMES.fullmatch(text)} == set()
+    assert name == "book/api" or shown & set(table) == set()  # where entries are called Check and given
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -103,13 +106,13 @@ def test_a_page_opens_in_vietnamese(browser: Browser, address: str, name: str) -
     visit.context.close()
 
 
-# Words of the theme and reasons of derivations that the table has, and that are shown as they are in English.
+# Words of the theme and of derivations that the table has, shown in English. What a cell puts out stays.
 LEFT_IN_ENGLISH = """() => {
   const table = window.lowerboundWords, found = [];
   for (const name of ["title", "aria-label", "alt"])
     for (const one of document.querySelectorAll(`[${name}]`)) found.push(one.getAttribute(name));
   const texts = document.querySelectorAll(".why, summary, button, .from-lab");
-  for (const one of texts) found.push(one.textContent.trim());
+  for (const one of texts) if (!one.closest(".cell_output")) found.push(one.textContent.trim());
   return found.filter((text) => table[text] && table[text] !== text);
 }"""
 

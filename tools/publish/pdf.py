@@ -1,4 +1,4 @@
-"""`python -m tools.publish.pdf`: the built book as PDF, whole and by chapters, beside its pages."""
+"""`python -m tools.publish.pdf`: both editions as PDF, whole and by chapters, beside their pages."""
 
 from __future__ import annotations
 
@@ -17,8 +17,17 @@ from tools.publish.site import EVERY_FORMULA, EVERY_PICTURE, PAGES, SITE, launch
 BOOK = [page for page in PAGES if page.startswith("book/") and not page.endswith(("/api", "/changelog"))]
 MARGIN = {"top": "20mm", "bottom": "18mm", "left": "16mm", "right": "16mm"}
 RUNNING = "width: 100%; font-size: 8px; color: #555; margin: 0 16mm; display: flex; justify-content: "
-FRONT, PLACE = SITE / "book" / "index.html", re.compile(r'<p class="pdf".*?</p>', re.S)
-WHOLE = FRONT.with_name("lower-bound.pdf")
+FRONT, WHOLE = "book/index.html", "book/lower-bound.pdf"
+PLACE = re.compile(r'<p class="pdf".*?</p>', re.S)
+WORDS = {  # of a sheet's foot, and of the front page, in each edition
+    "": ("sheet {} of {}", "As PDF: {}, or chapter {}", "the whole book"),
+    "vi/": ("tờ {} / {}", "Bản PDF: {}, hoặc chương {}", "cả cuốn sách"),
+}
+
+
+def edition(name: str) -> str:
+    """Where the edition of a page lies: "" for the English one."""
+    return "vi/" if name.startswith("vi/") else ""
 
 
 def running(text: str) -> str:
@@ -44,8 +53,9 @@ def write(browser: Browser, out: Path, pages: list[str]) -> list[tuple[str, byte
             format="A4", margin=MARGIN, tagged=True, display_header_footer=True,
             header_template=running(f"<span>Lower Bound</span><span>{html.escape(title)}</span>"),
             footer_template=running(
-                f"<span>{base}/{name}.html</span><span>sheet <span class='pageNumber'></span> of "
-                "<span class='totalPages'></span></span>"
+                f"<span>{base}/{name}.html</span><span>{WORDS[edition(name)][0]}</span>".format(
+                    "<span class='pageNumber'></span>", "<span class='totalPages'></span>"
+                )
             ),
         )  # fmt: skip
         book.append(io.BytesIO(sheet), outline_item=title, import_outline=False)
@@ -63,27 +73,33 @@ def link(pages: list[str], printed: list[tuple[str, bytes]]) -> None:
         number = re.match(r"\d+(?=\.)", title)
         if number:
             (SITE / f"{name}.pdf").write_bytes(sheet)
-            chapters.append(f'<a href="{name.removeprefix("book/")}.pdf">{number[0]}</a>')
-    whole = f'<a href="{WHOLE.name}">the whole book</a>'
-    line = f'<p class="pdf">As PDF: {whole}, or chapter {", ".join(chapters)}</p>'
-    text = FRONT.read_text(encoding="utf-8")
-    FRONT.write_text(PLACE.sub(line, text), encoding="utf-8")
+            chapters.append(f'<a href="{name.rpartition("/")[2]}.pdf">{number[0]}</a>')
+    place = edition(pages[0])
+    _, line, whole = WORDS[place]
+    said = line.format(f'<a href="{Path(WHOLE).name}">{whole}</a>', ", ".join(chapters))
+    front = SITE / place / FRONT
+    text = front.read_text(encoding="utf-8")
+    front.unlink()  # the staged edition has the same file, and keeps its own
+    front.write_text(PLACE.sub(f'<p class="pdf">{said}</p>', text), encoding="utf-8")
 
 
 def main() -> None:
-    """Command line: `python -m tools.publish.pdf [PAGE …] [--out FILE]`."""
+    """Command line: both editions, or some pages."""
     parser = argparse.ArgumentParser(prog="python -m tools.publish.pdf", description=__doc__)
-    parser.add_argument("pages", nargs="*", default=BOOK, metavar="PAGE", help="such as book/01_elbo")
-    parser.add_argument("--out", type=Path, default=WHOLE)
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help="such as book/01_elbo, vi/book/01_elbo")
+    parser.add_argument("--out", type=Path, help="with PAGE")
     args = parser.parse_args()
-    missing = [page for page in args.pages if not (SITE / f"{page}.html").is_file()]
+    books = {SITE / place / WHOLE: [f"{place}{page}" for page in BOOK] for place in WORDS}
+    todo = {args.out or SITE / WHOLE: args.pages} if args.pages else books
+    missing = [page for pages in todo.values() for page in pages if not (SITE / f"{page}.html").is_file()]
     if missing:
         parser.error(f"{SITE} holds no {', '.join(missing)}; run `make book`, or name another page")
-    with sync_playwright() as playwright:
-        printed = write(launch(playwright), args.out, args.pages)
-    if args.pages == BOOK and args.out == WHOLE:
-        link(args.pages, printed)
-    print(f"{len(args.pages)} pages, written to {args.out}")
+    for out, pages in todo.items():
+        with sync_playwright() as playwright:
+            printed = write(launch(playwright), out, pages)
+        if not args.pages:
+            link(pages, printed)
+        print(f"{len(pages)} pages, written to {out}")
 
 
 if __name__ == "__main__":

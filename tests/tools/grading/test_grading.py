@@ -26,7 +26,7 @@ from toy_assignment import MARKER, student, write
 
 from tools.grading import judge as judging
 from tools.grading.__main__ import STUDENT, main
-from tools.grading.assignment import SOURCES, Assignment, assignments
+from tools.grading.assignment import SOURCES, VIETNAMESE, Assignment, assignments
 from tools.grading.inside import formulas, protocol
 from tools.grading.intake import find
 from tools.grading.judge import Submitted, Verdict, judge
@@ -74,7 +74,9 @@ def downloads() -> list[Path]:
     ]
     built = list((ROOT / "_build" / "html").rglob("*.html"))
     return [
-        p for p in [*paths, *built] if p.parent != SOURCES and p.is_file() and ROOT / "tests" not in p.parents
+        p
+        for p in [*paths, *built]
+        if p.parent not in (SOURCES, VIETNAMESE) and p.is_file() and ROOT / "tests" not in p.parents
     ]
 
 
