@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import json
 import os
 import re
 import sys
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ _begun: dict[str, Future[Checked | None]] = {}
 def check(name: str) -> Checked:
     """Build a derivation, which checks it, and read its print back. Raises ValueError where a line fails."""
     proof = ledger.proofs().derivations()[name]()
-    written = importlib.import_module("lowerbound.symbolic.sheet").written  # of lib/, on the path by now
+    written = import_module("lowerbound.symbolic.sheet").written  # lib/ is on the path by now
     kinds, axioms = [step.kind for step in proof.steps[1:]], [step.reason for step in proof.axioms]
     return Checked(
         proof.chapter, proof.title, proof.relation, proof.statement(), proof.latex(), kinds, axioms,
