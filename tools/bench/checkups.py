@@ -39,13 +39,7 @@ from tools.reproduce.fault_table import FAULTS, Fault
 
 OUT = Path("results/checkups.json")
 STEPS, BATCH = 300, 32
-SOURCES = (
-    "adapters",
-    "findings",
-    "checkup_vae",
-    "checkup_diffusion",
-    "clinic",
-)  # a change of these asks anew
+SOURCES = ("adapters", "findings", "checkup_vae", "checkup_diffusion", "clinic")  # a change of these asks anew
 
 
 @dataclass(frozen=True)
@@ -111,18 +105,14 @@ def unet(kind: str = "epsilon", beta_schedule: str = "linear") -> Any:
     return trained(net, 2 * images() - 1, lambda x: tutorial_loss(scheduler)(net, x))
 
 
-def tutorial_loss(
-    scheduler: Any, told: int = 0, first: int = 0, target: str = ""
-) -> Callable[[Any, Tensor], Tensor]:
+def tutorial_loss(scheduler: Any, told: int = 0, first: int = 0, target: str = "") -> Callable[[Any, Tensor], Tensor]:
     """The loss of the training tutorial; with `told`, `first` or `target`, with a fault in it."""
 
     def loss(net: Any, x: Tensor) -> Tensor:
         noise = torch.randn_like(x)
         t = torch.randint(first, len(scheduler.alphas_cumprod), (len(x),))
         xt = scheduler.add_noise(x, noise, t)
-        wanted = (
-            noise if scheduler.config.prediction_type == "epsilon" else scheduler.get_velocity(x, noise, t)
-        )
+        wanted = noise if scheduler.config.prediction_type == "epsilon" else scheduler.get_velocity(x, noise, t)
         wanted = {"": wanted, "image": x, "other noise": torch.randn_like(x)}[target]
         said = net(xt, (t + told).clamp(0, len(scheduler.alphas_cumprod) - 1)).sample
         return F.mse_loss(said, wanted)
@@ -284,18 +274,13 @@ def denoising_diffusion() -> list[Case]:
 
     def exchanged() -> Any:
         model = made()
-        kept, model.posterior_mean_coef1 = (
-            model.posterior_mean_coef1.clone(),
-            model.posterior_mean_coef2.clone(),
-        )
+        kept, model.posterior_mean_coef1 = model.posterior_mean_coef1.clone(), model.posterior_mean_coef2.clone()
         model.posterior_mean_coef2 = kept
         return model
 
     def kept_betas() -> Any:
         original = source.linear_beta_schedule
-        source.linear_beta_schedule = lambda timesteps: torch.linspace(
-            1e-4, 0.02, timesteps, dtype=torch.float64
-        )
+        source.linear_beta_schedule = lambda timesteps: torch.linspace(1e-4, 0.02, timesteps, dtype=torch.float64)
         try:
             return made(timesteps=100)
         finally:
@@ -368,9 +353,7 @@ def pythae() -> list[Case]:
         return -0.5 * (1 + log_var - mu**2 - log_var.exp())
 
     def loss(reduce: Callable[[Tensor, Tensor], Tensor]) -> Any:
-        def loss_function(
-            self: Any, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
-        ) -> Any:
+        def loss_function(self: Any, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor) -> Any:
             error = 0.5 * (recon_x.reshape(len(x), -1) - x.reshape(len(x), -1)) ** 2
             both = reduce(error, rate(mu, log_var))
             return both, both, both
@@ -378,9 +361,7 @@ def pythae() -> list[Case]:
         return loss_function
 
     def of_rate(wrong: Callable[[Tensor, Tensor], Tensor]) -> Any:
-        def loss_function(
-            self: Any, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
-        ) -> Any:
+        def loss_function(self: Any, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor) -> Any:
             error = 0.5 * ((recon_x.reshape(len(x), -1) - x.reshape(len(x), -1)) ** 2).sum(1)
             both = (error + wrong(mu, log_var).sum(1)).mean()
             return both, both, both
@@ -469,10 +450,7 @@ def planted(fault: Fault | None) -> Iterator[None]:
         return
     module = importlib.import_module(f"lowerbound.{fault.file.removesuffix('.py').replace('/', '.')}")
     changed = dict(vars(module))
-    exec(
-        compile(fault.edited((ROOT / fault.path).read_text(encoding="utf-8")), str(fault.path), "exec"),
-        changed,
-    )
+    exec(compile(fault.edited((ROOT / fault.path).read_text(encoding="utf-8")), str(fault.path), "exec"), changed)
     if fault.scope:
         old, new = _function(vars(module), fault.scope), _function(changed, fault.scope)
         kept = {part: getattr(old, part) for part in ("__code__", "__defaults__", "__kwdefaults__")}
@@ -508,9 +486,7 @@ def own() -> list[Case]:
         from lowerbound.guidance import Guided
 
         net = _Answers(c, n)
-        return Guided(net, torch.zeros(len(c), dtype=torch.int64), w)(
-            torch.zeros_like(c), torch.zeros(len(c))
-        )
+        return Guided(net, torch.zeros(len(c), dtype=torch.int64), w)(torch.zeros_like(c), torch.zeros(len(c)))
 
     def look(fault: Fault | None = None) -> Checkup:
         vae = fault is not None and fault.file in ("gaussian.py", "likelihood.py", "vae.py")
@@ -562,15 +538,7 @@ def judged(case: Case) -> dict[str, Any]:
     named = [f for f in alarms if f.entry in case.expected]
     state = ""
     if case.expected:
-        state = (
-            "named"
-            if any(f.state == "wrong" for f in named)
-            else "look"
-            if named
-            else "noticed"
-            if alarms
-            else "missed"
-        )
+        state = "named" if any(f.state == "wrong" for f in named) else "look" if named else "noticed" if alarms else "missed"
     wrong = [f.check for f in alarms if f.state == "wrong"]
     row = {"case": case.name, "expected": list(case.expected), "outcome": state, "wrong": wrong}
     row |= {"look": [f.check for f in alarms if f.state == "look"]}
@@ -592,55 +560,31 @@ def kept(library: str, case: Case) -> Path:
 def main(argv: list[str] | None = None) -> None:
     """Command line: `python -m tools.bench.checkups [LIBRARY …] [--case WORDS] [--out FILE]`."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench.checkups", description=main.__doc__)
-    parser.add_argument(
-        "libraries", nargs="*", metavar="LIBRARY", help=f"of {', '.join(SUITES)}; by default all"
-    )
-    parser.add_argument(
-        "--case", default="", metavar="WORDS", help="cases whose name holds these words; writes nothing"
-    )
+    parser.add_argument("libraries", nargs="*", metavar="LIBRARY", help=f"of {', '.join(SUITES)}; by default all")
+    parser.add_argument("--case", default="", metavar="WORDS", help="cases whose name holds these words; writes nothing")
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args(argv)
     if unknown := set(args.libraries) - set(SUITES):
         parser.error(f"no library {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
     warnings.filterwarnings("ignore")  # of the libraries, about their own dependencies
-    content = (
-        json.loads(args.out.read_text(encoding="utf-8"))
-        if args.out.exists()
-        else {"how": {}, "libraries": {}}
-    )
+    content = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else {"how": {}, "libraries": {}}
     for key in args.libraries or SUITES:
         name, cases = SUITES[key]
         rows, seconds = [], 0.0
         for case in cases():
             if args.case in case.name:
-                rows.append(
-                    cached(
-                        kept(key, case),
-                        [case.name, *map(_text, SOURCES)],
-                        partial(judged, case),
-                        replace=True,
-                    )
-                )
+                rows.append(cached(kept(key, case), [case.name, *map(_text, SOURCES)], partial(judged, case), replace=True))
                 seconds += json.loads(kept(key, case).read_text(encoding="utf-8"))["seconds"]
-                print(
-                    f"{name}: {case.name}: {rows[-1]['outcome'] or 'sound'}; {', '.join(rows[-1]['wrong'])}",
-                    flush=True,
-                )
+                print(f"{name}: {case.name}: {rows[-1]['outcome'] or 'sound'}; {', '.join(rows[-1]['wrong'])}", flush=True)
         faults, sound = [r for r in rows if r["expected"]], [r for r in rows if not r["expected"]]
-        counts = {
-            outcome: sum(r["outcome"] == outcome for r in faults)
-            for outcome in ("named", "look", "noticed", "missed")
-        }
+        counts = {outcome: sum(r["outcome"] == outcome for r in faults) for outcome in ("named", "look", "noticed", "missed")}
         content["libraries"][key] = {
             "name": name, "version": metadata.version(name) if key != "lowerbound" else __version__,
             "commit": environment()["commit"], "planted": len(faults), **counts, "sound": len(sound), "false_alarms": sum(bool(r["wrong"]) for r in sound),
             "seconds": round(seconds), "list": rows,
         }  # fmt: skip
     about = environment()
-    content["how"] = {
-        "command": "python -m tools.bench.checkups",
-        **{k: about[k] for k in ("commit", "torch", "hardware")},
-    }
+    content["how"] = {"command": "python -m tools.bench.checkups", **{k: about[k] for k in ("commit", "torch", "hardware")}}
     content["how"]["measured"] = time.strftime("%Y-%m-%d")
     if not args.case:
         write(args.out, content)
