@@ -19,7 +19,7 @@ from lowerbound.likelihood import DiscretisedLogistic, Likelihood
 class VAE(nn.Module):
     """q(z | x) from `encoder`, p(x | z) from `decoder` and `likelihood`, prior N(0, I).
 
-    encoder:    x (B, ...) -> mean and logvar, each (B, K)
+    encoder:    x (B, ...) -> mean and logvar, each (B, K); an attribute `shape`, if there, is that of one x
     decoder:    z (B, K) -> the arguments of `likelihood`; has an int attribute `latents` = K
     likelihood: a class of `lowerbound.likelihood`
     beta:       weight on the KL in `loss` alone; 1 is the ELBO. `bound` never uses it.

@@ -135,12 +135,12 @@ def test_multiply_adds_are_those_of_the_layers():
     class Plain(nn.Module):
         latents = 3
 
-        def __init__(self, sizes, shape):
+        def __init__(self, sizes, each):
             super().__init__()
-            self.layer, self.shape = nn.Linear(*sizes), shape
+            self.layer, self.each = nn.Linear(*sizes), each
 
         def forward(self, x):
-            return [part.reshape(-1, *self.shape) for part in self.layer(x.flatten(1)).chunk(2, 1)]
+            return [part.reshape(-1, *self.each) for part in self.layer(x.flatten(1)).chunk(2, 1)]
 
     vae = VAE(Plain((784, 6), (3,)), Plain((3, 2 * 784), (1, 28, 28)))
     assert multiply_adds(vae) == 784 * 6 + 3 * 2 * 784
