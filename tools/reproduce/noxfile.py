@@ -32,6 +32,7 @@ nox.options.envdir = str(record.WORK / "environments")
 nox.options.error_on_missing_interpreters = False
 os.environ.pop("PYTHONPATH", None)
 os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+os.environ["MPLCONFIGDIR"] = str(record.WORK / "matplotlib")  # its list of fonts is these environments' own
 # pyenv's Pythons, the newest of each kind first; the names on the PATH may be its shims, which are not active
 pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions").glob("3.*/bin")
 newest = sorted(pyenv, key=lambda path: [int(n) for n in re.findall(r"\d+", path.parent.name)], reverse=True)
