@@ -694,14 +694,22 @@ FOUND = {  # what readers type, and an address that must be among the first thre
 }
 
 
-def test_search_finds_the_section(browser: Browser, address: str) -> None:
+def check_search(browser: Browser, edition: str, wanted: dict[str, str]) -> str:
+    """Each text finds its page or section among the first three. Returns what is said of the last."""
     visit, first = Visit(browser, WIDTHS["desk"]), {}
-    for text in FOUND:
-        page = visit.open(f"{address}/search.html?q={quote(text)}", typeset=False)
+    for text in wanted:
+        page = visit.open(f"{edition}/search.html?q={quote(text)}", typeset=False)
         page.locator("#search-results li a").first.wait_for()
         links = page.locator("#search-results li a").evaluate_all("all => all.slice(0, 3).map(a => a.href)")
-        first[text] = [link.removeprefix(f"{address}/") for link in links]
+        first[text] = [link.removeprefix(f"{edition}/") for link in links]
         assert "\\" not in page.locator("#search-results").inner_text(), "LaTeX in an excerpt"
-    assert {t: found for t, found in first.items() if not any(f.startswith(FOUND[t]) for f in found)} == {}
+    missed = {t: found for t, found in first.items() if not any(f.startswith(wanted[t]) for f in found)}
+    assert missed == {}
+    said = page.locator("#search-results [role=status]").inner_text()
     assert visit.faults == []
     visit.context.close()
+    return said
+
+
+def test_search_finds_the_section(browser: Browser, address: str) -> None:
+    check_search(browser, address, FOUND)

@@ -185,22 +185,45 @@ function insert(area, word) {
   area.focus();
 }
 
-// The sheet itself, in a box. text: what is on it; name: of the derivation, or "".
-function build(box, text, name) {
+// What a box to write in is made of. text: what stands in it; rows: how many more there are.
+function editor(text, rows) {
   const id = "sheet-" + ++number;
   const area = element("textarea", {
     id, value: text, spellcheck: false, autocapitalize: "off", autocomplete: "off", wrap: "off",
-    rows: Math.min(24, text.split("\n").length + 1),
+    rows: Math.min(24, text.split("\n").length + rows),
   });
   area.setAttribute("aria-describedby", id + "-help");
+  return {
+    id, area,
+    status: element("p", { className: "sheet-status", role: "status" }),
+    check: element("button", { type: "button", className: "sheet-check" }, word("Check")),
+    halt: element("button", { type: "button", hidden: true }, word("Stop")),
+    again: element("button", { type: "button" }, word("As it was")),
+    answer: element("div", { className: "sheet-answer" }),
+    help: element("p", { id: id + "-help", className: "sheet-help" }),
+  };
+}
+
+// While an answer is asked for, it can be stopped; why there is none is said.
+async function asking({ check, halt, status }, work) {
+  check.disabled = true;
+  halt.hidden = false;
+  try {
+    await work();
+  } catch (error) {
+    status.textContent = word("No answer: {why}.", { why: error.message });
+  } finally {
+    check.disabled = false;
+    halt.hidden = true;
+  }
+}
+
+// The sheet itself, in a box. text: what is on it; name: of the derivation, or "".
+function build(box, text, name) {
+  const parts = editor(text, 1);
+  const { id, area, status, check, halt, again, answer, help } = parts;
   const words = element("div", { className: "sheet-words" });
-  const status = element("p", { className: "sheet-status", role: "status" });
-  const check = element("button", { type: "button", className: "sheet-check" }, word("Check"));
-  const halt = element("button", { type: "button", hidden: true }, word("Stop"));
-  const again = element("button", { type: "button" }, word("As it was"));
   const link = element("button", { type: "button" }, word("Copy a link to this sheet"));
-  const answer = element("div", { className: "sheet-answer" });
-  const help = element("p", { id: id + "-help", className: "sheet-help" });
   help.append(
     word("Change what you like, then check (Ctrl + Enter). A line begins with =, >=, <=, -> or ~, its reason stands behind #. "),
     word("Ctrl + Space completes a word.")
@@ -225,10 +248,8 @@ function build(box, text, name) {
     return fitting;
   }
 
-  async function run() {
-    check.disabled = true;
-    halt.hidden = false;
-    try {
+  function run() {
+    return asking(parts, async () => {
       const [said, seconds] = await answered(area.value, "", status);
       known = said.words;
       offer();
@@ -241,12 +262,7 @@ function build(box, text, name) {
         : `${row}${word(VERDICTS[said.verdict])} (${seconds} s)`;
       if (said.failed) select(said.failed);
       await typeset(answer);
-    } catch (error) {
-      status.textContent = word("No answer: {why}.", { why: error.message });
-    } finally {
-      check.disabled = false;
-      halt.hidden = true;
-    }
+    });
   }
 
   // Mark the row that does not follow.
@@ -289,38 +305,21 @@ function build(box, text, name) {
 
 // A function of an assignment, written in Python and judged by its check. name: of the function and its check.
 function buildFunction(box, text, name) {
-  const id = "sheet-" + ++number;
-  const area = element("textarea", {
-    id, value: text, spellcheck: false, autocapitalize: "off", autocomplete: "off", wrap: "off",
-    rows: Math.min(24, text.split("\n").length + 2),
-  });
-  area.setAttribute("aria-describedby", id + "-help");
-  const help = element("p", { id: id + "-help", className: "sheet-help" });
+  const parts = editor(text, 2);
+  const { id, area, status, check, halt, again, answer, help } = parts;
   help.append(word("Python with "), element("code", {}, "math"), word(". Ctrl + Enter checks; a new row keeps its indentation."));
-  const status = element("p", { className: "sheet-status", role: "status" });
-  const check = element("button", { type: "button", className: "sheet-check" }, word("Check"));
-  const halt = element("button", { type: "button", hidden: true }, word("Stop"));
-  const again = element("button", { type: "button" }, word("As it was"));
-  const answer = element("div", { className: "sheet-answer" });
   box.replaceChildren(
     element("label", { htmlFor: id }, word("Your function "), element("code", {}, name)),
     area, help, element("div", { className: "sheet-buttons" }, check, halt, again), status, answer
   );
 
-  async function run() {
-    check.disabled = true;
-    halt.hidden = false;
+  function run() {
     answer.replaceChildren();
-    try {
+    return asking(parts, async () => {
       const [said, seconds] = await answered(area.value, name, status);
       status.textContent = said.ok ? word("Right ({seconds} s).", { seconds }) : word("Not right yet ({seconds} s)", { seconds });
       answer.replaceChildren(marked(said.message.trim()));
-    } catch (error) {
-      status.textContent = word("No answer: {why}.", { why: error.message });
-    } finally {
-      check.disabled = false;
-      halt.hidden = true;
-    }
+    });
   }
 
   check.addEventListener("click", run);
