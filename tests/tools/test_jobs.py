@@ -238,7 +238,10 @@ def in_a_process(folder: str, victim: str, number: str, processes: str) -> None:
 
 
 def _python(call: str) -> list[str]:
-    return [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}; import test_jobs as t; {call}"]
+    """A process that hears Ctrl-C, also where the tests run in the background of a shell."""
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    begin = f"import sys; sys.path[:0] = {sys.path!r}; import test_jobs as t; {heard}"
+    return [sys.executable, "-c", f"{begin}; {call}"]
 
 
 @pytest.mark.parametrize(
