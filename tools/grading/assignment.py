@@ -66,6 +66,12 @@ class Assignment:
         """The cells that a person grades."""
         return [cell for cell in self.cells if cell.kind == "written"]
 
+    @property
+    def needs_torch(self) -> bool:
+        """Whether what students write is in torch; its tests, which run elsewhere, may be all the same."""
+        tests = {cell.id for cell in self.tests}
+        return any("import torch" in n.source for n in self.notebook.cells if cell_id(n) not in tests)
+
     @cached_property
     def released(self) -> NotebookNode:
         """The student version: no solution, no hidden test, no output; locked cells with checksums."""

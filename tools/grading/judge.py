@@ -126,6 +126,7 @@ class Play:
     ) -> None:
         self.notebook, self.verdict, self.limits, self.isolated = notebook, verdict, limits, isolated
         self.cells = assignment.run_list(notebook)
+        self.needs_torch = assignment.needs_torch
         self.tests = {cell.task: cell for cell in assignment.tests}
         self.settled: set[str] = set()  # tasks that are not judged again: right, or the end of the process
         self.left_out: set[int] = set()
@@ -158,6 +159,8 @@ class Play:
     def _once(self, sandbox: Sandbox) -> None:
         tries: dict[str, int] = {}
         self.stopped = set()
+        if self.needs_torch:  # its import is nobody's time
+            sandbox.ask("load", self.limits.cell)
         for position, (place, source) in enumerate(self.cells):
             if position in self.left_out:
                 continue

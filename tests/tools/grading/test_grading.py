@@ -229,6 +229,37 @@ def test_what_a_stopped_cell_holds_costs_no_other_cell(
     assert not any("Memory" in message for _, message in verdict.marks.values()), verdict
 
 
+def test_the_time_that_torch_takes_to_load_is_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine it took all the seconds of a call, and torch was left half loaded."""
+    sandbox_or_skip()
+    asked: list[str] = []
+
+    class Noted(Sandbox):
+        def ask(self, op: str, *args: Any, **content: Any) -> Any:
+            source = "'torch' in __import__('sys').modules"
+            loaded = super().ask("run", 60, source=source, number=0)[0]["outputs"][0]["data"]["text/plain"]
+            asked.append(f"{op} {loaded}")
+            return super().ask(op, *args, **content)
+
+    monkeypatch.setattr(judging, "Sandbox", Noted)
+    toy = write(tmp_path / "sources")
+    for assignment, made in (
+        (toy, nbformat.from_dict(student(toy))),
+        (KNOWN["A3_forward"], nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("next_moments = 3")])),
+    ):
+        path = tmp_path / f"{assignment.name}.ipynb"
+        path.write_text(nbformat.writes(made))
+        asked.append(assignment.name)
+        judge(path, "someone", assignment, DEFAULT, True)
+    toys, forwards = asked[: asked.index("A3_forward")], asked[asked.index("A3_forward") + 1 :]
+    assert not any("load" in entry or "True" in entry for entry in toys)
+    assert forwards[0] == "load False"
+    assert len(forwards) > 2
+    assert all(entry.endswith("True") for entry in forwards[1:])
+
+
 def test_a_whole_notebook_runs_as_it_does_outside(tmp_path: Path) -> None:
     verdict = graded(tmp_path, "A1_bound", {"solution": KNOWN["A1_bound"].notebook})["solution"]
     assert failed(verdict) == []
