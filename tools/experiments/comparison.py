@@ -96,13 +96,11 @@ SMOKE = Setting(
     fitted=40,
     floors=2,
 )
-# What an hour of one slow core can judge: the report card and what ships. No model is trained.
+# Some twenty hours of one slow core: the report card, what ships, and a tenth of the training at one size.
 CPU = Setting(
-    sizes=(),
-    models=(),
-    more=(),
-    seeds=(),
-    counts=(),
+    replace(FULL, budget=2e13),
+    sizes=("0.5M",),
+    counts=(1, 4, 16, 64, 256),
     calls=(4, 8, 16, 1, 2),
     samples=2500,
     candidates=500,
@@ -329,6 +327,7 @@ def stages(setting: Setting, run_dir: RunDir) -> list[list[Job]]:
     runs = [(kind, size) for size in setting.sizes for kind in setting.models]
     runs += [(kind, setting.sizes[0]) for kind in setting.more]
     own = replace(setting, seeds=(), counts=(), models=(), more=(), sizes=(), floors=0)
+    shipped = replace(own, spending=FULL, rates=(), starts=())  # they are trained already
     card = [run_dir.job("rulers", rulers.described)]
     card += [run_dir.job(f"floor-{s}", rulers.floor, s, setting.samples) for s in range(setting.floors)]
     card += [
@@ -339,7 +338,7 @@ def stages(setting: Setting, run_dir: RunDir) -> list[list[Job]]:
     return [
         card,
         [
-            run_dir.job(f"ships-{name}-{part}", ships, replace(own, rates=(), starts=()), name, part)
+            run_dir.job(f"ships-{name}-{part}", ships, shipped, name, part)
             for name in SHIPPED
             for part in parts_of(setting, name)
         ],

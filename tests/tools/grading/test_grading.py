@@ -247,7 +247,7 @@ def test_the_time_that_torch_takes_to_load_is_nobodys(
     toy = write(tmp_path / "sources")
     for assignment, made in (
         (toy, nbformat.from_dict(student(toy))),
-        (KNOWN["A3_forward"], nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("next_moments = 3")])),
+        (KNOWN["A3_forward"], nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 3")])),
     ):
         path = tmp_path / f"{assignment.name}.ipynb"
         path.write_text(nbformat.writes(made))

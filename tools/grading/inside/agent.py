@@ -52,7 +52,7 @@ class Agent:
             protocol.send(self.channel, reply, out)
 
     def load(self, *_: Any) -> bool:
-        """Import torch before anything is timed: on a busy machine that alone takes longer than a call may."""
+        """Import torch before anything is timed: that alone may take longer than a call has."""
         import torch
 
         return torch.is_tensor(None)
