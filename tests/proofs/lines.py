@@ -22,15 +22,18 @@ from sympy import (
     Derivative,
     Eq,
     EulerGamma,
+    Float,
     Function,
     IndexedBase,
     Integer,
     Integral,
     Max,
+    Min,
     Product,
     Rational,
     Sum,
     Symbol,
+    atan,
     cos,
     erf,
     exp,
@@ -41,6 +44,7 @@ from sympy import (
     sin,
     sqrt,
     symbols,
+    tan,
     tanh,
 )
 
@@ -137,7 +141,9 @@ def real(name):
 
 LOG, ROOT = real(r"\log"), real(r"\sqrt")
 W = IndexedBase("W", real=True)
-even = Symbol("l", even=True)
+even, odd = Symbol("l", even=True), Symbol("o", odd=True)
+K = Symbol("K", integer=True, positive=True)
+another_p = Family("p", "phi")
 
 
 def _gauss(marginal=None, posterior=None):
@@ -192,6 +198,38 @@ FALSE = {
             "the parameter fixed by an assumption": line(
                 lambda: Derivative(log(p(x)), theta), lambda: Integer(0), given={theta: Integer(1)}
             ),
+            "the slope of one of two": line(
+                lambda: Derivative(E(q(z), log(another_p(z))), phi),
+                lambda: E(q(z), log(another_p(z)) * Derivative(log(q(z)), phi)),
+            ),
+            "Fisher with the other measure": line(
+                lambda: Derivative(log(p(x)), theta), lambda: mean(Derivative(log(p(x, z)), theta))
+            ),
+            "posterior score is likelihood score": line(
+                lambda: Derivative(log(p(z | x)), theta), lambda: Derivative(log(p(x | z)), theta)
+            ),
+            "second slope without its variance": line(
+                lambda: Derivative(log(p(x)), theta, theta),
+                lambda: E(p(z | x), Derivative(log(p(x, z)), theta, theta)),
+            ),
+            "averaged over its parameter": line(lambda: E(Normal(theta, 0, 1), log(p(x))), lambda: log(p(x))),
+            "slope in a bound parameter": line(
+                lambda: Derivative(E(Normal(theta, 0, 1), log(p(x))), theta),
+                lambda: E(Normal(theta, 0, 1), Derivative(log(p(x)), theta)),
+            ),
+            "KL's slope of the wrong sign": line(
+                lambda: Derivative(KL(Q, p(z)), phi), lambda: mean(log(p(z) / Q) * Derivative(log(Q), phi))
+            ),
+            "log of mean, slope inside": line(
+                lambda: Derivative(log(E(p(z), p(x | z))), theta),
+                lambda: E(p(z), Derivative(log(p(x | z)), theta)),
+            ),
+            "slope of an entropy without log": line(
+                lambda: Derivative(mean(log(Q)), phi), lambda: Integer(0)
+            ),
+            "reverse KL for forward": line(
+                lambda: Derivative(KL(p(z | x), Q), phi), lambda: Derivative(KL(Q, p(z | x)), phi)
+            ),
         },
     ),
     "capture": (
@@ -231,6 +269,39 @@ FALSE = {
                 lambda: E(q(x), log(Normal(z, x, 1))),
                 given={p(z): Normal(z, x, 1)},
             ),
+            "a function's free letter": line(
+                lambda: E(Normal(b, 0, 1), f(b)), lambda: Integer(0), given={f(a): a * b}
+            ),
+            "a Gaussian's free letter": line(
+                lambda: E(Normal(b, 0, 1), p(x | z)),
+                lambda: Normal(x, 0, 1 + z**2),
+                given={p(x | z): Normal(x, b * z, 1)},
+            ),
+            "the derivative of a bound": line(
+                lambda: Derivative(E(Normal(a, b, 1), a), a), lambda: Integer(1)
+            ),
+            "an end that is an index": line(
+                lambda: Sum(Sum(1, (j, 1, K)), (i, 1, 3)), lambda: Integer(6), given={K: i}
+            ),
+            "order of two means": line(
+                lambda: E(p(z), E(p(x | z), z * x)), lambda: E(p(x | z), E(p(z), z * x))
+            ),
+            "order of a triangle": line(
+                lambda: Sum(Sum(B[i] * R[j], (j, 1, i)), (i, 1, N)),
+                lambda: Sum(Sum(B[i] * R[j], (i, 1, N)), (j, 1, i)),
+            ),
+            "order of integrals": line(
+                lambda: Integral(Integral(a * b, (a, 0, b)), (b, 0, 1)),
+                lambda: Integral(Integral(a * b, (b, 0, 1)), (a, 0, b)),
+            ),
+            "index of an assumed entry": line(lambda: Sum(B[i], (i, 1, 3)), lambda: 3 * i, given={B[i]: i}),
+            "a shadowed variable": line(lambda: mean(z * mean(z)), lambda: mean(z**2)),
+            "a shadowed index": line(
+                lambda: Sum(B[i] * Sum(B[i], (i, 1, N)), (i, 1, N)),
+                lambda: Sum(Sum(B[i] ** 2, (i, 1, N)), (i, 1, N)),
+            ),
+            "a copy that is the same": line(lambda: mean(z * E(q(h2 | x), h2)), lambda: mean(z**2)),
+            "conditional averaged without it": line(lambda: E(q(x), mean(z)), lambda: mean(z)),
         },
     ),
     "limits": (
@@ -258,6 +329,35 @@ FALSE = {
             "leading order twice too large": leads(lambda: sin(t), lambda: 2 * t, t, 0),
             "a root beyond its domain": tends(lambda: 1 / sqrt(1 - u), lambda: Integer(0), u, 1),
             "the slower term": leads(lambda: t + t**2, lambda: t, t, oo),
+            "powers below one": tends(lambda: t**N, lambda: oo, N, oo),
+            "powers of any real": tends(lambda: t**a, lambda: Integer(0), t, 0),
+            "log to leading order at oo": leads(lambda: log(1 + t), lambda: t, t, oo),
+            "exp shifted": leads(lambda: exp(t + 1), lambda: exp(t), t, oo),
+            "exp of a lesser term": leads(lambda: exp(t**2 + t), lambda: exp(t**2), t, oo),
+            "moving mass": tends(lambda: Integral(t * exp(-t * a), (a, 0, oo)), lambda: Integer(0), t, oo),
+            "a bump that walks": tends(
+                lambda: Integral(Normal(a, t, 1), (a, 0, oo)), lambda: Integer(0), t, oo
+            ),
+            "many small terms": tends(lambda: Sum(1 / N, (i, 1, N)), lambda: Integer(0), N, oo),
+            "many small terms, harmonic": tends(
+                lambda: Sum(1 / (N + i), (i, 1, N)), lambda: Integer(0), N, oo
+            ),
+            "many factors near one": tends(lambda: Product(1 + 1 / N, (i, 1, N)), lambda: Integer(1), N, oo),
+            "alternating": tends(lambda: (-1) ** N, lambda: Integer(1), N, oo),
+            "sine": tends(lambda: sin(t), lambda: Integer(0), t, oo),
+            "difference of large": tends(lambda: sqrt(t**2 + t) - t, lambda: Integer(0), t, oo),
+            "wiggle at nought": tends(lambda: sin(1 / t), lambda: Integer(0), t, 0),
+            "negative symbol to oo": tends(lambda: 1 / neg, lambda: Integer(0), neg, oo),
+            "variance to nought of log": tends(
+                lambda: E(Normal(a, 0, t), a**2) / t, lambda: Integer(0), t, 0
+            ),
+            "mean square of a wide one": tends(
+                lambda: E(Normal(a, 0, t), 1 / (1 + a**2)), lambda: Integer(1), t, oo
+            ),
+            "slow log": tends(lambda: 1 / log(log(t + 3) + 3), lambda: Rational(1, 5), t, oo),
+            "very slow": tends(lambda: t ** Rational(1, 1000), lambda: Integer(1), t, oo),
+            "inner jump of atan": tends(lambda: atan(1 / a), lambda: pi / 2, a, 0),
+            "order with a whole coefficient": leads(lambda: n * t + t**2, lambda: n * t, t, 0),
         },
     ),
     "densities above one": (
@@ -314,6 +414,79 @@ FALSE = {
             "a fraction at two": at_least(
                 lambda: Integer(-1), lambda: Integer(0), because=lambda: 1 - u, at=lambda: {u: Integer(2)}
             ),
+            "mean at a positive symbol": at_least(
+                lambda: mean(z), lambda: Integer(0), because=lambda: t, at=lambda: {t: mean(z)}
+            ),
+            "real for whole": at_least(
+                lambda: t / 10**9,
+                lambda: Rational(1, 10**9),
+                because=lambda: (N - 1) / Integer(10) ** 9,
+                at=lambda: {N: t},
+            ),
+            "even for odd": at_least(
+                lambda: Integer(0),
+                lambda: Integer(1),
+                because=lambda: odd**2 - 1,
+                at=lambda: {odd: Integer(0)},
+            ),
+            "modulus less one": at_least(
+                lambda: (Abs(a) - 1) / 10**9,
+                lambda: Integer(0),
+                because=lambda: w / Integer(10) ** 9,
+                at=lambda: {w: Abs(a) - 1},
+            ),
+            "log of a minus": at_least(
+                lambda: -p(x) - 1 - log(p(x)),
+                lambda: Integer(0),
+                because=lambda: t - 1 - log(t),
+                at=lambda: {t: -p(x)},
+            ),
+            "a place that is not in it": at_least(
+                lambda: log(p(x)), lambda: elbo(), because=lambda: KL(Q, p(z | x)) - 1, at=lambda: {c: t}
+            ),
+            "KL minus itself": at_least(
+                lambda: Integer(0), lambda: KL(Q, p(z)), because=lambda: -KL(Q, p(z))
+            ),
+            "where for bound": at_least(
+                lambda: Sum(i - 2, (i, 1, 2)), lambda: Integer(0), because=lambda: i - 2
+            ),
+            "unit at a share above one": at_least(
+                lambda: 1 - t / s, lambda: Integer(0), because=lambda: 1 - u, at=lambda: {u: t / s}
+            ),
+            "unit at a sum of shares": at_least(
+                lambda: 1 - (u + u_), lambda: Integer(0), because=lambda: 1 - v, at=lambda: {v: u + u_}
+            ),
+            "positive at a log": at_least(
+                lambda: log(1 + t) - log(t) - 1,
+                lambda: Integer(0),
+                because=lambda: c,
+                at=lambda: {c: log(1 + t) - log(t) - 1},
+            ),
+            "where about the averaged": lambda: D("w", mean(z), where=[z > 0]).at_least(
+                0, "positive", because=z
+            ),
+            "where about the summed": lambda: D(
+                "w", Sum((i - 2) / Integer(10) ** 9, (i, 1, 2)), where=[i >= 2]
+            ).at_least(0, "positive", because=(i - 2) / Integer(10) ** 9),
+            "range about the summed": lambda: D("w", Sum(i - 2, (i, 1, 2)), where={i: (2, N)}).at_least(
+                0, "positive"
+            ),
+            "modulus where positive": lambda: D("w", mean(Abs(z)), where=[z > 0]).step(mean(z), "positive"),
+            "log where positive": lambda: D("w", mean(log(z**2)), where=[z > 0]).step(
+                2 * mean(log(z)), "positive"
+            ),
+            "KL below cross-entropy": at_most(lambda: KL(Q, p(z)), lambda: -mean(log(p(z)))),
+            "joint below marginal": at_most(lambda: p(x, z), lambda: p(z)),
+            "mean likelihood below one": at_most(lambda: mean(p(x | z)), lambda: Integer(1)),
+            "information below entropy": at_most(lambda: E(q(x), KL(Q, q(z))), lambda: -E(q(z), log(q(z)))),
+            "Gaussian entropy": at_least(
+                lambda: -E(Normal(a, 0, v), log(Normal(a, 0, v))), lambda: Integer(0)
+            ),
+            "evidence below likelihood": at_most(lambda: log(p(x)), lambda: log(p(x | z))),
+            "posterior below one by unit": at_most(
+                lambda: p(z | x), lambda: Integer(1), because=lambda: 1 - u, at=lambda: {u: p(z | x)}
+            ),
+            "square below itself": at_most(lambda: mean(p(x | z) ** 2), lambda: mean(p(x | z))),
         },
     ),
     "lemmas and names": (
@@ -374,6 +547,63 @@ FALSE = {
             "an assumption about a sum": line(lambda: a + b, lambda: Integer(5), given={a + b: Integer(5)}),
             "two symbols of one name": line(lambda: sqrt(u), lambda: sqrt(Symbol("u", positive=True))),
             "two families of one name": line(lambda: log(p(x)), lambda: log(Family("p", "theta")(x))),
+            "positive lemma at a real": lambda: D(
+                "use", f(a), using=[_lemma(f(t), t, given={f(t): sqrt(t**2)})]
+            ).step(a, "lemma"),
+            "lemma of one x in a mean": lambda: D(
+                "use", E(q(x), x**2), using=[_lemma(x**2, a**2, given={x: a})]
+            ).step(a**2, "lemma"),
+            "lemma one term short": lambda: D(
+                "sum",
+                Sum(B[i] - B[i - 1], (i, 1, N + 1)),
+                using=[_lemma(B[i], B[i - 1] + R[i], given={B[i]: B[i - 1] + R[i]}, where={i: (1, N)})],
+            ).step(Sum(R[i], (i, 1, N + 1)), "lemma"),
+            "named function at another place": lambda: D("use", f(b), using=[_lemma(a**2, symbol=f(a))]).step(
+                a**2, "lemma"
+            ),
+            "a condition contradicted": lambda: D(
+                "use", b - a, where=[a < b], using=[_lemma(sqrt((a - b) ** 2), a - b, where=[a > b])]
+            ).step(-sqrt((a - b) ** 2), "lemma"),
+            "a lemma under a mean of its letter": lambda: D(
+                "use",
+                E(Normal(a, 0, 1), sqrt((a - b) ** 2)),
+                using=[_lemma(sqrt((a - b) ** 2), a - b, where=[a > b])],
+            ).step(-b, "lemma"),
+            "two functions one name": lambda: D(
+                "use", f(2), using=[_lemma(f(a), a, given={f(a): a})], given={f(b): b**2}
+            ).step(4, "lemma"),
+            "gaussian lemma for another variable": lambda: D(
+                "use", E(q(y | x), y), using=[_lemma(mean(z), m, given={Q: Normal(z, m, 1)})]
+            ).step(m, "lemma"),
+            "exact at another condition": lambda: D(
+                "use", KL(q(z | y), p(z | y)), using=[_lemma(p(z | x), Q, given={p(z | x): Q})]
+            ).step(0, "lemma"),
+            "a limit as a lemma": lambda: D(
+                "use", 1 / t, using=[D("l", 1 / t).tends_to(0, t, oo, "far")]
+            ).step(0, "lemma"),
+            "leading order as a lemma": lambda: D(
+                "use", t + t**2, using=[D("l", t + t**2).leading_order(t, t, 0, "small")]
+            ).step(t, "lemma"),
+            "symbol and variable": line(lambda: mean(z) * real("z"), lambda: real("z") * mean(z)),
+            "function and factor": line(
+                lambda: f(a + b), lambda: real("f") * (a + b), given={f(a): real("f") * a}
+            ),
+            "indexed and symbol": line(lambda: B[1] + real("B_1"), lambda: real("B_1") + B[1]),
+            "family without parameter": line(
+                lambda: log(Family("q", "phi")(x) / Family("q", "phi", fixed=[x])(x)), lambda: Integer(0)
+            ),
+            "a prime": line(lambda: real("a'") - real("a^{'}"), lambda: Integer(0)),
+            "braces or not": line(lambda: real("x_t") - real("x_{t}"), lambda: -real("x_{t}") + real("x_t")),
+            "greek twice": line(
+                lambda: real("alpha") - real(r"\alpha"), lambda: -real(r"\alpha") + real("alpha")
+            ),
+            "bar twice": line(
+                lambda: real("xbar") - real(r"\bar{x}"), lambda: -real(r"\bar{x}") + real("xbar")
+            ),
+            "variable of a copy": line(
+                lambda: E(q(h2 | x), h2) * real("w"), lambda: real("w") * E(q(h2 | x), h2)
+            ),
+            "space in a name": line(lambda: real("a b") * c, lambda: c * real("a b")),
         },
     ),
     "bounds": (
@@ -401,6 +631,39 @@ FALSE = {
             "two symbols near a saddle": at_least(lambda: a**2 - 3 * a * b + b**2, lambda: Integer(0)),
             "far out": at_least(lambda: exp(-t) + Rational(1, 50), lambda: t / 1000),
             "a narrow dip": at_least(lambda: (t - 3) ** 2, lambda: Rational(1, 1000)),
+            "a roof": at_least(lambda: Max(a, 1 - a), lambda: Rational(3, 4)),
+            "triangle turned over": at_least(lambda: Abs(a + b), lambda: Abs(a) + Abs(b)),
+            "cosine, nearly": at_least(lambda: cos(a), lambda: 1 - a**2 / 3),
+            "log above half": at_least(lambda: log(1 + t), lambda: t / 2),
+            "t log t, nearly": at_least(lambda: t * log(t), lambda: -Rational(1, 3)),
+            "t^t, nearly": at_least(lambda: t**t, lambda: Rational(7, 10)),
+            "between whole numbers": at_least(lambda: N**2, lambda: 5 * N - 5),
+            "at three only": at_least(lambda: 2**N, lambda: N**2),
+            "squares of a sum": at_least(
+                lambda: Sum(R[i] ** 2, (i, 1, N)), lambda: Sum(R[i], (i, 1, N)) ** 2
+            ),
+            "Cauchy turned over": at_most(
+                lambda: N * Sum(B[i] ** 2, (i, 1, N)), lambda: Sum(B[i], (i, 1, N)) ** 2
+            ),
+            "reciprocal of a mean": at_most(lambda: mean(p(x | z)) * mean(1 / p(x | z)), lambda: Integer(1)),
+            "data processing turned over": at_most(lambda: KL(q(x, z), p(x, z)), lambda: KL(q(x), p(x))),
+            "KL of two is more than the parts": at_least(
+                lambda: KL(q(x, z), p(x, z)), lambda: KL(q(x), p(x)) + KL(q(z), p(z))
+            ),
+            "KL of two is less than the parts": at_most(
+                lambda: KL(q(x, z), p(x, z)), lambda: KL(q(x), p(x)) + KL(q(z), p(z))
+            ),
+            "rate below the marginal's": at_most(lambda: E(q(x), KL(Q, p(z))), lambda: KL(q(z), p(z))),
+            "conditioning adds entropy": at_most(lambda: -E(q(z), log(q(z))), lambda: -E(q(x, z), log(Q))),
+            "processing one side": at_least(lambda: KL(q(x), p(x)), lambda: KL(q(x | z), p(x | z))),
+            "far corner": at_least(lambda: Abs(t - 1000), lambda: Rational(1, 10)),
+            "Max without its floor": at_most(lambda: Max(a, b), lambda: a + b),
+            "sin below its slope, turned": at_least(lambda: sin(a), lambda: a),
+            "tanh line": at_least(lambda: tanh(t), lambda: t / 2),
+            "square with a hair": at_least(lambda: (a - b) ** 2, lambda: Rational(1, 10**6)),
+            "Pinsker too strong": at_least(
+                lambda: u * log(u / u_) + (1 - u) * log((1 - u) / (1 - u_)), lambda: 3 * (u - u_) ** 2
+            ),
         },
     ),
     "no model": (
@@ -500,6 +763,51 @@ FALSE = {
                 lambda: E(Normal(z, mu, sigma**2), f(z)), lambda: E(Normal(eps, 0, 1), f(mu + sigma**2 * eps))
             ),
             "an unnormalised measure": line(lambda: mean(p(z | x)), lambda: Integer(1)),
+            "independence, unsaid, again": line(lambda: E(q(x, z), x * z), lambda: E(q(x), x) * E(q(z), z)),
+            "variance of a sum": line(
+                lambda: E(q(x, z), (x + z) ** 2) - E(q(x, z), x + z) ** 2,
+                lambda: E(q(x), x**2) - E(q(x), x) ** 2 + E(q(z), z**2) - E(q(z), z) ** 2,
+            ),
+            "total variance, half": line(
+                lambda: E(q(z), z**2) - E(q(z), z) ** 2, lambda: E(q(x), mean(z**2) - mean(z) ** 2)
+            ),
+            "unnormalised posterior": line(lambda: log(p(x)), lambda: Integer(0), given={Q: p(x | z) * p(z)}),
+            "posterior as a product": line(
+                lambda: log(p(x)), lambda: Integer(0), given={p(z | x): p(z) * p(x)}
+            ),
+            "likelihood summed over z": line(lambda: Integral(p(x | z), z), lambda: Integer(1)),
+            "harmonic mean": line(lambda: E(p(z | x), 1 / p(x | z)), lambda: p(x)),
+            "exp of a mean": line(lambda: exp(mean(log(p(x | z)))), lambda: mean(p(x | z))),
+            "ratio of means": line(lambda: mean(z / p(x | z)), lambda: mean(z) / mean(p(x | z))),
+            "KL symmetric": line(
+                lambda: KL(Normal(z, 0, 1), Normal(z, 0, t)), lambda: KL(Normal(z, 0, t), Normal(z, 0, 1))
+            ),
+            "tower without averaging": line(lambda: E(q(x, z), f(x, z)), lambda: E(q(z), E(q(x), f(x, z)))),
+            "moved under the moving measure": line(
+                lambda: Derivative(E(Normal(z, mu, sigma**2), f(z)), mu),
+                lambda: E(Normal(z, mu, sigma**2), Derivative(f(z), mu)),
+            ),
+            "a width's slope": line(
+                lambda: Derivative(E(Normal(z, mu, sigma**2), z**2), sigma), lambda: 2 * sigma * mu
+            ),
+            "Leibniz without its end": line(
+                lambda: Derivative(Integral(exp(-t * a), (a, 0, t)), t),
+                lambda: Integral(-a * exp(-t * a), (a, 0, t)),
+            ),
+            "modulus": line(lambda: Derivative(Abs(a), a), lambda: Integer(1)),
+            "Max": line(lambda: Derivative(Max(a, 0), a), lambda: Integer(1)),
+            "chain rule forgotten": line(lambda: Derivative(f(2 * a), a), lambda: Derivative(f(a), a)),
+            "product of slopes": line(
+                lambda: Derivative(f(a) * g(a), a), lambda: Derivative(f(a), a) * Derivative(g(a), a)
+            ),
+            "slope of a power": line(lambda: Derivative(t**t, t), lambda: t * t ** (t - 1)),
+            "slope of a sum's end": line(
+                lambda: Derivative(Sum(t**i, (i, 1, N)), t), lambda: Sum(t ** (i - 1), (i, 1, N))
+            ),
+            "reparameterised slope in sigma": line(
+                lambda: Derivative(E(Normal(z, mu, sigma**2), f(z)), sigma),
+                lambda: E(Normal(eps, 0, 1), Derivative(f(mu + sigma * eps), mu)),
+            ),
         },
     ),
     "algebra": (
@@ -517,6 +825,16 @@ FALSE = {
             "a bell": line(lambda: Integral(exp(-(a**2)), (a, -oo, oo)), lambda: pi),
             "a fraction": line(lambda: t / (s + v), lambda: t / s + t / v),
             "a saturating function": line(lambda: tanh(a), lambda: a),
+            "double fraction": line(lambda: (a / t) / c, lambda: a / (t / c)),
+            "tower of powers": line(lambda: (t**a) ** b, lambda: t ** (a**b)),
+            "minus before a square": line(lambda: (-a) ** 2, lambda: -(a**2)),
+            "log squared": line(lambda: log(t) ** 2, lambda: log(t**2)),
+            "log of a product's first": line(lambda: log(t * s), lambda: log(t) * s),
+            "exp of a product": line(lambda: exp(a) * b, lambda: exp(a * b)),
+            "sum reaches too far": line(lambda: Sum(B[i], (i, 1, N)) + a, lambda: Sum(B[i] + a, (i, 1, N))),
+            "slope reaches too far": line(lambda: Derivative(a * b, a), lambda: Derivative(a, a) * b + a),
+            "mean reaches too far": line(lambda: mean(z) * a + z, lambda: mean(z * a + z)),
+            "neg of a mean": line(lambda: -mean(z) + a, lambda: -(mean(z) + a)),
         },
     ),
     "subscripts": (
@@ -652,6 +970,25 @@ FALSE = {
             ),
             "to leading order": leads(lambda: Sum(t + t**2, (i, N, 10)), lambda: (11 - N) * t, t, 0),
             "in a limit": tends(lambda: Sum(t + 1, (i, N, 9)), lambda: 10 - N, t, 0),
+            "a count": line(lambda: Sum(1, (i, 1, N - 2)), lambda: N - 2),
+            "last two factors": line(
+                lambda: Product(R[i], (i, 1, N - 2)) * R[N - 1] * R[N], lambda: Product(R[i], (i, 1, N))
+            ),
+            "free lower end": line(lambda: Sum(i, (i, n, N)), lambda: N * (N + 1) / 2 - n * (n - 1) / 2),
+            "a norm's first two": line(
+                lambda: SquaredNorm(X[i], (i, 3, N)) + X[1] ** 2 + X[2] ** 2,
+                lambda: SquaredNorm(X[i], (i, 1, N)),
+            ),
+            "geometric from three": line(
+                lambda: Sum(u**i, (i, 3, N)), lambda: (u**3 - u ** (N + 1)) / (1 - u)
+            ),
+            "of means": line(lambda: Sum(mean(z), (i, 3, N)), lambda: (N - 2) * mean(z)),
+            "under a mean": line(lambda: mean(Sum(z, (i, 3, N))), lambda: (N - 2) * mean(z)),
+            "an inner one": line(lambda: Sum(Sum(1, (j, 3, i)), (i, 1, N)), lambda: Sum(i - 2, (i, 1, N))),
+            "under an exponential": line(lambda: exp(Sum(t, (i, 4, N))), lambda: exp((N - 3) * t)),
+            "split at k": line(
+                lambda: Sum(B[i], (i, 1, n)) + Sum(B[i], (i, n + 1, N)), lambda: Sum(B[i], (i, 1, N))
+            ),
         },
     ),
     "chains": (
@@ -919,6 +1256,112 @@ FALSE = {
             ),
         },
     ),
+    "ranges of sums": (
+        "The range of a sum, or the norm of a vector, is changed without the rest",
+        {
+            "every second": line(lambda: Sum(B[2 * i], (i, 1, N)), lambda: Sum(B[i], (i, 1, 2 * N))),
+            "turned round, one off": line(lambda: Sum(B[N - i], (i, 1, N)), lambda: Sum(B[i], (i, 1, N))),
+            "half a square": line(lambda: Sum(Sum(1, (j, i + 1, N)), (i, 1, N)), lambda: N**2 / 2),
+            "a telescoped fraction": line(lambda: Sum(1 / (i * (i + 1)), (i, 1, N)), lambda: 1 - 1 / N),
+            "alternating": line(lambda: Sum((-1) ** i, (i, 1, N)), lambda: -Integer(1)),
+            "geometric without t != 1": line(
+                lambda: Sum(t**i, (i, 0, N)), lambda: (1 - t ** (N + 1)) / (1 - t)
+            ),
+            "diagonal forgotten": line(
+                lambda: Sum(B[i], (i, 1, N)) ** 2,
+                lambda: Sum(B[i] ** 2, (i, 1, N)) + Sum(Sum(B[i] * B[j], (j, 1, i)), (i, 1, N)),
+            ),
+            "product of sums": line(
+                lambda: Product(R[i] + 1, (i, 1, N)), lambda: Product(R[i], (i, 1, N)) + 1
+            ),
+            "T for N": line(lambda: Sum(B[i], (i, 1, T)), lambda: Sum(B[i], (i, 1, N))),
+            "doubled range": line(lambda: Sum(B[i], (i, 1, 2 * N)), lambda: 2 * Sum(B[i], (i, 1, N))),
+            "sum to minus": line(lambda: Sum(i, (i, -N, N)), lambda: N),
+            "norm of a difference": line(
+                lambda: SquaredNorm(X[i] - M[i], (i, 1, N)),
+                lambda: SquaredNorm(X[i], (i, 1, N)) + SquaredNorm(M[i], (i, 1, N)),
+            ),
+            "mean norm without D": line(
+                lambda: Sum(E(Normal(z, M[i], v), z**2), (i, 1, N)), lambda: SquaredNorm(M[i], (i, 1, N)) + v
+            ),
+            "triangle for squares": at_most(
+                lambda: SquaredNorm(X[i] + M[i], (i, 1, N)),
+                lambda: SquaredNorm(X[i], (i, 1, N)) + SquaredNorm(M[i], (i, 1, N)),
+            ),
+            "scaled norm": line(
+                lambda: SquaredNorm(a * X[i], (i, 1, N)), lambda: a * SquaredNorm(X[i], (i, 1, N))
+            ),
+        },
+    ),
+    "branches": (
+        "A root, a logarithm, a modulus or a greatest value is taken from the wrong branch",
+        {
+            "modulus of a sum": line(lambda: Abs(a + b), lambda: Abs(a) + Abs(b)),
+            "piecewise log": line(lambda: log(Abs(a)), lambda: log(a)),
+            "Max taken apart": line(lambda: Max(a, b), lambda: (a + b + a - b) / 2),
+            "sign dropped": line(lambda: a / Abs(a), lambda: Integer(1)),
+            "Min as first": line(lambda: Min(t, s) + Max(t, s), lambda: t + t),
+            "Max moved through": line(lambda: Max(a, b) * c, lambda: Max(a * c, b)),
+            "Max with a sign": line(lambda: -Max(a, b), lambda: Max(-a, -b)),
+            "mean of a modulus": line(lambda: Abs(mean(z)), lambda: mean(Abs(z))),
+            "a hinge's mean": line(lambda: E(Normal(a, 0, 1), Max(a, 0)), lambda: half),
+            "Heaviside": line(lambda: sp.Heaviside(t), lambda: Integer(1)),
+            "a wheel": line(lambda: sin(a + pi), lambda: sin(a)),
+            "mod": line(lambda: sp.Mod(N, 2), lambda: Integer(1)),
+            "floor": line(lambda: floor(N / 2), lambda: N / 2),
+            "cube root": line(lambda: (a**3) ** Rational(1, 3), lambda: a),
+            "root of a negative's square": line(lambda: sqrt(neg**2), lambda: neg),
+            "log of a negative's square": line(lambda: log(neg**2), lambda: 2 * log(neg)),
+            "power of a square, letters": line(lambda: (a**2) ** b, lambda: a ** (2 * b)),
+            "odd root of minus eight": line(lambda: Integer(-8) ** Rational(1, 3), lambda: Integer(-2)),
+            "log of minus one": line(lambda: log(Integer(-1)) * 0, lambda: Integer(0)),
+            "atan undone": line(lambda: atan(tan(a)), lambda: a),
+            "two atans": line(lambda: atan(a) + atan(1 / a), lambda: pi / 2),
+            "i squared": line(lambda: sp.I**2 * a, lambda: -a),
+            "root of minus": line(lambda: sqrt(-t) * sqrt(-t), lambda: -t),
+            "root below": line(lambda: sqrt(a) ** 2, lambda: a),
+        },
+    ),
+    "infinite means": (
+        "An integral or an average that has no value is given one",
+        {
+            "Cauchy's mean": line(lambda: Integral(a / (1 + a**2), (a, -oo, oo)), lambda: Integer(0)),
+            "principal value": line(lambda: Integral(1 / a, (a, -1, 1)), lambda: Integer(0)),
+            "minus two": line(lambda: Integral(1 / a**2, (a, -1, 1)), lambda: Integer(-2)),
+            "mean of a reciprocal": line(lambda: E(Normal(a, 0, 1), 1 / a), lambda: Integer(0)),
+            "mean of a reciprocal square": line(lambda: E(Normal(a, 0, 1), 1 / a**2), lambda: Integer(-1)),
+            "sine to infinity": line(lambda: Integral(sin(a), (a, 0, oo)), lambda: Integer(1)),
+            "exp of a square, any width": line(
+                lambda: E(Normal(a, 0, v), exp(a**2 / 2)), lambda: 1 / sqrt(1 - v)
+            ),
+            "a power's tail": line(lambda: Integral(a ** (-c), (a, 1, oo)), lambda: 1 / (c - 1)),
+            "infinity less infinity": line(
+                lambda: Integral(1 / a, (a, 0, 1)) - Integral(1 / a, (a, 0, 1)), lambda: Integer(0)
+            ),
+            "nought times infinity": line(lambda: E(Normal(a, 0, 1), exp(a**2)) * 0, lambda: Integer(0)),
+            "a ratio of Gaussians, wide over narrow": line(
+                lambda: E(Normal(a, 0, 2), Normal(a, 0, 2) / Normal(a, 0, 1)), lambda: Integer(1)
+            ),
+            "chi-square infinite": line(
+                lambda: Integral(Normal(a, 0, 3) ** 2 / Normal(a, 0, 1), (a, -oo, oo)), lambda: Integer(3)
+            ),
+            "exp of a cube": line(lambda: E(Normal(a, 0, 1), exp(a**3)), lambda: exp(Rational(1, 2))),
+        },
+    ),
+    "decimal numbers": (
+        "A decimal number is taken for the number near it",
+        {
+            "a hair": line(lambda: a + Float("1e-20"), lambda: a),
+            "many digits": line(lambda: a * Float("1.0000000000001"), lambda: a),
+            "pi in digits": line(lambda: Float("3.14159265358979") * a, lambda: pi * a),
+            "root two": line(lambda: Float(2**0.5) * a, lambda: sqrt(2) * a),
+            "a third": line(lambda: 0.333333333333333 * 3 * a, lambda: a),
+            "e in digits": line(lambda: Float("2.718281828459045") * t, lambda: exp(1) * t),
+            "a power": line(lambda: t**0.5000000001, lambda: sqrt(t)),
+            "hidden digits": line(lambda: Float("0.1000000000000000000001", 30) * a, lambda: a / 10),
+            "inf": line(lambda: a, lambda: a + 0 * Float("inf")),
+        },
+    ),
     "not a formula": (
         "What is not one side of an equation, or is not treated",
         {
@@ -972,6 +1415,16 @@ TRUE = {
         ),
         "sums to one": line(lambda: mean(p(z | x) / Q), lambda: Integer(1)),
         "normalised": line(lambda: Integral(Q, z), lambda: Integer(1)),
+        "harmonic": line(lambda: E(p(z | x), 1 / p(x | z)), lambda: 1 / p(x)),
+        "posterior averaged": line(lambda: E(p(x), p(z | x)), lambda: p(z)),
+        "chi square": line(
+            lambda: mean(Q / p(z | x)) - 1, lambda: Integral((Q - p(z | x)) ** 2 / p(z | x), z)
+        ),
+        "Bayes in logs": line(lambda: log(p(z | x)), lambda: log(p(x | z)) + log(p(z)) - log(p(x))),
+        "Bayes for odds": line(lambda: p(z | x) / p(h2 | x), lambda: p(x | z) * p(z) / (p(x | h2) * p(h2))),
+        "self-normalised": line(
+            lambda: E(p(z | x), f(z)), lambda: mean(f(z) * p(x, z) / Q) / mean(p(x, z) / Q)
+        ),
     },
     "expectations": {
         "as an integral": line(lambda: mean(log(p(x | z))), lambda: Integral(Q * log(p(x | z)), z)),
@@ -997,6 +1450,33 @@ TRUE = {
         "a renamed random variable": line(
             lambda: p(x), lambda: Integral(p(x, RandomVariable("w", like=z)), RandomVariable("w", like=z))
         ),
+        "independent product": line(lambda: E(q(x), E(q(z), x * z)), lambda: E(q(x), x) * E(q(z), z)),
+        "total variance": line(
+            lambda: E(q(z), z**2) - E(q(z), z) ** 2,
+            lambda: E(q(x), mean(z**2) - mean(z) ** 2) + E(q(x), mean(z) ** 2) - E(q(x), mean(z)) ** 2,
+        ),
+        "covariance": line(
+            lambda: E(q(x, z), (x - E(q(x), x)) * (z - E(q(z), z))),
+            lambda: E(q(x, z), x * z) - E(q(x), x) * E(q(z), z),
+        ),
+        "bias and variance": line(
+            lambda: mean((z - a) ** 2), lambda: mean(z**2) - mean(z) ** 2 + (mean(z) - a) ** 2
+        ),
+        "mean of a Gaussian squared": line(
+            lambda: E(Normal(z, mu, sigma**2), (z - mu) ** 2), lambda: sigma**2
+        ),
+        "third moment": line(lambda: E(Normal(a, mu, v), a**3), lambda: mu**3 + 3 * mu * v),
+        "swap of two means": line(lambda: E(q(x), E(q(y), f(x, y))), lambda: E(q(y), E(q(x), f(x, y)))),
+        "a hinge's mean": line(lambda: E(Normal(a, 0, 1), Max(a, 0)), lambda: 1 / sqrt(2 * pi)),
+        "mean of a wave": line(lambda: E(Normal(a, m, v), cos(a)), lambda: exp(-v / 2) * cos(m)),
+        "log normal variance": line(
+            lambda: E(Normal(a, 0, 1), exp(2 * a)) - E(Normal(a, 0, 1), exp(a)) ** 2, lambda: exp(2) - exp(1)
+        ),
+        "exp with a factor": line(lambda: E(Normal(a, m, v), exp(b * a)), lambda: exp(b * m + b**2 * v / 2)),
+        "a times exp": line(lambda: E(Normal(a, 0, v), a * exp(a)), lambda: v * exp(v / 2)),
+        "exp of a square": line(lambda: E(Normal(a, 0, 1), exp(a**2 / 4)), lambda: sqrt(2)),
+        "exp of a minus square": line(lambda: E(Normal(a, 0, v), exp(-(a**2) / 2)), lambda: 1 / sqrt(1 + v)),
+        "Stein": line(lambda: E(Normal(a, 0, v), a * sin(a)), lambda: v * E(Normal(a, 0, v), cos(a))),
     },
     "divergences": {
         "bound and gap": line(lambda: log(p(x)), lambda: elbo() + KL(Q, p(z | x))),
@@ -1082,6 +1562,40 @@ TRUE = {
             lambda: u * log(u / u_) + (1 - u) * log((1 - u) / (1 - u_)), lambda: Integer(0)
         ),
         "KL to a Gaussian": at_least(lambda: KL(Q, Normal(z, 0, 1)), lambda: Integer(0)),
+        "data processing": at_least(lambda: KL(q(x, z), p(x, z)), lambda: KL(q(x), p(x))),
+        "data processing the other": at_least(lambda: KL(q(x, z), p(x, z)), lambda: KL(q(z), p(z))),
+        "data processing, said why": at_least(
+            lambda: KL(q(x, z), p(x, z)), lambda: KL(q(x), p(x)), because=lambda: KL(Q, p(z | x))
+        ),
+        "rate above the marginal's": at_least(lambda: E(q(x), KL(Q, p(z))), lambda: KL(q(z), p(z))),
+        "information": at_least(lambda: E(q(x, z), log(q(x, z) / (q(x) * q(z)))), lambda: Integer(0)),
+        "information, as a KL": at_least(lambda: E(q(x), KL(Q, q(z))), lambda: Integer(0)),
+        "joint entropy": at_most(
+            lambda: -E(q(x, z), log(q(x, z))), lambda: -E(q(x), log(q(x))) - E(q(z), log(q(z)))
+        ),
+        "conditioning": at_most(lambda: -E(q(x, z), log(Q)), lambda: -E(q(z), log(q(z)))),
+        "rate above information": at_least(lambda: E(q(x), KL(Q, p(z))), lambda: E(q(x), KL(Q, q(z)))),
+        "Jensen without because": at_most(lambda: mean(log(p(x | z))), lambda: log(mean(p(x | z)))),
+        "Jensen, square": at_least(lambda: mean(z**2), lambda: mean(z) ** 2),
+        "exp below": at_least(lambda: exp(-t), lambda: 1 - t),
+        "log 1+t": at_most(lambda: log(1 + t), lambda: t),
+        "t log t": at_least(lambda: t * log(t), lambda: -exp(-1)),
+        "quarter": at_most(lambda: u * (1 - u), lambda: Rational(1, 4)),
+        "entropy of a coin": at_most(lambda: -u * log(u) - (1 - u) * log(1 - u), lambda: log(2)),
+        "powers of two": at_least(lambda: 2**N, lambda: N + 1),
+        "chi above KL": at_most(
+            lambda: KL(Q, p(z)),
+            lambda: mean(Q / p(z)) - 1,
+            because=lambda: t - 1 - log(t),
+            at=lambda: {t: Q / p(z)},
+        ),
+        "log of a chi": at_most(lambda: KL(Q, p(z)), lambda: log(mean(Q / p(z)))),
+        "Cauchy of two": at_least(lambda: (a**2 + b**2) * (c**2 + d**2), lambda: (a * c + b * d) ** 2),
+        "variance of a Gaussian": at_least(lambda: E(Normal(a, m, v), a**2), lambda: m**2),
+        "Young": at_most(lambda: a * b, lambda: t * a**2 / 2 + b**2 / (2 * t)),
+        "sum of squares": at_least(lambda: Sum(B[i] ** 2, (i, 1, N)), lambda: Integer(0)),
+        "norm": at_least(lambda: SquaredNorm(X[i] - M[i], (i, 1, N)), lambda: Integer(0)),
+        "ELBO below evidence, plain": at_most(elbo, lambda: log(p(x))),
     },
     "powers and chains": {
         "a product of constants": line(lambda: Product(a, (i, 1, N)), lambda: a**N),
@@ -1129,6 +1643,54 @@ TRUE = {
             lambda: Derivative(E(Normal(z, mu, sigma**2), f(z)), mu),
             lambda: E(Normal(eps, 0, 1), Derivative(f(mu + sigma * eps), mu)),
         ),
+        "Fisher's identity": line(
+            lambda: Derivative(log(E(p(z), p(x | z))), theta),
+            lambda: E(p(z | x), Derivative(log(p(x | z)), theta)),
+        ),
+        "slope of KL in phi": line(
+            lambda: Derivative(KL(Q, p(z)), phi), lambda: mean(log(Q / p(z)) * Derivative(log(Q), phi))
+        ),
+        "with a baseline": line(
+            lambda: mean(log(p(x | z)) * Derivative(log(Q), phi)),
+            lambda: mean((log(p(x | z)) - b) * Derivative(log(Q), phi)),
+        ),
+        "slope of two": line(
+            lambda: Derivative(E(q(z), log(another_p(z))), phi),
+            lambda: E(
+                q(z), log(another_p(z)) * Derivative(log(q(z)), phi) + Derivative(log(another_p(z)), phi)
+            ),
+        ),
+        "width": line(lambda: Derivative(E(Normal(z, mu, sigma**2), z**2), sigma), lambda: 2 * sigma),
+        "score in sigma": line(
+            lambda: Derivative(log(Normal(a, m, sigma**2)), sigma),
+            lambda: (a - m) ** 2 / sigma**3 - 1 / sigma,
+        ),
+        "reparameterised in sigma": line(
+            lambda: Derivative(E(Normal(z, mu, sigma**2), f(z)), sigma),
+            lambda: E(Normal(eps, 0, 1), Derivative(f(mu + sigma * eps), sigma)),
+        ),
+        "Leibniz": line(
+            lambda: Derivative(Integral(exp(-t * a), (a, 0, t)), t),
+            lambda: exp(-(t**2)) - Integral(a * exp(-t * a), (a, 0, t)),
+        ),
+        "softplus": line(lambda: Derivative(log(1 + exp(a)), a), lambda: 1 / (1 + exp(-a))),
+        "sigmoid": line(
+            lambda: Derivative(1 / (1 + exp(-a)), a), lambda: 1 / (1 + exp(-a)) * (1 - 1 / (1 + exp(-a)))
+        ),
+        "slope of a sum": line(
+            lambda: Derivative(Sum(t**i, (i, 1, N)), t), lambda: Sum(i * t ** (i - 1), (i, 1, N))
+        ),
+        "slope of a norm's entry": line(
+            lambda: Derivative(Sum((B[i] - a) ** 2, (i, 1, N)), a), lambda: -2 * Sum(B[i] - a, (i, 1, N))
+        ),
+        "second of log p": line(
+            lambda: Derivative(log(p(x)), theta, theta),
+            lambda: (
+                E(p(z | x), Derivative(log(p(x, z)), theta, theta) + Derivative(log(p(x, z)), theta) ** 2)
+                - Derivative(log(p(x)), theta) ** 2
+            ),
+        ),
+        "Tweedie": line(lambda: Derivative(log(Normal(a, 0, 1 + v)), a), lambda: -a / (1 + v)),
     },
     "Gaussians": {
         "KL to N(0, 1)": line(
@@ -1190,6 +1752,37 @@ TRUE = {
         "a sum pulled out": line(
             lambda: Sum(mean(log(R[i]) + z), (i, 1, N)), lambda: mean(Sum(log(R[i]) + z, (i, 1, N)))
         ),
+        "last apart": line(lambda: Sum(B[i], (i, 1, N - 1)) + B[N], lambda: Sum(B[i], (i, 1, N))),
+        "first factor apart": line(lambda: R[1] * Product(R[i], (i, 2, N)), lambda: Product(R[i], (i, 1, N))),
+        "square of a sum": line(
+            lambda: Sum(B[i], (i, 1, N)) ** 2, lambda: Sum(Sum(B[i] * B[j], (j, 1, N)), (i, 1, N))
+        ),
+        "root of a product": line(
+            lambda: sqrt(Product(R[i] ** 2, (i, 1, N))), lambda: Product(R[i], (i, 1, N))
+        ),
+        "squares": line(lambda: Sum(i**2, (i, 1, N)), lambda: N * (N + 1) * (2 * N + 1) / 6),
+        "norm expanded": line(
+            lambda: SquaredNorm(X[i] - M[i], (i, 1, N)),
+            lambda: (
+                SquaredNorm(X[i], (i, 1, N)) - 2 * Sum(X[i] * M[i], (i, 1, N)) + SquaredNorm(M[i], (i, 1, N))
+            ),
+        ),
+        "mean norm": line(
+            lambda: Sum(E(Normal(z, M[i], v), z**2), (i, 1, N)), lambda: SquaredNorm(M[i], (i, 1, N)) + N * v
+        ),
+        "mean of a norm of noise": line(
+            lambda: Sum(E(Normal(eps, 0, 1), (M[i] + sigma * eps) ** 2), (i, 1, N)),
+            lambda: SquaredNorm(M[i], (i, 1, N)) + N * sigma**2,
+        ),
+        "scaled norm": line(
+            lambda: SquaredNorm(a * X[i], (i, 1, N)), lambda: a**2 * SquaredNorm(X[i], (i, 1, N))
+        ),
+        "isotropic KL": line(
+            lambda: Sum(KL(Normal(z, M[i], v), Normal(z, X[i], v)), (i, 1, N)),
+            lambda: SquaredNorm(M[i] - X[i], (i, 1, N)) / (2 * v),
+        ),
+        "odd sum": line(lambda: Sum(2 * i - 1, (i, 1, N)), lambda: N**2),
+        "mean of entries": line(lambda: Sum(B[i] - Sum(B[j], (j, 1, N)) / N, (i, 1, N)), lambda: Integer(0)),
     },
     "limits and logarithms": {
         "odds to infinity": tends(lambda: u / (1 - u), lambda: oo, u, 1),
@@ -1204,6 +1797,36 @@ TRUE = {
         "root of a square": line(lambda: sqrt(a**2), lambda: Abs(a)),
         "error function": line(lambda: Derivative(erf(a), a), lambda: 2 * exp(-(a**2)) / sqrt(pi)),
         "a decimal number": line(lambda: 0.5 * a + 0.25 * a, lambda: 3 * a / 4),
+        "powers below one": tends(lambda: u**N, lambda: Integer(0), N, oo),
+        "log ratio": tends(lambda: log(t) / t, lambda: Integer(0), t, oo),
+        "definition of exp": tends(lambda: (1 + a / t) ** t, lambda: exp(a), t, oo),
+        "roots": tends(lambda: sqrt(t + 1) - sqrt(t), lambda: Integer(0), t, oo),
+        "half": tends(lambda: sqrt(t**2 + t) - t, lambda: half, t, oo),
+        "log order": leads(lambda: log(1 + t), lambda: t, t, 0),
+        "log far": leads(lambda: log(t + 1), lambda: log(t), t, oo),
+        "plus log": leads(lambda: t + log(t), lambda: t, t, oo),
+        "narrow": tends(lambda: E(Normal(a, 0, t), exp(a)), lambda: Integer(1), t, 0),
+        "mass moved": tends(lambda: Integral(t * exp(-t * a), (a, 0, oo)), lambda: Integer(1), t, oo),
+        "constant sum": tends(lambda: Sum(1 / N, (i, 1, N)), lambda: Integer(1), N, oo),
+        "e": tends(lambda: Product(1 + 1 / N, (i, 1, N)), lambda: sp.E, N, oo),
+        "SNR": tends(lambda: u / (1 - u), lambda: Integer(0), u, 0),
+        "KL of equal widths": tends(
+            lambda: KL(Normal(z, 0, 1 + t), Normal(z, 0, 1)), lambda: Integer(0), t, 0
+        ),
+        "KL to second order": leads(lambda: KL(Normal(z, 0, 1 + t), Normal(z, 0, 1)), lambda: t**2 / 4, t, 0),
+        "modulus of a product": line(lambda: Abs(a * b), lambda: Abs(a) * Abs(b)),
+        "modulus turned": line(lambda: Abs(a - b), lambda: Abs(b - a)),
+        "log of a negative's square": line(lambda: log(neg**2), lambda: 2 * log(-neg)),
+        "root of a fourth power": line(lambda: sqrt(a**4), lambda: a**2),
+        "powers": line(lambda: (t**a) ** b, lambda: t ** (a * b)),
+        "exp log": line(lambda: exp(a * log(t)), lambda: t**a),
+        "log of exp": line(lambda: log(exp(a)), lambda: a),
+        "quotient": line(lambda: log(t / s), lambda: -log(s / t)),
+        "logistic": line(lambda: log(1 / (1 + exp(-a))), lambda: a - log(1 + exp(a))),
+        "wheel": line(lambda: sin(a) ** 2 + cos(a) ** 2, lambda: Integer(1)),
+        "float power": line(lambda: t**0.5, lambda: sqrt(t)),
+        "floats": line(lambda: 0.1 * a + 0.2 * a, lambda: 0.3 * a),
+        "float root": line(lambda: a**2.0, lambda: a**2),
     },
 }
 

@@ -149,6 +149,27 @@ def test_numbers_obey_every_assumption(options):
             assert all(getattr(value, f"is_{name}") is wanted for name, wanted in options.items()), value
 
 
+def test_a_table_follows_the_parameters_that_its_assumptions_speak_of():
+    """p(z | x) = q(z | x) holds after φ has moved; else a true line would be called false."""
+    x, z = RandomVariable("x"), RandomVariable("z")
+    p, q = Family("p", "theta"), Family("q", "phi")
+    model = Model([p(z | x), q(z | x)], Assumptions({p(z | x): q(z | x)}), 3)
+    before = model.value(p(z | x))
+    model.moved(q.parameter, model.numbers[q.parameter] + 1)
+    assert model.value(p(z | x)) != pytest.approx(before, rel=1e-3)
+    assert model.value(p(z | x)) == pytest.approx(model.value(q(z | x)))
+    with pytest.raises(StepError) as caught:  # true, and not shown: it needs the joint densities on the way
+        Derivation("d", KL(q(x), p(x)), given={p(z | x): q(z | x)}).at_least(KL(q(z), p(z)), "one channel")
+    assert caught.value.verdict == "unchecked"
+
+
+def test_data_processing_through_a_channel():
+    d = Derivation("d", KL(q(x), p(x)), given={p(x, z): q(z | x) * p(x)})
+    d.step(KL(q(x, z), p(x, z)), "one channel").at_least(KL(q(z), p(z)), "data processing")
+    assert "given" in d.latex()
+    assert d.steps[-1].evidence.endswith("is never negative")
+
+
 def test_markov_assumptions_hold_in_the_model():
     x, y, z = (RandomVariable(name) for name in "xyz")
     p = Family("p", "theta")
@@ -160,7 +181,7 @@ def test_markov_assumptions_hold_in_the_model():
 
 # What is printed is what was checked
 
-x, z = RandomVariable("x"), RandomVariable("z")
+x, y, z = (RandomVariable(name) for name in "xyz")
 p, q = Family("p", "theta", fixed=[z]), Family("q", "phi")
 a, b, c = sp.symbols("a b c", real=True)
 t, s = sp.symbols("t alphabar_t", positive=True)
@@ -329,6 +350,24 @@ SAID = {
     "KL of one density": (lambda: KL(q(z | x)), "takes two densities"),
     "a norm of a number": (lambda: SquaredNorm(a, 3), "an integer index with its range; got 3"),
     "a norm without a range": (lambda: SquaredNorm(a), "got no range"),
+    "another limit": (lambda: Derivation("d", 1 / t + 1).tends_to(0, t, sp.oo, "small"), "finds 1, not 0"),
+    "a third in digits": (
+        lambda: Derivation("d", a * 0.333333333333333 * 3).step(a, "a third"),
+        "A decimal number is exact",
+    ),
+    "an average that may be infinite": (
+        lambda: Derivation("d", E(Normal(a, 0, t), exp(a**2 / 2))).step(1 / sqrt(1 - t), "integral"),
+        "for which values it converges",
+    ),
+    "a logarithm of either sign": (
+        lambda: Derivation("d", log(a)).step(log(a) + 0, "same"),
+        r"log\(a\) is no real number",
+    ),
+    "a function beyond its letter": (
+        lambda: Derivation("d", f(a), given={f(t): t}).step(a, "assumed"),
+        "where t is positive",
+    ),
+    "an index and a symbol": (lambda: Derivation("d", B[1] + Symbol("B_1", real=True)), r"B\[1\] and Symbol"),
     "no reason": (lambda: Derivation("d", a).step(a), r"step\(expr, reason\) needs a reason in words"),
     "no reason of a bound": (lambda: Derivation("d", t - 1).at_least(log(t)), "needs a reason in words"),
     "no reason of a limit": (lambda: Derivation("d", 1 / t).tends_to(0, t, sp.oo), "needs a reason in words"),
@@ -382,6 +421,10 @@ READY = {
     "gibbs": lambda: lemmas.gibbs(q(z | x), p(z)),
     "product rule": lambda: lemmas.product_rule(p, [x], [z]),
     "tower": lambda: lemmas.tower(q, [x], [z], f(z)),
+    "data processing": lambda: lemmas.data_processing(q, p, [x], [z]),
+    "data processing of three": lambda: lemmas.data_processing(q, p, [x], [z, y]),
+    "information": lambda: lemmas.information(q, [x], [z]),
+    "reparameterised": lambda: lemmas.reparameterised(f, z, a, t, b),
     "moment": lambda: lemmas.gaussian_moment(4, z, a, t),
     "exponential": lambda: lemmas.gaussian_exponential(z, a, t, 3),
     "kl": lambda: lemmas.gaussian_kl(z, a, t, b, s),

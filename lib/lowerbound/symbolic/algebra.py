@@ -123,6 +123,8 @@ def _letter(expr):
 
 def equal(left, right) -> bool:
     """True if algebra shows that two normal forms are equal; products of exponentials by their logarithms."""
+    if left == right:
+        return True
     if left.has(sp.exp) and not (left.is_Add or right.is_Add or left == 0 or right == 0):
         with sp.evaluate(True):
             logs = [split_log(side) for side in (left, right)]

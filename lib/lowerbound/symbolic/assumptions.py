@@ -138,8 +138,7 @@ class Assumptions:
                         "there it is a bound variable, of which nothing can be assumed. "
                         "Write the new variable with its own distribution, as in E(Normal(eps, 0, 1), ...)."
                     )
-            with sp.evaluate(False):
-                self._forms[line] = self._put(line, {}, {})
+            self._forms[line] = self._put(line, {}, {})
         return self._forms[line]
 
     def _put(self, e, env: dict, ranges: dict):
@@ -227,8 +226,8 @@ class Assumptions:
         for slot, argument in zip(name.args, arguments, strict=True):
             if not _fits(slot, argument):
                 raise UnsoundError(
-                    f"{text(name)} = {text(value)} is assumed for {slot} as it is declared, and a line holds "
-                    f"{text(e)}, where the argument need not be so."
+                    f"{text(name)} = {text(value)} is assumed where {slot} is {_declared(slot)}, and a line "
+                    f"holds {text(e)}, where that is not known of {text(argument)}."
                 )
         slots = {s: fresh(s) for s in name.args}
         put = self._put(value, slots, {})
@@ -393,6 +392,14 @@ def _fits(slot, argument) -> bool:
             getattr(known, f"is_{k}") is slot._assumptions_orig[k] or (k == "positive" and is_positive(known))
             for k in asked
         )
+
+
+def _declared(slot) -> str:
+    """In words, what a symbol was declared to be."""
+    if isinstance(slot, Unit):
+        return "between 0 and 1"
+    said = [k for k, v in slot._assumptions_orig.items() if v and k not in ("commutative", "finite", "real")]
+    return " and ".join("a whole number" if k == "integer" else k for k in said) or "real"
 
 
 def _matched(name, d) -> dict | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 
 import sympy as sp
@@ -112,6 +113,7 @@ def domain(symbol) -> sp.Interval:
     return sp.Interval(-sp.oo, 0) if symbol.is_nonpositive else sp.S.Reals
 
 
+@cache
 def by_calculus(expr) -> str:
     """The least value of a function of one symbol: stationary points, corners, both ends of the domain."""
     if len(expr.free_symbols) != 1:

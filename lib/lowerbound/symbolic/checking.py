@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -175,7 +176,9 @@ class Checked:
                 if beside:  # a Gaussian does not sum to one over the two states of the model
                     shown, count = self._by_divergence(gap, sign, right), 0
                 elif because is None:
-                    shown = never_negative(gap) or self._by_divergence(gap, sign, right)
+                    plain = sign * (self.last - right)
+                    shown = "its sign is known" if plain.is_nonnegative else never_negative(gap)
+                    shown = shown or self._by_divergence(gap, sign, right)
                 else:
                     because = self._admitted(because)
                     shown = self._never_negative(because)
@@ -222,12 +225,13 @@ class Checked:
             ):
                 value = "not the same from both sides, or sympy finds none" if found is None else found
                 self._refuse(
-                    relation, right, f"{reason}; the limit of {of} is {value}", None, found is not None
-                )
+                    relation, right, f"{reason}; the limit of {of} is {value}", None,
+                    "" if found is None else f"Computer algebra finds {text(found)}, not {text(expected)}.",
+                )  # fmt: skip
             said = confirmed(self.last, right, symbol, target, ratio, self.modelled)
             if said:
                 self._refuse(
-                    relation, right, f"{reason}; numbers on the way do not confirm it: {said}", None, False
+                    relation, right, f"{reason}; numbers on the way do not confirm it: {said}", None
                 )
         method = "leading_order" if ratio else "tends_to"
         replay = {"method": method, "symbol": symbol, "target": target}
@@ -244,6 +248,10 @@ class Checked:
             for each in (k, *(E(m, k) for m in measures)):
                 if is_zero(gap - self._form(each)):
                     return "a KL is never negative"
+        for each in _conditional(lines):
+            for written in (each, *([_by_joints(each)] if self.assumptions.densities else [])):
+                if sp.expand(gap - self._form(written)) == 0:
+                    return f"{text(each)} is never negative"
         if self._by_weights(gap, lines):
             return "a KL is never negative, nor is its weight"
         squares = {n.base for line in lines for n in nodes(line) if isinstance(n, sp.Pow) and n.exp == 2}
@@ -421,14 +429,18 @@ class Checked:
             except OverflowError:
                 return "numbers too large"
         try:
-            return self._exceeds(model, *_apart(left, right), excess)
+            known = dict(zip((left, right), numbers, strict=True))
+            return self._exceeds(model, *_apart(left, right), excess, known)
         except ArithmeticError:
             return "numbers too large"
 
     @staticmethod
-    def _exceeds(model: Model, left, right, excess) -> bool:
-        """Whether the excess is more than the errors of the numbers explain, however small the lines are."""
-        a, b = model.value(left), model.value(right)
+    def _exceeds(model: Model, left, right, excess, known: Mapping = {}) -> bool:
+        """Whether the excess is more than the errors of the numbers explain, however small the lines are.
+
+        known: numbers of lines in this model that have been computed.
+        """
+        a, b = (known[side] if side in known else model.value(side) for side in (left, right))
         beyond = excess(a, b) - TOLERANCE * (abs(a) + abs(b))
         return beyond > 0 and beyond > 100 * model.spread([left, right])
 
@@ -517,11 +529,17 @@ class Checked:
         symbols = free(line)
         at = ", ".join(f"{s} = {v:.3g}" for s, v in sorted(model.points().items(), key=str) if s in symbols)
         here = len(self.steps) + 1
+        why = f"{error}"
+        remedy = "Say for which values it is meant: declare symbols positive=True, or give where=[a > b]."
+        if isinstance(error, Infinite):
+            remedy = "Say for which values it converges, as in where=[v < 1]; else it has no value."
+        elif isinstance(error, Undefined) and " " not in why.partition("(")[0].strip():
+            why = f"{error} is no real number"
         raise StepError(
             f"line {here} of '{self.name}' could not be checked: line {number} is no real number for all "
             f"values of its symbols.\n  line {number}:  {text(line)}\n"
-            f"  not at {at or 'the numbers tried'} ({error})\n"
-            "  Say for which values it is meant: declare symbols positive=True, or give where=[a > b].",
+            f"  not at {at or 'the numbers tried'}: {why}\n"
+            f"  {remedy}",
             here, point=model.points(), verdict="undefined",
         )  # fmt: skip
 
@@ -530,8 +548,9 @@ class Checked:
         raise StepError(
             f"line {here} of '{self.name}' could not be checked: {why}.\n"
             f"  line {here - 1}:  {text(left)}\n  line {here}:  {text(right)}\n"
-            "  Look for assumptions that contradict one another (given=, where=, positive=True), or write "
-            "smaller steps.",
+            + ("  An average or an integral may be infinite. Write smaller steps." if "too large" in why else
+               "  Look for assumptions that contradict one another (given=, where=, positive=True), or write "
+               "smaller steps."),
             here, verdict="unchecked",
         )  # fmt: skip
 
@@ -555,7 +574,7 @@ class Checked:
             return None
 
     def _refuse(
-        self, relation: str, right, reason: str, differs: Model | None, surely: bool = False
+        self, relation: str, right, reason: str, differs: Model | None, said: str = ""
     ) -> NoReturn:
         lines = (self.last, right)
         if all(isinstance(line, Normal) for line in lines) and self.last.variables == right.variables:
@@ -565,7 +584,9 @@ class Checked:
             residual = None
         else:
             residual = self._left_over(*lines)
-        raise explain(self.name, len(self.steps) + 1, relation, lines, reason, residual, differs)
+        if differs is None and relation == "=" and any(line.has(sp.Float) for line in lines):
+            said = "A decimal number is exact: 0.333 is not a third. Write Rational(1, 3), pi or sqrt(2)."
+        raise explain(self.name, len(self.steps) + 1, relation, lines, reason, residual, differs, said)
 
 
 def _needs_sign(node):
@@ -594,6 +615,65 @@ def _apart(left, right) -> tuple:
     return tuple(
         sp.Add(*(term for term in terms if term not in common), evaluate=False) for terms in (old, new)
     )
+
+
+MOST = 60  # divergences that are tried as what two lines differ by
+
+
+def _conditional(lines) -> list:
+    """Divergences of parts of an average's variables, given others of them and averaged over those.
+
+    So KL(q(x, z) ‖ p(x, z)) − KL(q(x) ‖ p(x)) is E_q(x) KL(q(z | x) ‖ p(z | x)), and information is one too.
+    """
+    densities = {d for line in lines for d in line.atoms(Density)}
+    measures = {n.args[0] for line in lines for n in line.atoms(E, KL) if isinstance(n.args[0], Density)}
+    if any(line.has(Normal) for line in lines) or len({v.role for d in densities for v in _all_of(d)}) > 4:
+        return []
+    wide = {(m.family, m.variables, m.given) for m in measures}
+    for m, n in itertools.permutations(sorted(measures, key=str), 2):  # one average in another
+        own = set(_all_of(m))
+        if m.family == n.family and set(n.given) <= own and not own & set(n.variables):
+            wide.add((m.family, (*m.variables, *n.variables), m.given))
+    families = sorted({d.family for d in densities}, key=str)
+    found: dict = {}
+    for family, variables, given in sorted(wide, key=str):
+        for known, rest in _split_in_two(variables):
+            below = (*known, *given)
+            q = Density(family, sp.Tuple(*rest), sp.Tuple(*below))
+            for other in families:
+                for n in range(len(below), -1, -1):
+                    for part in itertools.combinations(below, n):
+                        p = Density(other, sp.Tuple(*rest), sp.Tuple(*part))
+                        if p != q:
+                            outer = Density(family, sp.Tuple(*known), sp.Tuple(*given)) if known else None
+                            found[KL(q, p) if outer is None else E(outer, KL(q, p))] = True
+    return list(found)[:MOST]
+
+
+def _by_joints(divergence):
+    """A divergence of conditional densities, averaged perhaps, in which each is a quotient of joint ones."""
+    inner = divergence if isinstance(divergence, KL) else divergence.args[1]
+    q, p = (
+        Density(d.family, sp.Tuple(*_all_of(d)), sp.Tuple())
+        / (Density(d.family, sp.Tuple(*d.given), sp.Tuple()) if d.given else 1)
+        for d in inner.args
+    )
+    mean = E(inner.args[0], sp.log(q / p))
+    return mean if inner is divergence else E(divergence.args[0], mean)
+
+
+def _all_of(d) -> tuple:
+    """The variables of a density, on both sides of its bar."""
+    return (*d.variables, *d.given)
+
+
+def _split_in_two(variables: tuple) -> Iterator[tuple[tuple, tuple]]:
+    """All two disjoint parts of some variables, the second not empty; the others belong to neither."""
+    for sides in itertools.product((0, 1, 2), repeat=len(variables)):
+        if 1 in sides:
+            yield tuple(
+                tuple(v for v, side in zip(variables, sides, strict=True) if side == k) for k in (0, 1)
+            )
 
 
 def _gaps(lines) -> set:

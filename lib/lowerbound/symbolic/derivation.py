@@ -90,7 +90,12 @@ class Derivation(Checked):
 
     def _lemma(self, lemma: Derivation) -> Lemma:
         if lemma.relation != "=" or lemma.axioms or any(step.relation == ":=" for step in lemma.steps):
-            raise ValueError(f"{self.name} can only use an equation that is proved; {lemma.name} is none")
+            why = "holds an axiom" if lemma.axioms else f"ends in a line with {lemma.relation}"
+            if any(step.relation == ":=" for step in lemma.steps):
+                why = "is a definition"
+            raise ValueError(
+                f"{self.name} can only use an equation that is proved; {lemma.name} is none: it {why}"
+            )
         if lemma.symbol is not None and not isinstance(lemma.symbol, sp.Symbol | sp.Indexed | AppliedUndef):
             raise UnsoundError(
                 f"{lemma.name} is used, and is called {text(lemma.symbol)}, which is no new name: a lemma is "

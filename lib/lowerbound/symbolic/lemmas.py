@@ -43,6 +43,35 @@ def product_rule(family: Family, left, right) -> Derivation:
         )
 
 
+def data_processing(q: Family, p: Family, kept, lost) -> Derivation:
+    """KL(q(a, b) ‖ p(a, b)) ≥ KL(q(a) ‖ p(a)): what is lost of a pair never adds to a divergence.
+
+    kept and lost are lists of variables. Through one channel, given={p(x, z): q(z | x) * p(x)}, the first is
+    KL(q(x) ‖ p(x)) for lost=[x].
+    """
+    whole = KL(q(*kept, *lost), p(*kept, *lost))
+    d = Derivation("data_processing", whole, "the data processing inequality")
+    return d.at_least(KL(q(*kept), p(*kept)), "data processing inequality")
+
+
+def information(family: Family, left, right) -> Derivation:
+    """E[log q(a, b) / (q(a) q(b))] ≥ 0, the mutual information of two lists of variables."""
+    with as_written():
+        joint = family(*left, *right)
+        d = Derivation(
+            "information", E(joint, sp.log(joint / (family(*left) * family(*right)))), "information"
+        )
+        return d.at_least(0, "a KL, averaged")
+
+
+def reparameterised(f, z, mean, spread, noise) -> Derivation:
+    """E[f(z)] for z ~ N(mean, spread²) is E[f(mean + spread ε)] for ε ~ N(0, 1); spread and ε are symbols."""
+    with as_written():
+        start = E(Normal(z, mean, spread**2), f(z))
+        d = Derivation("reparameterised", start, "the reparameterisation trick")
+        return d.step(E(Normal(noise, 0, 1), f(mean + spread * noise)), "z in terms of the noise")
+
+
 def tower(family: Family, outer, inner, f) -> Derivation:
     """E_q(b)[E_q(a | b)[f]] = E_q(a, b)[f]; outer and inner are lists of variables."""
     with as_written():

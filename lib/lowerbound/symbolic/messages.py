@@ -96,6 +96,9 @@ def explain(
         message.append(f"  left over (line {number - 1} - line {number}):  {left_over or 0}")
     if said:
         message.append(f"  {said}")
+    if model is None and said and relation in ("->", "~"):
+        message[0] = f"line {number} of '{name}' is not accepted ({reason})."
+        return StepError("\n".join(message), number, residual, verdict="unchecked")
     if model is None:
         message[0] = f"line {number} of '{name}' could not be checked ({reason})."
         message.append(

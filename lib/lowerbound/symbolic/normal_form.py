@@ -109,8 +109,23 @@ def reduce(e):
             for _ in range(int(count)):
                 value = sp.expand(_slope(value, variable))
         return value
-    rebuilt = e.func(*map(reduce, e.args))
-    return split_log(rebuilt.args[0]) if isinstance(rebuilt, sp.log) else rebuilt
+    if isinstance(e, sp.log):
+        return _logarithm(e.args[0])
+    return e.func(*map(reduce, e.args))
+
+
+def _logarithm(arg):
+    """The logarithm of a product: of its Gaussians by their formula, without exponentials on the way."""
+    total, rest = sp.Integer(0), sp.Integer(1)
+    for factor in sp.Mul.make_args(arg):
+        base, exponent = factor.as_base_exp()
+        if isinstance(base, Normal) and exponent.is_Integer:
+            x, mean, variance = map(reduce, base.args)
+            height = split_log(1 / sp.sqrt(2 * sp.pi * variance))
+            total += exponent * (height - (x - mean) ** 2 / (2 * variance))
+        else:
+            rest *= factor
+    return total if rest == 1 else total + split_log(reduce(rest))
 
 
 def _whole_space(e) -> bool:

@@ -13,7 +13,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
@@ -88,18 +88,13 @@ class Model:
         self._draw(trees)
 
     def _variables(self, trees: list) -> None:
-        roles: dict = {}
-        counted: set = set()
-        for tree in trees:
-            for d in tree.atoms(Density):
-                for v in (*d.variables, *d.given):
-                    roles.setdefault(v.role, v)
-            for s in tree.atoms(sp.Sum):
-                counted |= {k[0].role for k in s.limits if over_values(s)}
+        roles, counted, self.members, _ = _content(tuple(trees))
         known = self.assumptions.densities
-        smooth = {d.family for d, value in known.items() if isinstance(value, Normal)}
-        self.smooth = smooth
-        names = sorted(roles)
+        self.smooth = {d.family for d, value in known.items() if isinstance(value, Normal)}
+        self._smooth_keys = {_key(family)[:2] for family in self.smooth}
+        self._gaussians: dict = {}
+        self._others: dict = {}
+        names = roles
         live = names if len(names) <= LIVE else self.rng.sample(names, LIVE)
         tight = self.rng.choice((0.08, 0.4, 1.0, 3.0))
         self.values, self.widths = {}, {}
@@ -110,17 +105,12 @@ class Model:
             self.widths[name] = [
                 width * self.rng.uniform(0.5, 1.5) ** (name not in counted) for _ in range(n)
             ]
-        members: dict = {}
-        for tree in trees:
-            for d in tree.atoms(Density):
-                members.setdefault(_key(d.family), set()).update(v.role for v in (*d.variables, *d.given))
-        self.members = {family: sorted(group) for family, group in members.items()}
 
     def _draw(self, trees: list) -> None:
         a = self.assumptions
-        every = frozenset().union(*map(symbols, trees))
+        every = _content(tuple(trees))[3]
         named = {s for s in every if s in a.plain}
-        loose = sorted((s for s in every if s not in named), key=lambda s: (str(s), str(s._assumptions_orig)))
+        loose = [s for s in every if s not in named]
         for _ in range(60):
             self.cache.clear()
             self._entries.clear()
@@ -298,26 +288,33 @@ class Model:
 
     def density(self, d, env: dict) -> float:
         """The value of a density at a place."""
-        places = {v.role: env[v] if v in env else self._symbol(v) for v in (*d.variables, *d.given)}
+        every, given, key = _parts(d)
+        places = {role: env[v] if v in env else self._symbol(v) for v, role in every}
         known = self._known(d, places, env)
         if known is not None:
             return known
-        if _key(d.family)[:2] in {_key(f)[:2] for f in self.smooth}:
+        if key[:2] in self._smooth_keys:
             return self._smooth(d, places, env)
         if not all(isinstance(value, Cell) for value in places.values()):
             raise NoNumber(f"{d} under a Gaussian average: assume what it is, given={{{d}: Normal(...)}}")
-        above = self._marginal(d.family, {**places}, env)
-        given = {v.role: places[v.role] for v in d.given}
-        return above / (self._marginal(d.family, given, env) if given else 1.0)
+        above = self._marginal(d.family, places, env)
+        if not given:
+            return above
+        return above / self._marginal(d.family, {role: places[role] for role in given}, env)
 
     def _known(self, d, places: dict, env: dict) -> float | None:
-        for name, value in self.assumptions.densities.items():
-            if not isinstance(value, Normal) or not _alike(name, d):
-                continue
+        for name, value in self._normals(d):
             inner = {**{k: v for k, v in env.items() if isinstance(k, str)}}
             inner |= {v: places[v.role] for v in (*name.variables, *name.given)}
             return compiled(value)(self, inner)
         return None
+
+    def _normals(self, d) -> list[tuple]:
+        """The assumptions by which a density is a Gaussian."""
+        if d not in self._gaussians:
+            known = self.assumptions.densities.items()
+            self._gaussians[d] = [(n, v) for n, v in known if isinstance(v, Normal) and _alike(n, d)]
+        return self._gaussians[d]
 
     def _smooth(self, d, places: dict, env: dict) -> float:
         """A density of a family of which Gaussians are assumed: by the product and the sum rule."""
@@ -348,28 +345,27 @@ class Model:
                     return _over_line(
                         lambda u, both=both, inner=inner, z=z: self.density(both, {**inner, z: u}), self
                     )
-        raise NoNumber(f"{d} follows from no Gaussian that is assumed")
+        raise NoNumber(f"{d}, which follows from no Gaussian that is assumed")
 
     def gaussian(self, d, env: dict):
         """Mean and variance of a density of one variable that is assumed to be a Normal, or None."""
-        for name, value in self.assumptions.densities.items():
-            if isinstance(value, Normal) and _alike(name, d):
-                inner = {
-                    v: compiled(next(u for u in d.given if u.role == v.role))(self, env) for v in name.given
-                }
-                inner |= {k: v for k, v in env.items() if isinstance(k, str)}
-                return compiled(value.args[1])(self, inner), compiled(value.args[2])(self, inner)
+        for name, value in self._normals(d):
+            inner = {v: compiled(next(u for u in d.given if u.role == v.role))(self, env) for v in name.given}
+            inner |= {k: v for k, v in env.items() if isinstance(k, str)}
+            return compiled(value.args[1])(self, inner), compiled(value.args[2])(self, inner)
         return None
 
     def _marginal(self, family, places: dict, env: dict) -> float:
         parameter = family.parameter
         told = parameter is not None and (parameter in env or parameter in self.numbers)
         at = compiled(parameter)(self, env) if told else 0.0
-        table = self._table(family, at)
+        key = _key(family)
+        at = (at, *(env[s] if s in env else self._symbol(s) for s in self._sources(key)))
         names = tuple(sorted(places))
-        group = ("marginal", _key(family), at, names)
+        group = ("marginal", key, at, names)
         if group not in self._tables:
-            members = self.members[_key(family)]
+            table = self._table(family, at)
+            members = self.members[key]
             keep = [members.index(name) for name in names]
             sums: dict = {}
             for cell, mass in table.items():
@@ -381,8 +377,22 @@ class Model:
             }
         return self._tables[group][tuple(places[name].state for name in names)]
 
-    def _table(self, family, at: float) -> dict:
-        """Probabilities of the joint states of a family, at a value of its parameter."""
+    def _sources(self, key) -> list:
+        """The parameters of other families in what is assumed of a family: with them its table changes."""
+        if key not in self._others:
+            families, todo = set(), [key]
+            while todo:
+                one = todo.pop()
+                facts = [v for n, v in self.assumptions.densities.items() if _key(n.family) == one]
+                new = {d.family for v in facts for d in v.atoms(Density)} - families
+                families |= new
+                todo += map(_key, new)
+            every = {family.parameter for family in families if _key(family) != key} - {None}
+            self._others[key] = sorted(every, key=str)
+        return self._others[key]
+
+    def _table(self, family, at: tuple) -> dict:
+        """Probabilities of the joint states of a family, at a value of its parameter, and of `_sources`."""
         key = _key(family)
         if (key, at) in self._tables:
             return self._tables[key, at]
@@ -395,7 +405,7 @@ class Model:
         for cell in itertools.product(*sizes):
             base, slope, bend = draw.uniform(-low, low), draw.uniform(-1, 1), draw.uniform(-0.3, 0.3)
             plain[cell] = math.exp(base)
-            table[cell] = math.exp(base + slope * math.tanh(at / 3) * 2 + bend * math.cos(at))
+            table[cell] = math.exp(base + slope * math.tanh(at[0] / 3) * 2 + bend * math.cos(at[0]))
         fixed = [members.index(n) for n in key[2] if n in members]
         if fixed:  # the marginal of these has no parameter
             ours, theirs = _sums(table, fixed), _sums(plain, fixed)
@@ -410,11 +420,11 @@ class Model:
             self._tables[key, at] = self._obeying(family, facts, at)
         return self._tables[key, at]
 
-    def _obeying(self, family, facts: list, at: float) -> dict:
+    def _obeying(self, family, facts: list, at: tuple) -> dict:
         """The table with each density made what it is assumed to be, until all are. Raises NoModel."""
         key = _key(family)
         members = self.members[key]
-        env = {family.parameter: at} if family.parameter is not None else {}
+        env = dict(zip((family.parameter, *self._sources(key)), at, strict=True))
         for _ in range(12):
             for name, value in facts:
                 self._impose(key, members, name, value, at, env)
@@ -843,9 +853,9 @@ def _quadrature(f: Callable, low: float, high: float, m) -> float:
         return 0.0
     if low > high:
         return -_quadrature(f, high, low, m)
-    before = math.nan
+    before, seen = math.nan, {}
     for step in (1 / 4, 1 / 8, 1 / 16, 1 / 32):
-        total = math.fsum(_rule(f, low, high, step))
+        total = math.fsum(_rule(f, low, high, step, seen))
         if _near(before, total, 1e-10):
             return total if m.shaking is None else before
         before, last = total, before
@@ -854,31 +864,45 @@ def _quadrature(f: Callable, low: float, high: float, m) -> float:
     raise Infinite("an integral that quadrature does not find; it may be infinite")
 
 
-def _rule(f: Callable, low: float, high: float, step: float) -> Iterator[float]:
-    count = int(3.6 / step)
-    for k in range(-count, count + 1):
-        t = k * step
-        inner = math.pi / 2 * math.sinh(t)
-        if low == -math.inf and high == math.inf:
-            if abs(inner) > 12:
-                continue
-            x, weight = math.sinh(inner), math.cosh(inner)
-        elif math.inf in (high, -low):
-            if abs(inner) > 300:
-                continue
-            x = math.exp(inner)
-            x, weight = (low + x, x) if high == math.inf else (high - x, x)
+def _rule(f: Callable, low: float, high: float, step: float, seen: dict) -> Iterator[float]:
+    """The terms of the rule with this step; seen: f at the points of a coarser one, which are among its."""
+    ends = (low > -math.inf) + (high < math.inf)
+    for t, at, weight in _points(ends, step):
+        if ends == 0:
+            x = at
+        elif ends == 1:
+            x = low + at if high == math.inf else high - at
         else:
-            if abs(inner) > 18:
-                continue
-            x = (low + high) / 2 + (high - low) / 2 * math.tanh(inner)
-            weight = (high - low) / 2 / math.cosh(inner) ** 2
+            x = (low + high) / 2 + (high - low) / 2 * at
             if not low < x < high:
                 continue
-        try:
-            yield step * math.pi / 2 * math.cosh(t) * weight * f(x)
-        except (OverflowError, ZeroDivisionError):
+            weight *= (high - low) / 2
+        if t not in seen:
+            try:
+                seen[t] = f(x)
+            except (OverflowError, ZeroDivisionError):
+                seen[t] = math.nan
+        if seen[t] == seen[t]:
+            yield weight * seen[t]
+
+
+@cache
+def _points(ends: int, step: float) -> list[tuple[float, float, float]]:
+    """Where the double exponential rule takes f, for a range with so many finite ends: (t, place, weight)."""
+    points = []
+    count = int(3.6 / step)
+    for t in (k * step for k in range(-count, count + 1)):
+        inner = math.pi / 2 * math.sinh(t)
+        if abs(inner) > (12, 300, 18)[ends]:
             continue
+        if ends == 0:
+            at, weight = math.sinh(inner), math.cosh(inner)
+        elif ends == 1:
+            at = weight = math.exp(inner)
+        else:
+            at, weight = math.tanh(inner), math.cosh(inner) ** -2
+        points.append((t, at, step * math.pi / 2 * math.cosh(t) * weight))
+    return points
 
 
 # Draws
@@ -945,6 +969,30 @@ def _asked(s) -> list:
 
 def _of_sympy(name: str) -> Callable:
     return lambda value: getattr(sp.Rational(value).limit_denominator(10**9), f"is_{name}")
+
+
+@lru_cache(64)
+def _content(trees: tuple) -> tuple[list, frozenset, dict, list]:
+    """Of some lines: the variables of densities, those summed over, those of each family, and all symbols."""
+    densities = {d for tree in trees for d in tree.atoms(Density)}
+    members: dict = {}
+    for d in densities:
+        members.setdefault(_key(d.family), set()).update(role for _, role in _parts(d)[0])
+    counted = {k[0].role for tree in trees for s in tree.atoms(sp.Sum) if over_values(s) for k in s.limits}
+    every = frozenset().union(*map(symbols, trees))
+    return (
+        sorted(frozenset().union(*members.values())),
+        frozenset(counted),
+        {family: sorted(group) for family, group in members.items()},
+        sorted(every, key=lambda s: (str(s), str(s._assumptions_orig))),
+    )
+
+
+@cache
+def _parts(d) -> tuple[tuple, tuple, tuple]:
+    """Of a density: its variables with their roles, the roles of those behind the bar, its family's key."""
+    every = tuple((v, v.role) for v in (*d.variables, *d.given))
+    return every, tuple(v.role for v in d.given), _key(d.family)
 
 
 @cache

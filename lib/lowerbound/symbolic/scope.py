@@ -391,7 +391,9 @@ def _kind(node) -> str:
     if isinstance(node, Density):
         fixed = [str(name) for name in node.family.args[2]]
         return f"a density of Family({node.family.args[0]}, {node.family.args[1]}, fixed={fixed})"
-    return str(node) if isinstance(node, Str) else f"{type(node).__name__} {node}"
+    if isinstance(node, sp.core.function.UndefinedFunction):
+        return f'Function("{node}")'
+    return str(node) if isinstance(node, Str | sp.Indexed) else f"{type(node).__name__} {node}"
 
 
 def substitute(expr, values: dict):
