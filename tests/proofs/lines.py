@@ -1297,7 +1297,7 @@ FALSE = {
         "A root, a logarithm, a modulus or a greatest value is taken from the wrong branch",
         {
             "modulus of a sum": line(lambda: Abs(a + b), lambda: Abs(a) + Abs(b)),
-            "piecewise log": line(lambda: log(Abs(a)), lambda: log(a)),
+            "a log of either sign": line(lambda: log(Abs(a)), lambda: log(a)),
             "Max taken apart": line(lambda: Max(a, b), lambda: (a + b + a - b) / 2),
             "sign dropped": line(lambda: a / Abs(a), lambda: Integer(1)),
             "Min as first": line(lambda: Min(t, s) + Max(t, s), lambda: t + t),
@@ -1327,7 +1327,7 @@ FALSE = {
         {
             "Cauchy's mean": line(lambda: Integral(a / (1 + a**2), (a, -oo, oo)), lambda: Integer(0)),
             "principal value": line(lambda: Integral(1 / a, (a, -1, 1)), lambda: Integer(0)),
-            "minus two": line(lambda: Integral(1 / a**2, (a, -1, 1)), lambda: Integer(-2)),
+            "a square below nought": line(lambda: Integral(1 / a**2, (a, -1, 1)), lambda: Integer(-2)),
             "mean of a reciprocal": line(lambda: E(Normal(a, 0, 1), 1 / a), lambda: Integer(0)),
             "mean of a reciprocal square": line(lambda: E(Normal(a, 0, 1), 1 / a**2), lambda: Integer(-1)),
             "sine to infinity": line(lambda: Integral(sin(a), (a, 0, oo)), lambda: Integer(1)),
@@ -1351,7 +1351,7 @@ FALSE = {
     "decimal numbers": (
         "A decimal number is taken for the number near it",
         {
-            "a hair": line(lambda: a + Float("1e-20"), lambda: a),
+            "a hair more": line(lambda: a + Float("1e-20"), lambda: a),
             "many digits": line(lambda: a * Float("1.0000000000001"), lambda: a),
             "pi in digits": line(lambda: Float("3.14159265358979") * a, lambda: pi * a),
             "root two": line(lambda: Float(2**0.5) * a, lambda: sqrt(2) * a),
