@@ -18,6 +18,7 @@ from tools.grading.__main__ import main
 from tools.grading.assignment import SOURCES, Assignment, assignments
 from tools.grading.course import WRITTEN, Course, rubric
 from tools.grading.judge import Verdict
+from tools.grading.submissions import OUR_FAULT
 
 
 def notebook(assignment: Assignment, word: str = "", metadata: bool = True) -> bytes:
@@ -313,6 +314,15 @@ def test_what_is_graded_is_not_run_again_unless_it_is_asked_for(tmp_path: Path, 
     todo, told = course.pending([old])
     assert (todo, told[0].problem) == ([], "not counted: one of 2026-11-16 09:00 has been graded")
     assert {row["file"] for row in rows(tmp_path / "out" / "submissions.csv")} == {"ada.ipynb", "old.ipynb"}
+
+
+def test_what_our_side_could_not_run_is_run_again(tmp_path: Path, toy: Assignment) -> None:
+    course, path = Course(tmp_path / "out", {NAME: toy}), tmp_path / "ada.ipynb"
+    path.write_bytes(notebook(toy))
+    one = intake.Submission("ada", "ada", NAME, path, path.name, "2026-11-16 09:00")
+    for refused, again in ((f"{OUR_FAULT}the sandbox does not start: ", [one]), ("not a notebook: x", [])):
+        course.keep(one, Verdict("ada", NAME, refused), "")
+        assert course.pending([one])[0] == again
 
 
 def test_an_answer_that_changes_after_it_was_graded_is_told(tmp_path: Path, toy: Assignment) -> None:
