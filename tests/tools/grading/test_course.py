@@ -113,6 +113,18 @@ def test_what_is_no_work_is_passed_over_and_what_is_no_notebook_is_listed(
     assert all(tmp_path in one.path.parents for one in submissions)
 
 
+def test_a_students_own_zip_was_handed_in_when_the_system_says(tmp_path: Path, toy: Assignment) -> None:
+    inner = zipped({f"{NAME}.ipynb": (notebook(toy), (2020, 1, 1, 0, 0, 0))})
+    export = zipped({"Ada_7_assignsubmission_file_/hw.zip": (inner, LATE)})
+    (tmp_path / "moodle.zip").write_bytes(export)
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "moodle.zip").write_bytes(export)  # an export in a folder keeps the system's times
+    (tmp_path / "flat.zip").write_bytes(zipped({"ada_7_800_hw.zip": (inner, LATE)}))
+    for place in ("moodle.zip", "all", "flat.zip"):
+        (one,) = found(tmp_path, toy, tmp_path / place)[0]
+        assert one.when == "2026-11-23 09:00", place
+
+
 def test_of_several_files_the_last_counts_and_the_others_say_so(tmp_path: Path, toy: Assignment) -> None:
     place = tmp_path / "in.zip"
     place.write_bytes(
