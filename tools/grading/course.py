@@ -32,6 +32,7 @@ from tools.grading.assignment import Assignment, Cell
 from tools.grading.feedback import page
 from tools.grading.intake import Submission
 from tools.grading.judge import Verdict
+from tools.grading.submissions import OUR_FAULT
 
 WRITTEN = ("key", "student", "cell", "of", "points", "comment", "late", "rubric", "answer")
 GRADES = (
@@ -124,8 +125,10 @@ class Course:
         return [submission.path.stem, nbformat.writes(self.known[submission.assignment].notebook)]
 
     def _stored(self, submission: Submission) -> Any:
+        """What a run of this very file gave, or None; what our side could not run counts for none."""
         path = self._path(submission.assignment, submission.key)
-        return jobs.stored(path, self._digest(submission), replace=True)
+        kept = jobs.stored(path, self._digest(submission), replace=True)
+        return None if kept and kept["result"]["refused"].startswith(OUR_FAULT) else kept
 
     def _result(self, assignment: str, key: str) -> Any:
         try:

@@ -123,7 +123,7 @@ def _files(place: Path) -> Iterator[_File]:
             continue
         when = datetime.fromtimestamp(path.stat().st_mtime).replace(microsecond=0)
         if path.suffix.lower() == ".zip":
-            yield from _zipped(path.read_bytes(), parts, 1)
+            yield from _zipped(path.read_bytes(), parts, 1, when if _of_a_student(parts) else None)
         elif path.suffix.lower() == ".ipynb" and path.stat().st_size <= MAX_FILE:
             yield _File(parts, _stamped(path.with_name("timestamp.txt")) or when, path.read_bytes())
         else:
@@ -142,8 +142,18 @@ def _stamped(path: Path) -> datetime | None:
     return moment.replace(microsecond=0)
 
 
-def _zipped(content: bytes, above: tuple[str, ...], depth: int) -> Iterator[_File]:
-    """The files of a zip, and of zips in it. Nothing is written by a name that the zip says."""
+def _of_a_student(parts: tuple[str, ...]) -> bool:
+    """Whether a zip is one that a student has handed in, and no export."""
+    return len(parts) > 1 or bool(MOODLE.fullmatch(parts[0]) or CANVAS.fullmatch(parts[0]))
+
+
+def _zipped(
+    content: bytes, above: tuple[str, ...], depth: int, handed_in: datetime | None = None
+) -> Iterator[_File]:
+    """The files of a zip, and of zips in it. Nothing is written by a name that the zip says.
+
+    handed_in: when a student's own zip was; the times within it are those of the student's clock.
+    """
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
         entries = archive.infolist()
@@ -165,6 +175,7 @@ def _zipped(content: bytes, above: tuple[str, ...], depth: int) -> Iterator[_Fil
             when = datetime(*entry.date_time)
         except ValueError:
             when = datetime(1980, 1, 1)
+        when = handed_in or when
         inner = name.lower().endswith(".zip")
         if stat.S_ISLNK(entry.external_attr >> 16):
             yield _File(parts, when, None, "a link, not a file")
@@ -180,7 +191,7 @@ def _zipped(content: bytes, above: tuple[str, ...], depth: int) -> Iterator[_Fil
                 yield _File(parts, when, None, "locked with a password, or damaged")
                 continue
             if inner:
-                yield from _zipped(data, parts, depth + 1)
+                yield from _zipped(data, parts, depth + 1, when if _of_a_student(parts) else None)
             else:
                 yield _File(parts, when, data)
 

@@ -21,6 +21,7 @@ from tools.grading.judge import Verdict, judge
 from tools.grading.sandbox import Limits, SandboxError
 
 JUDGE_MEMORY = 6 * 2**30
+OUR_FAULT = "not graded: "  # how it begins where the machine or the grader failed, and not the student
 Graded = tuple[Submission, Verdict, Any]
 Finish = Callable[[Submission, Verdict, "NotebookNode | None"], Any]
 
@@ -101,9 +102,10 @@ def _judge(
         verdict, notebook = judge(submission.path, submission.key, assignment, limits, isolated)
         made = finish(submission, verdict, notebook)
     except (SandboxError, MemoryError) as error:
-        why = f"not graded: {str(error) or 'the grader ran out of memory'}"
+        why = f"{OUR_FAULT}{str(error) or 'the grader ran out of memory'}"
         verdict = Verdict(submission.key, assignment.name, why)
     except Exception as error:
-        verdict = Verdict(submission.key, assignment.name, f"not graded: {type(error).__name__}: {error}")
+        why = f"{OUR_FAULT}{type(error).__name__}: {error}"
+        verdict = Verdict(submission.key, assignment.name, why)
     pipe.send((verdict, made))
     pipe.close()

@@ -2,7 +2,8 @@
 
 First come the known mistakes of a check, then what any function may suffer from: a factor, a constant, a
 wrong axis, an argument mistaken for another or not looked at, noise of its own, a limit that cuts values off.
-Where none of these fits, arguments are set to 0 or 1 one by one, to find the term in which the mistake sits.
+Where none of these fits, arguments are set to 0 or 1 one by one, to find the term in which the mistake sits,
+and turned, doubled, moved or exchanged, to find what the right value does then and the wrong one does not.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from .engine import ATOL, Case, Raised, ask, near, run, same, simple
 from .optional import Tensor, np, torch
+from .terms import terms
 
 if TYPE_CHECKING:
     from .engine import Check
 
 FAR = 2.5  # times what is usual in a row: so far out an argument is by intent
 WHERE = "in what depends on "  # how the name begins of a mistake whose place is known, and no more
+LACKS = "does not do "  # how it begins where a property is known that the right value has
 Found = tuple[str | None, str]  # the name of a mistake, and the sentence for the student
 ORDINAL = ("first", "second", "third", "fourth", "fifth", "sixth")
 ADVICE = {  # by what an error says
@@ -235,11 +239,18 @@ def _single(
         _related(a, b) or _exchanged(check, cases, a, part) or _limited(check, cases, a, b) or _constant(a)
     )
     if found is None:
-        found = _unread(check, function, cases, a, part)
+        found = (
+            _unread(check, function, cases, a, part)
+            or _mixed(check, function, cases, a, part)
+            or _term(check, cases, a, b)
+        )
     if found is not None:
         return found
+    says = compare(a, b)
     place = _place(check, function, cases, a, b, part)
-    return (f"{WHERE}{place[0]}", f"{compare(a, b)}\n{place[1]}") if place else (None, compare(a, b))
+    lack = _lacking(check, function, cases, a, b, part)
+    name = f"{WHERE}{place[0]}" if place else f"{LACKS}{lack[0]}" if lack else None
+    return name, "\n".join([says, *(fact[1] for fact in (place, lack) if fact)])
 
 
 def _words(check: Check, function: Any, cases: list[Case], ours: list[str], theirs: list[str]) -> Found:
@@ -258,10 +269,16 @@ def _words(check: Check, function: Any, cases: list[Case], ours: list[str], thei
             "an answer left out",
             f"it never returns {' or '.join(map(repr, missing))}, and some cases ask for it.",
         )
-    return (
-        None,
-        f"it returned {next(a for a, b in zip(ours, theirs, strict=True) if a != b)!r} where that is wrong.",
-    )
+    wrong = [(x, y) for x, y in zip(ours, theirs, strict=True) if x != y]
+    says = f"it returned {wrong[0][0]!r} where that is wrong"
+    given, wanted = ({pair[i] for pair in wrong} for i in (0, 1))
+    if len(wanted) == 1:
+        (word,) = wanted
+        return f"too seldom {word}", f"{says}: {word!r} is its only answer that it gives too seldom."
+    if len(given) == 1:
+        (word,) = given
+        return f"too often {word}", f"{says}: its other answers are right, and {word!r} it gives too often."
+    return None, f"{says}."
 
 
 def _shape(ours: Numbers, theirs: Numbers, check: Check, cases: list[Case]) -> Found:
@@ -338,6 +355,17 @@ def _related(a: list[Numbers], b: list[Numbers]) -> Found | None:
             f"it is {abs(shift):.4g} {way} the right value at every point: a constant is wrong, or missing"
             + (" (½ log 2π is 0.9189)." if abs(shift) > 0.1 else ".")
         )
+    if (line := _straight(x, y)) is not None and is_right(lambda v: line[0] * v + line[1]):
+        way = "more" if line[1] > 0 else "less"
+        return "a factor and a constant", (
+            f"it is {line[0]:.4g} times the right value and {abs(line[1]):.4g} {way} at every point: a "
+            "factor and a constant are wrong."
+        )
+    if min(x) > 0 and min(y) > 0:
+        line = _straight([*map(math.log, x)], [*map(math.log, y)])
+        if line is not None and is_right(lambda v: math.exp(line[1]) * v ** line[0]):
+            times = "" if near(line[1], 0.0) else f"{math.exp(line[1]):.4g} times "
+            return "a power", f"it is {times}the right value to the power {line[0]:.4g} at every point."
     high, low = max(x), min(x)
     off = [not near(*pair) for pair in zip(x, y, strict=True)]
     cut = [min(max(v, low), high) for v in y]
@@ -347,6 +375,15 @@ def _related(a: list[Numbers], b: list[Numbers]) -> Found | None:
             f"its values are cut off at {low:.4g} and {high:.4g}: nothing is to be clipped.",
         )
     return None
+
+
+def _straight(x: list[float], y: list[float]) -> tuple[float, float] | None:
+    """Slope and height of the line through the points of the lowest and the highest y; None of few points."""
+    first, last = (of(range(len(y)), key=y.__getitem__) for of in (min, max))
+    if len({round(v, 6) for v in y}) < 4 or near(y[first], y[last]) or near(x[first], x[last]):
+        return None
+    slope = (x[last] - x[first]) / (y[last] - y[first])
+    return slope, x[first] - slope * y[first]
 
 
 def _swaps(value: Any, name: str, case: Case) -> Iterator[tuple[str, Any]]:
@@ -488,10 +525,147 @@ def _unread(
         if both is None:
             return None
         if _close(both[0], a) and before is not None and not _close(both[1], before):
-            unread.append(f"`{name}`")
+            unread.append(name)
     if not unread:
         return None
-    return "an argument not read", f"what it gives does not depend on {' and '.join(unread)}, and should."
+    return "an argument not read", f"what it gives does not depend on {listed(unread)}, and should."
+
+
+def _mixed(
+    check: Check, function: Any, cases: list[Case], a: list[Numbers], part: int | None
+) -> Found | None:
+    """Whether the first example's value changes with the other examples, where the right one does not."""
+    names = check.arguments()
+
+    def others_halved(value: Any, name: str) -> Any:
+        if not _numbers(value) or not value.ndim or name.startswith("alpha_bar"):
+            return value
+        return torch.cat([value[:1], value[1:] / 2])
+
+    if any(not v.shape or v.shape[0] < 2 for v in a):
+        return None
+    before = _numbers_of(run(check.oracle, cases, check.leaves), part)
+    both = _both(check, function, [tuple(map(others_halved, case, names)) for case in cases], part)
+    if before is None or both is None:
+        return None
+    stays = [
+        all(all(map(near, x.row(0), y.row(0))) for x, y in zip(*pair, strict=True))
+        for pair in ((both[0], a), (both[1], before))
+    ]
+    if stays != [False, True]:
+        return None
+    return "examples mixed", (
+        "what it gives for one example depends on the others of the batch: sum and average over the axes of "
+        "an example alone, and leave the first axis as it is."
+    )
+
+
+def _term(check: Check, cases: list[Case], a: list[Numbers], b: list[Numbers]) -> Found | None:
+    """A term of the arguments by which it is too large or too small, or a factor, at every point."""
+    x, y = ([v for part in side for v in part.flat] for side in (a, b))
+    apart = [u - v for u, v in zip(x, y, strict=True)]
+    if sum(abs(d) > 10 * (ATOL + ATOL * abs(v)) for d, v in zip(apart, y, strict=True)) < max(
+        4, 0.6 * len(y)
+    ):
+        return None
+    ratios = [u / v if abs(v) > 0.01 else None for u, v in zip(x, y, strict=True)]
+    if sum(r is None for r in ratios) > 0.2 * len(y):
+        ratios = []
+    for word, numbers in terms(check.arguments(), cases, [v.shape for v in b]):
+        far = max(range(len(y)), key=lambda i: abs(numbers[i]))
+        if not numbers[far]:
+            continue
+        size = apart[far] / numbers[far]
+        if _whole(size) and all(near(v + size * n, u) for u, v, n in zip(x, y, numbers, strict=True)):
+            more = "more" if size > 0 else "less"
+            return (
+                f"a term: {word}",
+                f"it is {_times_of(abs(size), word)} {more} than the right value at every point.",
+            )
+        size = (ratios[far] or 0.0) / numbers[far] if ratios else 0.0
+        if (
+            size
+            and _whole(size)
+            and all(near(size * n * v, u) for u, v, n in zip(x, y, numbers, strict=True))
+        ):
+            return (
+                f"a factor: {word}",
+                f"it is the right value multiplied by {_times_of(size, word)} at every point.",
+            )
+    return None
+
+
+def _whole(size: float) -> bool:
+    """A number that stands in formulas: wholes and halves, thirds, quarters; π and log 2 are no arguments."""
+    return abs(size) > 0.1 and abs(12 * size - round(12 * size)) < 0.01
+
+
+def _times_of(size: float, word: str) -> str:
+    return word if near(size, 1.0) else f"{size:.4g} times {word}"
+
+
+TIMES = {
+    1.0: "stays as it is", -1.0: "changes its sign", 2.0: "is doubled", 0.5: "is halved",
+    4.0: "is four times as large", 0.25: "is a quarter of it",
+}  # fmt: skip
+
+
+def _lacking(
+    check: Check, function: Any, cases: list[Case], a: list[Numbers], b: list[Numbers], part: int | None
+) -> tuple[str, str] | None:
+    """What the right value does at every point when arguments are changed, and this one does not."""
+    if not any(abs(v) > ATOL for n in b for v in n.flat):
+        return None
+    for word, change in _changes(check, cases):
+        changed = [change(case) for case in cases]
+        right = _numbers_of(run(check.oracle, changed, check.leaves), part)
+        does = [k for k in TIMES if right is not None and _is_times(k, right, b)]
+        if not does or (both := _both(check, function, changed, part)) is None:
+            continue
+        if not _is_times(does[0], both[0], a):
+            does_so = TIMES[does[0]]
+            return f"{word}: {does_so}", f"If {word}, the right value {does_so}, and yours does not do so."
+    return None
+
+
+def _is_times(factor: float, a: list[Numbers], b: list[Numbers]) -> bool:
+    return _close(a, [v.all(lambda u: factor * u) for v in b])
+
+
+def _changes(check: Check, cases: list[Case]) -> Iterator[tuple[str, Callable[[Case], Case]]]:
+    """Changes of one argument, of two and of all, in words and as functions."""
+    names, first = check.arguments(), cases[0]
+    free = [
+        i
+        for i, v in enumerate(first)
+        if (type(v) is float or _numbers(v)) and not names[i].startswith("alpha_bar")
+    ]
+
+    def on(chosen: Sequence[int], of: Callable[[Any], Any]) -> Callable[[Case], Case]:
+        return lambda case: tuple(of(v) if i in chosen else v for i, v in enumerate(case))
+
+    for chosen in [*((i,) for i in free), *combinations(free, 2), *([tuple(free)] if len(free) > 2 else [])]:
+        word, many = listed([names[i] for i in chosen]), len(chosen) > 1
+        yield f"{word} {'change their signs' if many else 'changes its sign'}", on(chosen, lambda v: -v)
+        yield f"{word} {'are' if many else 'is'} doubled", on(chosen, lambda v: 2 * v)
+        yield f"1 is added to {word}", on(chosen, lambda v: v + 1)
+    for i, j in combinations(free, 2):
+        if _alike(first[i], first[j]):
+            others = {i: j, j: i}
+            yield (
+                f"{listed([names[i], names[j]])} change places",
+                lambda case, others=others: tuple(case[others.get(k, k)] for k in range(len(case))),  # type: ignore[misc]
+            )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and (type(one) is float or one.shape == other.shape)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names of arguments, as a sentence has them: `a`, `b` and `c`."""
+    words = [f"`{name}`" for name in names]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _place(
@@ -523,7 +697,7 @@ def _place(
             )
     if not apart:
         return None
-    word = " and ".join(f"`{name}`" for name in apart)
+    word = listed(apart)
     others = [name for name in check.arguments() if name not in apart]
     return ", ".join(others) or "none", (
         f"It changes with {word} as it should: the mistake sits in a term without {word}."
@@ -571,4 +745,6 @@ def compare(a: list[Numbers], b: list[Numbers]) -> str:
     where = f" at index {tuple(index)}" if index else ""
     way = "larger" if value > right else "smaller"
     share = f"{len(off)} of {len(x.flat)} differ"
+    if not x.shape:
+        share = f"wrong at {sum(not p.near(q) for p, q in zip(a, b, strict=True))} of {len(a)} points"
     return f"{value:.5g}{where} is {way} than the right value, which is {sign} ({share})."

@@ -370,5 +370,13 @@ def describe(case: Case) -> str:
             flat = value.flatten()
             words.append(f"a tensor of shape {tuple(value.shape)} that begins with {float(flat[0]):.4g}")
         else:
-            words.append(f"{value:.4g}" if type(value) is float else f"{value}"[:80])
+            text = " ".join(_short(value).split())
+            words.append(text if len(text) <= 80 else f"{text[:79]}…")
     return ", ".join(words)
+
+
+def _short(value: Any) -> str:
+    """Numbers by four digits, in lists too."""
+    if type(value) is list:
+        return f"[{', '.join(map(_short, value))}]"
+    return f"{value:.4g}" if type(value) is float else f"{value}"

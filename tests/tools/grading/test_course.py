@@ -18,6 +18,7 @@ from tools.grading.__main__ import main
 from tools.grading.assignment import SOURCES, Assignment, assignments
 from tools.grading.course import WRITTEN, Course, rubric
 from tools.grading.judge import Verdict
+from tools.grading.submissions import OUR_FAULT
 
 
 def notebook(assignment: Assignment, word: str = "", metadata: bool = True) -> bytes:
@@ -110,6 +111,18 @@ def test_what_is_no_work_is_passed_over_and_what_is_no_notebook_is_listed(
     ]
     assert sorted(source.rpartition("/")[2] for source, _ in left_out) == ["answer.pdf", "broken.zip"]
     assert all(tmp_path in one.path.parents for one in submissions)
+
+
+def test_a_students_own_zip_was_handed_in_when_the_system_says(tmp_path: Path, toy: Assignment) -> None:
+    inner = zipped({f"{NAME}.ipynb": (notebook(toy), (2020, 1, 1, 0, 0, 0))})
+    export = zipped({"Ada_7_assignsubmission_file_/hw.zip": (inner, LATE)})
+    (tmp_path / "moodle.zip").write_bytes(export)
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "moodle.zip").write_bytes(export)  # an export in a folder keeps the system's times
+    (tmp_path / "flat.zip").write_bytes(zipped({"ada_7_800_hw.zip": (inner, LATE)}))
+    for place in ("moodle.zip", "all", "flat.zip"):
+        (one,) = found(tmp_path, toy, tmp_path / place)[0]
+        assert one.when == "2026-11-23 09:00", place
 
 
 def test_of_several_files_the_last_counts_and_the_others_say_so(tmp_path: Path, toy: Assignment) -> None:
@@ -313,6 +326,15 @@ def test_what_is_graded_is_not_run_again_unless_it_is_asked_for(tmp_path: Path, 
     todo, told = course.pending([old])
     assert (todo, told[0].problem) == ([], "not counted: one of 2026-11-16 09:00 has been graded")
     assert {row["file"] for row in rows(tmp_path / "out" / "submissions.csv")} == {"ada.ipynb", "old.ipynb"}
+
+
+def test_what_our_side_could_not_run_is_run_again(tmp_path: Path, toy: Assignment) -> None:
+    course, path = Course(tmp_path / "out", {NAME: toy}), tmp_path / "ada.ipynb"
+    path.write_bytes(notebook(toy))
+    one = intake.Submission("ada", "ada", NAME, path, path.name, "2026-11-16 09:00")
+    for refused, again in ((f"{OUR_FAULT}the sandbox does not start: ", [one]), ("not a notebook: x", [])):
+        course.keep(one, Verdict("ada", NAME, refused), "")
+        assert course.pending([one])[0] == again
 
 
 def test_an_answer_that_changes_after_it_was_graded_is_told(tmp_path: Path, toy: Assignment) -> None:

@@ -30,7 +30,7 @@ from tools.grading.assignment import SOURCES, VIETNAMESE, Assignment, assignment
 from tools.grading.inside import formulas, protocol
 from tools.grading.intake import find
 from tools.grading.judge import Submitted, Verdict, judge
-from tools.grading.sandbox import Limits, Sandbox, StudentError
+from tools.grading.sandbox import EndedError, Limits, Sandbox, SandboxError, StudentError
 from tools.grading.submissions import grade
 from tools.grading.table import ATTACKS, attack, functions
 
@@ -258,6 +258,73 @@ def test_the_time_that_torch_takes_to_load_is_nobodys(
     assert forwards[0] == "load False"
     assert len(forwards) > 2
     assert all(entry.endswith("True") for entry in forwards[1:])
+
+
+def test_where_torch_cannot_be_loaded_the_machine_is_blamed_and_the_clock_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(FullSandbox):
+        why: Exception | None = None
+
+        def ask(self, op: str, limit: float, *_: Any, **request: Any) -> tuple[Any, list[bytes]]:
+            if op == "load" and self.why is not None:
+                raise self.why
+            if op == "load":
+                assert limit > 60  # not the time of a cell
+                now[0] += 500.0
+                return True, []
+            return {"outputs": [], "error": None, "defined": []} if op == "run" else None, []
+
+    now = [0.0]
+    monkeypatch.setattr(judging.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(judging, "Sandbox", Slow)
+    path = tmp_path / "A3_forward.ipynb"
+    path.write_text(nbformat.writes(functions(KNOWN["A3_forward"])))
+    limits = Limits(notebook=90, cell=30)
+    verdict, _ = judge(path, "someone", KNOWN["A3_forward"], limits, False)
+    assert not any("the notebook takes more" in note for note in verdict.notes)
+    for why in (StudentError("MemoryError"), EndedError("it took more memory than 0.1 GiB")):
+        Slow.why = why
+        with pytest.raises(SandboxError, match=f"torch cannot be loaded in the sandbox: {why}"):
+            judge(path, "someone", KNOWN["A3_forward"], limits, False)
+
+
+POISON = """
+import contextlib, gc, os, sys, types
+for place in (".", "/tmp", os.path.expanduser("~"), sys.path[0], sys.path[-1]):
+    with contextlib.suppress(OSError):
+        for name in ("torch", "random", "sitecustomize"):
+            open(os.path.join(place, f"{name}.py"), "w").write("poisoned = True")
+import torch
+poisoned = hasattr(torch, "poisoned")
+"""
+TAKEN_OVER = """
+fake = types.ModuleType("torch")
+fake.Tensor, fake.is_tensor = type("Tensor", (), {"__eq__": lambda *_: True}), lambda _: True
+for agent in gc.get_objects():
+    if type(agent).__name__ == "Agent":
+        type(agent).load = lambda *_: True
+        type(agent).answer = lambda self, request, *_: [True] * len(request["cases"]["list"])
+        assert agent.load()
+sys.modules["torch"] = fake
+"""
+
+
+def test_a_poisoned_import_and_a_load_taken_over_win_nothing(tmp_path: Path) -> None:
+    """Files named as modules, a process that ends so that a new one begins beside them, a patched agent."""
+    assignment, name = KNOWN["A3_forward"], "A3_forward"
+    wrong = "\n".join(f"{cell.task} = lambda *a: True" for cell in assignment.tests)
+    told = "print('poisoned' if poisoned else 'clean')"
+    submissions = {
+        "again": within(functions(assignment), [POISON, told, "os._exit(0)"]),
+        "taken": attack(assignment, POISON + TAKEN_OVER, "lambda *a: True"),
+        "wrong": within(nbformat.v4.new_notebook(), [POISON, wrong, told, "os._exit(0)"]),
+    }
+    verdicts = graded(tmp_path, name, submissions)
+    of = sum(cell.points for cell in assignment.tests)
+    assert {who: verdict.points for who, verdict in verdicts.items()} == {"again": of, "taken": 0, "wrong": 0}
+    assert not any(verdict.refused for verdict in verdicts.values()), verdicts
+    assert not any("raises" in note for verdict in verdicts.values() for note in verdict.notes), verdicts
 
 
 def test_a_whole_notebook_runs_as_it_does_outside(tmp_path: Path) -> None:
