@@ -25,7 +25,8 @@ FIELD = re.compile(r"\{([a-z_]+\d*)\}")
 WORD = re.compile(r"[^\W\d_]{2,}")
 NAMED = re.compile(r"((?:'?[\w.]+'?): )(.+)")  # what a message is about, and the message
 ADDRESS = {"address": r"https?://\S+", "page": r"\w+\.html\S*"}
-ALONE = {"way", "sign", "word", "what", "wanted", "relation", "of", "value", "found"}  # fields that are one word
+ALONE = {"way", "sign", "word", "what", "wanted", "relation", "of", "value", "found", "reason"}  # may be one word
+LETTERS = 4, 12  # that an entry has at least to be looked for in a whole row; between two fields, more
 ENGLISH_WORD = re.compile(r"\b(?:the|is|not|of|it|and|to|are|by|in|that|this|where|right|a|an)\b")
 SENTENCE = 12  # letters that a sentence has at least
 
@@ -61,7 +62,7 @@ def say(text: str, language: str | None = None) -> str:
     language = language or chosen()
     if language == ENGLISH:
         return text
-    return "\n".join(_said(row, language) for row in text.split("\n"))
+    return "\n".join(_said(row, language, whole=True) for row in text.split("\n"))
 
 
 def read(text: str) -> dict[str, str]:
@@ -107,13 +108,14 @@ def _pattern(form: str) -> re.Pattern[str]:
     parts = [re.escape(texts[0])]
     for k, name in enumerate(names):
         again = name in names[:k]
-        parts.append(f"(?P={name})" if again else f"(?P<{name}>{ADDRESS.get(name, '.*?')})")
+        text = r"\d+" if texts[k].endswith("line ") else ADDRESS.get(name, ".*?")
+        parts.append(f"(?P={name})" if again else f"(?P<{name}>{text})")
         parts.append(re.escape(texts[k + 1]))
     return re.compile("".join(parts))
 
 
-def _said(text: str, language: str) -> str:
-    """One row, or what fills a field of it."""
+def _said(text: str, language: str, whole: bool = False) -> str:
+    """A whole row, or what fills a field of it."""
     table = _table(language)
     if not text or text in table:
         return table.get(text, text)
@@ -122,20 +124,27 @@ def _said(text: str, language: str) -> str:
     ways = [
         FIELD.sub(lambda field, filled=filled: filled[field[1]], own)  # type: ignore[misc]
         for form, own, match in _matching(text, language)
+        if not whole or _tells(form)
         for filled in [_filled(form, match.groupdict(), language)]
     ]
     if ways:  # a form may stand for a part of another: the one that leaves the least in English
         return min(ways, key=lambda way: len(ENGLISH_WORD.findall(way)))
     if text[0] == " ":
-        return text[: -len(text.lstrip())] + _said(text.lstrip(), language)
-    if (about := NAMED.fullmatch(text)) and (rest := _said(about[2], language)) != about[2]:
+        return text[: -len(text.lstrip())] + _said(text.lstrip(), language, whole)
+    if (about := NAMED.fullmatch(text)) and (rest := _said(about[2], language, whole)) != about[2]:
         return about[1] + rest
-    if text[-1] == "." and (rest := _said(text[:-1], language)) != text[:-1]:
+    if text[-1] == "." and (rest := _said(text[:-1], language, whole)) != text[:-1]:
         return f"{rest}."
     for start in range(len(text) - SENTENCE, 0, -1):  # a sentence of ours behind another's
         if text[start - 1] == " " and text[start:] in table:
             return f"{_said(text[: start - 1], language)} {table[text[start:]]}"
     return text
+
+
+def _tells(form: str) -> bool:
+    """Whether an entry has words enough to be known by them."""
+    texts = FIELD.split(form)[::2]
+    return sum(map(str.isalpha, "".join(texts))) >= LETTERS[texts[0] == texts[-1] == ""]
 
 
 def _matching(text: str, language: str) -> Iterator[tuple[str, str, re.Match[str]]]:

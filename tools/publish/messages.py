@@ -1,4 +1,6 @@
-"""What `lowerbound.checks` and the engine can say, read from their source: each text with its fields.
+"""`python -m tools.publish.messages`: what the checks and the engine can say and have no Vietnamese for.
+
+The texts are read from the source of `lowerbound.checks` and `lowerbound.symbolic`, each with its fields.
 
 Every text in these modules that has words in it is taken to be said, whether it is raised, printed, or put
 into another text, except what by its place is none: docstrings, patterns, names of mistakes.
@@ -12,7 +14,10 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+from lowerbound.language import read
+
 ROOT = Path(__file__).parents[2]
+TABLE = Path("lib", "lowerbound", "assets", "messages.vi.po")
 FAMILIES = ("symbolic", "checks")
 WORD = re.compile(r"[A-Za-z]{2,}")
 FIELD = re.compile(r"\{[a-z_]+\d*\}")
@@ -279,3 +284,14 @@ def texts(root: Path = ROOT) -> dict[str, str]:
         for form, line in said(path.read_text(encoding="utf-8")).items():
             found.setdefault(form, f"{path.relative_to(root)}:{line}")
     return found
+
+
+def missing(root: Path = ROOT) -> dict[str, str]:
+    """What can be said and has no entry in the table, and where."""
+    known = read((root / TABLE).read_text(encoding="utf-8"))
+    return {form: place for form, place in messages(root).items() if form not in known}
+
+
+if __name__ == "__main__":
+    for form, place in missing().items():
+        print(f"{place}: {form!r}")
