@@ -49,7 +49,7 @@ def note_anchors(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def translate_outputs(app: Sphinx, doctree: nodes.document) -> None:
-    """Vietnamese: what checks and the engine say in a stored output is shown in Vietnamese; all else stays."""
+    """Vietnamese: what checks and the engine say in a stored output is shown so; all else stays."""
     if not is_second(app):
         return
     for block in doctree.findall(nodes.literal_block):

@@ -5,8 +5,8 @@
 
 The same does the environment variable LOWERBOUND_LANGUAGE. The messages themselves stay English. For each
 language there is a table of gettext, `assets/messages.LANGUAGE.po`, whose entries are messages with fields in
-braces: an entry stands for every text of its form. Formulas, numbers and names stay as they are, and so does a
-text that has no entry.
+braces: an entry stands for every text of its form. Formulas, numbers and names stay as they are, and so does
+a text that has no entry.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ FIELD = re.compile(r"\{([a-z_]+\d*)\}")
 WORD = re.compile(r"[^\W\d_]{2,}")
 NAMED = re.compile(r"((?:'?[\w.]+'?): )(.+)")  # what a message is about, and the message
 ADDRESS = {"address": r"https?://\S+", "page": r"\w+\.html\S*"}
-ALONE = {"way", "sign", "word", "what", "wanted", "relation", "of", "value", "found", "reason"}  # may be one word
-LETTERS = 4, 12  # that an entry has at least to be looked for in a whole row; between two fields, more
+# Fields that may hold a single word of the table; in the others that is a name.
+ALONE = {"way", "sign", "word", "what", "wanted", "relation", "of", "value", "found", "reason"}
+LETTERS = 3, 12  # that an entry has at least to be looked for in a whole row; between two fields, more
 ENGLISH_WORD = re.compile(r"\b(?:the|is|not|of|it|and|to|are|by|in|that|this|where|right|a|an)\b")
 SENTENCE = 12  # letters that a sentence has at least
 

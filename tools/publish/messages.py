@@ -21,8 +21,11 @@ TABLE = Path("lib", "lowerbound", "assets", "messages.vi.po")
 FAMILIES = ("symbolic", "checks")
 WORD = re.compile(r"[A-Za-z]{2,}")
 FIELD = re.compile(r"\{[a-z_]+\d*\}")
-WRITTEN = ("latex", "printing.py", "normal_form.py")  # files that write formulas, and say nothing
-PATTERNS = {"compile", "match", "fullmatch", "search", "sub", "split", "findall", "partition", "symbols", "cast"}
+WRITTEN = ("printing.py", "normal_form.py")  # files that write formulas, and say nothing
+# Functions whose texts are patterns or names.
+PATTERNS = {
+    "compile", "match", "fullmatch", "search", "sub", "split", "findall", "partition", "symbols", "cast",
+}  # fmt: skip
 
 NOT_SAID = frozenset(
     # names of mistakes, keywords, patterns, pieces of formulas
@@ -105,7 +108,8 @@ NOT_SAID = frozenset(
 def sources(root: Path = ROOT) -> list[Path]:
     """The files whose texts are said."""
     library = root / "lib" / "lowerbound"
-    return sorted(path for family in FAMILIES for path in (library / family).rglob("*.py") if path.name not in WRITTEN)
+    paths = (path for family in FAMILIES for path in (library / family).rglob("*.py"))
+    return sorted(path for path in paths if path.name not in WRITTEN)
 
 
 class _Reader(ast.NodeVisitor):
