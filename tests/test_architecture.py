@@ -22,14 +22,16 @@ MAY_IMPORT = {
     "__init__": {"clinic"},
     "results": set(),
     "figures": set(),
-    "symbolic": set(),
+    "language": set(),
+    "symbolic": {"language"},
     "proofs": {"symbolic"},
-    "checks": {"symbolic", "proofs", "dense"},
+    "checks": {"language", "symbolic", "proofs", "dense"},
 }
 PACKAGES = {
     "symbolic": {"sympy", "mpmath"},
     "proofs": {"sympy"},
     "results": set(),
+    "language": set(),
     "figures": {"matplotlib", "cycler", "numpy", "IPython", "ipywidgets", "PIL"},
 }
 WITHOUT_TORCH = ("lowerbound", "lowerbound.proofs", "lowerbound.figures", "lowerbound.results")

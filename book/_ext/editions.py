@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from lowerbound.language import say
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from words import translated
@@ -44,6 +46,25 @@ def note_anchors(app: Sphinx, doctree: nodes.document) -> None:
     for section, ids in zip(sections, known, strict=False):
         section["ids"] = list(ids)
         doctree.ids |= dict.fromkeys(ids, section)
+
+
+def translate_outputs(app: Sphinx, doctree: nodes.document) -> None:
+    """Vietnamese: what checks and the engine say in a stored output is shown so; all else stays."""
+    if not is_second(app):
+        return
+    for block in doctree.findall(nodes.literal_block):
+        if any("cell_output" in parent.get("classes", []) for parent in _above(block)):
+            text = block.astext()
+            if (own := say(text, CODE)) != text:
+                block.rawsource = own
+                block.children = []
+                block += nodes.Text(own)
+
+
+def _above(node: nodes.Node) -> Iterator[nodes.Element]:
+    """What a node stands in, from inside out."""
+    while (node := node.parent) is not None:
+        yield node
 
 
 def _places(app: Sphinx) -> Any:
@@ -173,6 +194,7 @@ def setup(app: Sphinx) -> None:
     app.add_config_value("lowerbound_translated", {}, "env")  # {docname: path in the repository}
     app.connect("config-inited", add_words, priority=850)
     app.connect("doctree-read", note_anchors, priority=100)  # before anything links to a section
+    app.connect("doctree-read", translate_outputs, priority=440)
     app.connect("doctree-read", say_untranslated, priority=450)
     app.connect("doctree-read", minutes_in_english, priority=600)  # in the place of what was counted
     app.connect("html-page-context", link_editions)

@@ -38,6 +38,7 @@ LEFT_OUT = ("tests", "benchmarks", "testing", "__pycache__")  # folders of sympy
 SECONDS = 120  # that npm may take
 COMPILING = 600  # seconds that Pyodide may take to compile what it loads
 PLACES = "assets/places.json"  # where in the book the checks' messages point
+MESSAGES = "assets/messages.*.po"  # what they say in other languages
 FOLDER = "_static/sheet"
 META = "lowerbound-sheet"
 log = logging.getLogger(__name__)
@@ -82,10 +83,12 @@ def sources() -> Iterator[tuple[str, Path]]:
         assert spec.origin is not None
         yield from _under(Path(spec.origin).parent, name)
     library = Path(ledger.proofs().__file__).parents[1]
-    yield "lowerbound/__init__.py", library / "__init__.py"
+    for name in ("__init__.py", "language.py"):
+        yield f"lowerbound/{name}", library / name
     for name in ("symbolic", "proofs", "checks"):
         yield from _under(library / name, f"lowerbound/{name}")
-    yield f"lowerbound/{PLACES}", library / PLACES
+    for file in (library / PLACES, *sorted(library.glob(MESSAGES))):
+        yield f"lowerbound/assets/{file.name}", file
 
 
 def _under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:

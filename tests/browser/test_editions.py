@@ -7,6 +7,10 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from lowerbound.checks.practice import judge
+from lowerbound.language import say
+from lowerbound.proofs import derivations
+from lowerbound.symbolic.sheet import answer, written
 from playwright.sync_api import Browser, expect
 from test_pages import axe, check_captions, check_search, check_width
 
@@ -190,5 +194,33 @@ def test_a_derivation_is_changed_in_vietnamese(browser: Browser, address: str) -
     sheet.get_by_role("button", name="Kiểm tra").click()
     expect(sheet.locator(".sheet-status")).to_contain_text("Mọi dòng đều suy ra được", timeout=120_000)
     expect(sheet.locator("li").nth(1)).to_contain_text("suy ra được · ")
+    wrong = written(derivations()["elbo"]()).replace("p(x | z)*p(z)", "p(x | z)", 1)
+    sheet.locator("textarea").fill(wrong)
+    sheet.get_by_role("button", name="Kiểm tra").click()
+    message = sheet.locator(".sheet-message")
+    expect(message).to_contain_text("không suy ra được từ dòng", timeout=120_000)
+    said = say(answer(wrong, derivations())["message"], "vi")
+    assert message.inner_text().strip() == re.sub(r"\x1b\[\d+m", "", said).strip()
+    page.goto(f"{address}/vi/book/sheet.html")
+    section = page.locator("#function-best-guess").locator("xpath=ancestor-or-self::section[1]")
+    section.locator("button.put").click()
+    code = "def best_guess(a, b):\n    return b / (a + b)"
+    box = page.locator("section.sheet[aria-label*='best_guess']")
+    box.locator("textarea").fill(code)
+    box.locator("textarea").press("Control+Enter")
+    expect(box.locator(".sheet-message")).to_contain_text("best_guess chưa đúng: ", timeout=120_000)
+    said = say(judge("best_guess", code)["message"], "vi")
+    assert box.locator(".sheet-message").inner_text() == said.strip()
     assert visit.faults == []
     visit.context.close()
+
+
+@pytest.mark.parametrize("name", ["notebooks/01_elbo", "notebooks/02_vae", "notebooks/clinic"])
+def test_stored_messages_are_shown_in_vietnamese(name: str) -> None:
+    english, own = ((folder / f"{name}.html").read_text(encoding="utf-8") for folder in (SITE, EDITION))
+    written = "is not written yet."
+    assert english.count(written) >= 2
+    assert own.count("chưa được viết.") == english.count(written)
+    assert written not in own
+    assert ("does not follow from line" in english) == ("không suy ra được từ dòng" in own)
+    assert "does not follow from line" not in own

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import nbformat
+from lowerbound import language
 
 from tools.grading.assignment import SOURCES, VIETNAMESE, assignments
 
@@ -54,6 +55,11 @@ def main(argv: list[str] | None = None) -> int:
         each.add_argument(
             "--out", type=Path, default=Path("grades"), help="the course's folder (%(default)s)"
         )
+        each.add_argument(
+            "--language",
+            choices=language.languages(),
+            help="of the checks' messages on the feedback pages",
+        )
     for field in fields(Limits):
         kind = type(field.default)
         unit = "seconds" if kind is float else "" if field.name == "processes" else "bytes"
@@ -61,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             f"--{field.name}", type=kind, default=field.default, help=f"{unit} (%(default)s)"
         )
     args = parser.parse_args(argv)
+    language.use(getattr(args, "language", None))
     if args.command == "build":
         print(*build(), *build(VIETNAMESE / "student", VIETNAMESE), sep="\n")
         return 0

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 import nbformat
+from lowerbound.language import say
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
@@ -65,7 +66,7 @@ def _summary(
     """The table of points, as HTML in a markdown cell."""
     none = 0.0, f"not run: {verdict.refused}"
     marks = [(cell, *verdict.marks.get(cell.id, none)) for cell in assignment.tests]
-    rows = [(cell.id, f"{points:g}", cell.points, says or "passed") for cell, points, says in marks]
+    rows = [(cell.id, f"{points:g}", cell.points, say(says) or "passed") for cell, points, says in marks]
     rows += [
         (cell.id, _points(hand[cell.id][0]), cell.points, hand[cell.id][1] or _waits(hand[cell.id][0]))
         for cell in assignment.written

@@ -35,6 +35,8 @@ from tools.publish.parity import differences, faults
 ROOT = Path(__file__).parents[2]
 CODE = "vi"
 STRINGS = Path("book", CODE, "strings.po")
+MESSAGES = Path("lib", "lowerbound", "assets", f"messages.{CODE}.po")  # of the library: see language.py there
+PROOFS = "lib/lowerbound/proofs"  # what these say stands on pages, too
 STATE = Path("book", CODE, "state.json")
 OWN = Path("book", CODE, "_config.yml")
 STAGE, SITE = Path("_build", CODE), Path("_build", "html")
@@ -61,7 +63,15 @@ def translation(page: Path) -> Path:
 
 def strings(root: Path = ROOT) -> Catalog:
     """The table of words that stand in no page."""
-    with (root / STRINGS).open("rb") as file:
+    words, messages = (_catalogue(root / path) for path in (STRINGS, MESSAGES))
+    for entry in messages:
+        if any(place == PROOFS for place, _ in entry.locations):
+            words[entry.id] = entry
+    return words
+
+
+def _catalogue(path: Path) -> Catalog:
+    with path.open("rb") as file:
         return read_po(file, locale=CODE, abort_invalid=True)
 
 

@@ -67,7 +67,7 @@ function stop(why) {
 function ask(text, check) {
   return new Promise((resolve, reject) => {
     waiting = { number: ++number, resolve, reject };
-    worker.postMessage({ number, text, check });
+    worker.postMessage({ number, text, check, language: document.documentElement.lang || "en" });
     const mine = number;
     setTimeout(() => {
       if (waiting && waiting.number === mine) stop(word("no answer within {limit} seconds: write smaller steps", { limit: LIMIT }));

@@ -7,14 +7,17 @@ const folder = new URL("./engine/", import.meta.url).href;
 const PYTHON = `
 import json, sys
 sys.path.insert(0, "/lib/book")
+from lowerbound.language import say
 from lowerbound.proofs import derivations
 from lowerbound.symbolic.sheet import answer
 
-def answered(text, check):
+def answered(text, check, language):
     if not check:
-        return json.dumps(answer(text, derivations()))
-    from lowerbound.checks.practice import judge
-    return json.dumps(judge(check, text))
+        said = answer(text, derivations())
+    else:
+        from lowerbound.checks.practice import judge
+        said = judge(check, text)
+    return json.dumps(said | {"message": say(said["message"], language)})
 `;
 
 async function start() {
@@ -35,7 +38,8 @@ ready.then(
 onmessage = async (event) => {
   const answered = await ready;
   try {
-    postMessage({ number: event.data.number, answer: JSON.parse(answered(event.data.text, event.data.check ?? "")) });
+    const { number, text, check, language } = event.data;
+    postMessage({ number, answer: JSON.parse(answered(text, check ?? "", language)) });
   } catch (error) {
     postMessage({ number: event.data.number, failed: String(error) });
   }

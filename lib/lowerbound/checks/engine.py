@@ -13,6 +13,7 @@ from typing import Any
 
 import sympy as sp
 
+from ..language import say
 from .draws import Rng, generator
 from .optional import Tensor, nn, np, torch
 from .places import pointer
@@ -32,6 +33,10 @@ class CheckError(AssertionError):
     def __init__(self, check: str, message: str, mistake: str | None = None) -> None:
         super().__init__(message)
         self.check, self.mistake = check, mistake
+
+    def __str__(self) -> str:
+        """The message, in the language of `lowerbound.language`."""
+        return say(super().__str__())
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: the message, and not the insides of the check."""
@@ -127,7 +132,7 @@ class Check:
                 self.name, f"{self.name}: give the function itself, as in checks.{self.name}(f)."
             )
         n = self._compare(function, self.seed)
-        print(f"{self.name}: right" + (f" at {n} random points." if n > 1 else "."))
+        print(say(f"{self.name}: right" + (f" at {n} random points." if n > 1 else ".")))
 
     def ask(self, function: Function) -> None:
         """Check a function in a lab: print what is wrong and raise nothing, so that what follows runs."""

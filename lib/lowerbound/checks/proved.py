@@ -9,6 +9,7 @@ from typing import Any
 
 import sympy as sp
 
+from ..language import say
 from ..symbolic import KL, Density, Derivation, E, Normal, StepError, as_written
 from .engine import CheckError, Elsewhere, Function, Raised, kind, run
 from .places import pointer
@@ -75,11 +76,11 @@ class ProofCheck:
         """Check a derivation, or the function that returns it. Raises CheckError."""
         if type(derivation) is not Derivation and callable(derivation):
             derivation = self._derivation(derivation)
-        print(f"{self.name}: every one of {self._compare(derivation)} lines follows.")
+        print(say(f"{self.name}: every one of {self._compare(derivation)} lines follows."))
 
     def grade(self, function: Function | Elsewhere) -> None:
         """The hidden test: the same check, for nothing in it is drawn. Raises CheckError."""
-        print(f"{self.name}: every one of {self._compare(self._derivation(function))} lines follows.")
+        print(say(f"{self.name}: every one of {self._compare(self._derivation(function))} lines follows."))
 
     def verdict(self, derivation: Any) -> str | None:
         """The name of what is wrong, a key of `SAYS`; None if nothing is."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
+from ..language import say
 from .algebra import assuming, at_least_zero, equal, evaluated, is_positive
 from .assumptions import Assumptions, Facts, Lemma, longer_first, read_where, subject
 from .checking import RELATIONS, Checked, Step
@@ -414,7 +415,7 @@ class Derivation(Checked):
         for number, step in enumerate(self.steps, 1):
             how = "the first line" if number == 1 else step.evidence or step.kind
             rows.append(f"{number:>3} {step.relation if number > 1 else '':>2} {text(step.expr)}")
-            rows.append(f"        {f'[{step.note}] ' if step.reason else ''}{how}")
+            rows.append(f"        {f'[{step.note}] ' if step.reason else ''}{say(how)}")
         return "\n".join(rows)
 
     def check_print(self) -> int:

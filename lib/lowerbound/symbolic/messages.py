@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import sympy as sp
 
+from ..language import say
 from .notation import KL, Density, E, Normal
 from .numeric_check import Model
 from .printing import spine, text
@@ -45,6 +46,10 @@ class StepError(ValueError):
         self.number, self.residual, self.point, self.verdict = number, residual, point, verdict
         self.left, self.right = map(complex, values)
 
+    def __str__(self) -> str:
+        """The message, in the language of `lowerbound.language`."""
+        return say(super().__str__())
+
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: the message, what differs in colour, and not the engine's insides."""
         return [f"StepError: {coloured(str(self))}"]
@@ -53,7 +58,7 @@ class StepError(ValueError):
 def coloured(message: str) -> str:
     """The message, in which the two lines that were compared show in colour where they differ."""
     rows = message.split("\n")
-    lines = [i for i, row in enumerate(rows) if re.match(r"  line \d+:  ", row)]
+    lines = [i for i, row in enumerate(rows) if re.match(r"  \w+ \d+:  ", row)]
     if len(lines) != 2:
         return message
     old, new = (re.findall(r"\w+|\s+|\S", rows[i]) for i in lines)

@@ -11,12 +11,14 @@ from typing import Any
 import nbformat
 import pytest
 from exports import LATE, MONDAY, canvas, moodle, zipped
+from lowerbound import language
 from toy_assignment import NAME, student, write
 
 from tools.grading import intake, sheets
 from tools.grading.__main__ import main
 from tools.grading.assignment import SOURCES, Assignment, assignments
 from tools.grading.course import WRITTEN, Course, rubric
+from tools.grading.feedback import page
 from tools.grading.judge import Verdict
 from tools.grading.submissions import OUR_FAULT
 
@@ -284,6 +286,17 @@ def test_rubric_and_lateness_stand_beside_the_points(tmp_path: Path, toy: Assign
     assert rows(tmp_path / "out" / NAME / "written.csv")[0]["late"] == "2 days late: −20 %"
     course.report()
     assert "2 days late: −20 %" in (tmp_path / "out" / NAME / "feedback" / "ada.html").read_text()
+
+
+def test_a_checks_message_can_be_told_in_vietnamese(tmp_path: Path, toy: Assignment) -> None:
+    verdict = Verdict("ada", NAME, marks={"double-test": (0.0, "double is not written yet.")})
+    hand = {cell.id: (None, "") for cell in toy.written}
+    assert "double is not written yet." in page(toy, verdict, None, hand)
+    try:
+        language.use("vi")
+        assert "double chưa được viết." in page(toy, verdict, None, hand)
+    finally:
+        language.use(None)
 
 
 def test_every_answer_graded_by_hand_has_its_rubric_in_the_table() -> None:

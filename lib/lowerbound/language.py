@@ -1,0 +1,166 @@
+"""What the checks and the engine say, in another language: a message is looked up when it is shown.
+
+>>> from lowerbound import language
+>>> language.use("vi")
+
+The same does the environment variable LOWERBOUND_LANGUAGE. The messages themselves stay English. For each
+language there is a table of gettext, `assets/messages.LANGUAGE.po`, whose entries are messages with fields in
+braces: an entry stands for every text of its form. Formulas, numbers and names stay as they are, and so does
+a text that has no entry.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+VARIABLE = "LOWERBOUND_LANGUAGE"
+ENGLISH = "en"
+FOLDER = Path(__file__).with_name("assets")
+FIELD = re.compile(r"\{([a-z_]+\d*)\}")
+WORD = re.compile(r"[^\W\d_]{2,}")
+NAMED = re.compile(r"((?:'?[\w.]+'?): )(.+)")  # what a message is about, and the message
+ADDRESS = {"address": r"https?://\S+", "page": r"\w+\.html\S*"}
+# Fields that may hold a single word of the table; in the others that is a name.
+ALONE = {"way", "sign", "word", "what", "wanted", "relation", "of", "value", "found", "reason"}
+LETTERS = 3, 12  # that an entry has at least to be looked for in a whole row; between two fields, more
+ENGLISH_WORD = re.compile(r"\b(?:the|is|not|of|it|and|to|are|by|in|that|this|where|right|a|an)\b")
+SENTENCE = 12  # letters that a sentence has at least
+
+_chosen: str | None = None
+
+
+def use(language: str | None) -> None:
+    """Choose the language of the messages: "vi", "en", or None for what the environment says.
+
+    Raises ValueError where there is no table for it.
+    """
+    global _chosen
+    if language is not None and language not in languages():
+        raise ValueError(f"there are messages in {', '.join(languages())}, and none in {language!r}")
+    _chosen = language
+
+
+def languages() -> list[str]:
+    """The languages in which there are messages."""
+    return [ENGLISH, *sorted(path.suffixes[-2][1:] for path in FOLDER.glob("messages.*.po"))]
+
+
+def chosen() -> str:
+    """The language of the messages; English where the environment names one without a table."""
+    if _chosen is not None:
+        return _chosen
+    wanted = os.environ.get(VARIABLE, "").split("_")[0].split(".")[0].lower()
+    return wanted if wanted in languages() else ENGLISH
+
+
+def say(text: str, language: str | None = None) -> str:
+    """A message in a language, or in the chosen one; row by row, as it is where there is no entry for it."""
+    language = language or chosen()
+    if language == ENGLISH:
+        return text
+    return "\n".join(_said(row, language, whole=True) for row in text.split("\n"))
+
+
+def read(text: str) -> dict[str, str]:
+    """The entries of a catalogue of gettext that have a translation."""
+    entries: dict[str, str] = {}
+    for block in text.split("\n\n"):
+        parts: dict[str, str] = {}
+        keyword = ""
+        for row in block.splitlines():
+            if match := re.match(r'(?:(msgid|msgstr) )?(".*")$', row):
+                keyword = match[1] or keyword
+                parts[keyword] = parts.get(keyword, "") + json.loads(match[2])
+        if parts.get("msgid") and parts.get("msgstr"):
+            entries[parts["msgid"]] = parts["msgstr"]
+    return entries
+
+
+@functools.cache
+def _table(language: str) -> dict[str, str]:
+    """The entries by rows. An entry has as many rows as its translation."""
+    stored = read(FOLDER.joinpath(f"messages.{language}.po").read_text(encoding="utf-8"))
+    rows: dict[str, str] = {}
+    for key, own in stored.items():
+        for row, translated in zip(key.split("\n"), own.split("\n"), strict=True):
+            if WORD.search(FIELD.sub("", row)):
+                rows.setdefault(row, translated)
+    return rows
+
+
+@functools.cache
+def _forms(language: str) -> list[tuple[str, str, str]]:
+    """The entries with fields, that with the most text first: its longest piece, entry, translation."""
+    forms = [(max(FIELD.split(key)[::2], key=len), key, own) for key, own in _table(language).items()]
+    return sorted(
+        (form for form in forms if form[0] != form[1]), key=lambda form: -len(FIELD.sub("", form[1]))
+    )
+
+
+@functools.cache
+def _pattern(form: str) -> re.Pattern[str]:
+    """What a text looks like that is an entry with its fields filled."""
+    texts, names = FIELD.split(form)[::2], FIELD.findall(form)
+    parts = [re.escape(texts[0])]
+    for k, name in enumerate(names):
+        again = name in names[:k]
+        text = r"\d+" if texts[k].endswith("line ") else ADDRESS.get(name, ".*?")
+        parts.append(f"(?P={name})" if again else f"(?P<{name}>{text})")
+        parts.append(re.escape(texts[k + 1]))
+    return re.compile("".join(parts))
+
+
+def _said(text: str, language: str, whole: bool = False) -> str:
+    """A whole row, or what fills a field of it."""
+    table = _table(language)
+    if not text or text in table:
+        return table.get(text, text)
+    if text[-1] == "." and text[:-1] in table:
+        return f"{table[text[:-1]]}."
+    ways = [
+        FIELD.sub(lambda field, filled=filled: filled[field[1]], own)  # type: ignore[misc]
+        for form, own, match in _matching(text, language)
+        if not whole or _tells(form)
+        for filled in [_filled(form, match.groupdict(), language)]
+    ]
+    if ways:  # a form may stand for a part of another: the one that leaves the least in English
+        return min(ways, key=lambda way: len(ENGLISH_WORD.findall(way)))
+    if text[0] == " ":
+        return text[: -len(text.lstrip())] + _said(text.lstrip(), language, whole)
+    if (about := NAMED.fullmatch(text)) and (rest := _said(about[2], language, whole)) != about[2]:
+        return about[1] + rest
+    if text[-1] == "." and (rest := _said(text[:-1], language, whole)) != text[:-1]:
+        return f"{rest}."
+    for start in range(len(text) - SENTENCE, 0, -1):  # a sentence of ours behind another's
+        if text[start - 1] == " " and text[start:] in table:
+            return f"{_said(text[: start - 1], language)} {table[text[start:]]}"
+    return text
+
+
+def _tells(form: str) -> bool:
+    """Whether an entry has words enough to be known by them."""
+    texts = FIELD.split(form)[::2]
+    return sum(map(str.isalpha, "".join(texts))) >= LETTERS[texts[0] == texts[-1] == ""]
+
+
+def _matching(text: str, language: str) -> Iterator[tuple[str, str, re.Match[str]]]:
+    """The entries with fields whose form a text has."""
+    for piece, form, own in _forms(language):
+        if piece in text and (match := _pattern(form).fullmatch(text)):
+            yield form, own, match
+
+
+def _filled(form: str, fields: dict[str, str], language: str) -> dict[str, str]:
+    """What fills the fields. A single word is looked up where it cannot be a name; what is quoted is one."""
+    quoted = set(re.findall(r"[`'\"]\{(\w+)\}", form))
+    return {
+        name: value
+        if name in quoted or (" " not in value.strip() and re.sub(r"\d+$", "", name) not in ALONE)
+        else _said(value, language)
+        for name, value in fields.items()
+    }
