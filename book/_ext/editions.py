@@ -18,6 +18,7 @@ from sphinx.util import logging
 from words import translated
 
 CODE, NAME = "vi", "Tiếng Việt"
+ONLY_HERE = f"only-{CODE}-"  # labels of sections, at the end of a page, that the English page has not
 STATE = Path("book", CODE, "state.json")  # is there, so the edition is
 PLACES = "places.json"  # of the English edition: anchors of the sections, and minutes to read, of each page
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def note_anchors(app: Sphinx, doctree: nodes.document) -> None:
     if not is_second(app):
         app.env.metadata[docname]["anchors"] = [section["ids"] for section in sections]
         return
+    sections = [one for one in sections if not any(name.startswith(ONLY_HERE) for name in one["ids"])]
     known = _places(app).get(docname, {}).get("anchors", [])
     if docname in app.config.lowerbound_translated and len(known) != len(sections):
         log.warning(
