@@ -93,6 +93,15 @@ def say_untranslated(app: Sphinx, doctree: nodes.document) -> None:
         )
 
 
+def say_proof(app: Sphinx, doctree: nodes.document) -> None:
+    """Vietnamese: translate the word that begins a proof, which sphinx_proof writes in English."""
+    for box in doctree.findall(nodes.admonition):
+        if is_second(app) and box["classes"][:2] == ["proof", "proof"]:
+            text = next(iter(box.findall(nodes.Text)))
+            if text.startswith("Proof. "):
+                text.parent.replace(text, nodes.Text(f"{translated('Proof.')} {text[len('Proof. ') :]}"))
+
+
 def link_editions(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Name both editions of a page in its head, and give its header the link to the other."""
     second = is_second(app)
@@ -175,6 +184,7 @@ def setup(app: Sphinx) -> None:
     app.add_config_value("lowerbound_translated", {}, "env")  # {docname: path in the repository}
     app.connect("config-inited", add_words, priority=850)
     app.connect("doctree-read", note_anchors, priority=100)  # before anything links to a section
+    app.connect("doctree-read", say_proof)
     app.connect("doctree-read", say_untranslated, priority=450)
     app.connect("doctree-read", minutes_in_english, priority=600)  # in the place of what was counted
     app.connect("html-page-context", link_editions)
