@@ -36,7 +36,9 @@ def note_anchors(app: Sphinx, doctree: nodes.document) -> None:
     if not is_second(app):
         app.env.metadata[docname]["anchors"] = [section["ids"] for section in sections]
         return
-    sections = [one for one in sections if not any(name.startswith(ONLY_HERE) for name in one["ids"])]
+    for section in sections:  # of several, the page shows the first
+        section["ids"].sort(key=lambda name: not name.startswith(ONLY_HERE))
+    sections = [one for one in sections if not one["ids"][0].startswith(ONLY_HERE)]
     known = _places(app).get(docname, {}).get("anchors", [])
     if docname in app.config.lowerbound_translated and len(known) != len(sections):
         log.warning(
