@@ -23,6 +23,12 @@ DARK = {
     "#d55e00": "#f0803c",
     "#009e73": "#2fc79b",
     "#cc79a7": "#dd94bd",
+    # Names beside curves, which are darker than these: lowerbound.figures.names.WRITTEN.
+    "#b34f00": "#f0803c",
+    "#00795a": "#2fc79b",
+    "#8a6000": "#e69f00",
+    "#a44a7c": "#dd94bd",
+    "#1b74ab": "#56b4e9",
 }
 SMALL = 24  # pixels: what is not as high and as wide is a letter or a mark
 EDGE = 3  # pixels from the upper edge of a photograph, where no line is that was drawn around it

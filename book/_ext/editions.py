@@ -20,6 +20,7 @@ from sphinx.util import logging
 from words import translated
 
 CODE, NAME = "vi", "Tiếng Việt"
+ONLY_HERE = f"only-{CODE}-"  # labels of sections, at the end of a page, that the English page has not
 STATE = Path("book", CODE, "state.json")  # is there, so the edition is
 PLACES = "places.json"  # of the English edition: anchors of the sections, and minutes to read, of each page
 log = logging.getLogger(__name__)
@@ -37,6 +38,9 @@ def note_anchors(app: Sphinx, doctree: nodes.document) -> None:
     if not is_second(app):
         app.env.metadata[docname]["anchors"] = [section["ids"] for section in sections]
         return
+    for section in sections:  # of several, the page shows the first
+        section["ids"].sort(key=lambda name: not name.startswith(ONLY_HERE))
+    sections = [one for one in sections if not one["ids"][0].startswith(ONLY_HERE)]
     known = _places(app).get(docname, {}).get("anchors", [])
     if docname in app.config.lowerbound_translated and len(known) != len(sections):
         log.warning(
@@ -110,6 +114,15 @@ def say_untranslated(app: Sphinx, doctree: nodes.document) -> None:
                 classes=["untranslated"],
             ),
         )
+
+
+def say_proof(app: Sphinx, doctree: nodes.document) -> None:
+    """Vietnamese: translate the word that begins a proof, which sphinx_proof writes in English."""
+    for box in doctree.findall(nodes.admonition):
+        if is_second(app) and box["classes"][:2] == ["proof", "proof"]:
+            text = next(iter(box.findall(nodes.Text)))
+            if text.startswith("Proof. "):
+                text.parent.replace(text, nodes.Text(f"{translated('Proof.')} {text[len('Proof. ') :]}"))
 
 
 def link_editions(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -195,6 +208,7 @@ def setup(app: Sphinx) -> None:
     app.connect("config-inited", add_words, priority=850)
     app.connect("doctree-read", note_anchors, priority=100)  # before anything links to a section
     app.connect("doctree-read", translate_outputs, priority=440)
+    app.connect("doctree-read", say_proof)
     app.connect("doctree-read", say_untranslated, priority=450)
     app.connect("doctree-read", minutes_in_english, priority=600)  # in the place of what was counted
     app.connect("html-page-context", link_editions)

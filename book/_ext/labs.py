@@ -212,13 +212,12 @@ def _fold_notes(cell: nodes.container, by_key: dict[str, Any]) -> None:
     for block in list(cell.findall(nodes.literal_block)):
         key, _, text = block.astext().strip().partition(": ")
         if key in by_key and "alt" not in by_key[key]["metadata"]["lowerbound"]:
-            notes.append(
-                nodes.list_item("", nodes.paragraph("", "", nodes.literal("", key), nodes.Text(f" {text}")))
-            )
+            said = nodes.Text(f" {in_words(text)}")
+            notes.append(nodes.list_item("", nodes.paragraph("", "", nodes.literal("", key), said)))
             block.parent.remove(block)
     if notes:
-        count = "1 number" if len(notes) == 1 else f"{len(notes)} numbers"
-        title = f"<details class='notes'><summary>For the chapter: {count}</summary>"
+        count = "For the chapter: 1 number" if len(notes) == 1 else f"For the chapter: {len(notes)} numbers"
+        title = f"<details class='notes'><summary>{in_words(count)}</summary>"
         cell += nodes.raw("", title, format="html")
         cell += nodes.bullet_list("", *notes)
         cell += nodes.raw("", "</details>", format="html")

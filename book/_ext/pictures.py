@@ -21,15 +21,17 @@ from urllib.parse import quote, unquote
 
 from dark import dark_png, darkened, transparent
 from docutils import nodes
+from drawn_words import translated_drawing
 from sources import MissingError
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
-from words import in_words
+from words import in_words, translated
 
 SVG, PNG = "image/svg+xml", "image/png"
 SUFFIXES = {SVG: ".svg", PNG: ".png"}  # the one that is shown where both are stored comes first
 HTML, VIEW = "text/html", "application/vnd.jupyter.widget-view+json"
+CONTEXT = "picture\x04"  # before the key of an entry with the words of a picture, as gettext has it
 IMAGE = re.compile(  # of a slider: alt text, width, type, ";base64" or nothing, data
     r'<img alt="([^"]*)" width="(\d+)"[^>]*? src="data:(image/(?:png|svg\+xml))(;base64)?,([^"]+)">'
 )
@@ -74,7 +76,7 @@ def pictures(env: BuildEnvironment, name: str, data: bytes, mime: str, alt: str,
     across, down = size_of(data, mime)
     attributes = {"alt": alt, "width": str(width), "height": str(round(width * down / across))}
     if mime == SVG:
-        svg, end = data.decode(), "svg"
+        svg, end = translated_drawing(data.decode()), "svg"
         themes = {"light": transparent(svg).encode(), "dark": darkened(svg).encode()}
     else:
         end, dark = "png", dark_png(data)
@@ -127,9 +129,20 @@ def labelled(player: str) -> str:
 def shown(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> list[nodes.Node]:
     """What a page shows of an output: its picture, or a player and, where it cannot play, its picture."""
     if not {HTML, VIEW} & set(output["data"]):  # a view is what a slider leaves that was run in JupyterLab
-        return [*still(env, stem, key, output)]
+        return [*still(env, stem, key, output), *meanings(stem, key)]
     player, start = moving(env, stem, key, output), still(env, stem, key, output)
-    return [addnodes.only("", *player, expr="html"), addnodes.only("", *start, expr="not html")]
+    picture = [addnodes.only("", *player, expr="html"), addnodes.only("", *start, expr="not html")]
+    return [*picture, *meanings(stem, key)]
+
+
+def meanings(stem: str, key: str) -> list[nodes.Node]:
+    """What the words in a picture of points mean, which stay English; nothing where the edition says none."""
+    name = f"{CONTEXT}{stem}:{key}"
+    words = translated(name)
+    if words == name:
+        return []
+    said = translated("In the picture: {words}.").format(words=words)
+    return [nodes.paragraph("", said, classes=["meanings"])]
 
 
 def visit_picture(self: Any, node: picture) -> None:

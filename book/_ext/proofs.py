@@ -128,7 +128,7 @@ class DerivationDirective(MathDirective):
         classes = ["derivation"]
         if "key" in self.options:
             classes.append("key-equation")
-            parts.insert(0, nodes.paragraph("", "Key equation", classes=["key-name"]))
+            parts.insert(0, nodes.paragraph("", translated("Key equation"), classes=["key-name"]))
         return [nodes.container("", *parts, classes=classes)]
 
 

@@ -356,6 +356,19 @@ def test_a_drawing_comes_in_the_colours_of_both_themes(built: Book) -> None:
     assert all('width="518"' in tag and 'height="259"' in tag for tag in images)
 
 
+def test_the_names_of_curves_can_be_read_in_the_dark_theme() -> None:
+    from lowerbound.figures.names import WRITTEN
+
+    def light(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for colour in WRITTEN.values():
+        shown = dark_theme.DARK.get(colour, colour)
+        assert (light(shown) + 0.05) / (light(dark_theme.PAPER) + 0.05) >= 4.5, f"{colour} becomes {shown}"
+
+
 def test_a_slider_becomes_a_player_of_its_frames(built: Book) -> None:
     player = built.html().split('<div class="player"')[1].split("</figure>")[0]
     assert 'data-interval="250"' in player

@@ -35,7 +35,8 @@ ENGLISH = editions.english()
 
 @functools.cache
 def table() -> dict[str, str]:
-    return {entry.id: entry.string for entry in editions.strings() if entry.id}
+    entries = [entry for entry in editions.strings() if entry.id]
+    return {f"{e.context}\x04{e.id}" if e.context else e.id: e.string for e in entries}
 
 
 @pytest.fixture
@@ -119,6 +120,19 @@ def test_a_change_on_one_side_is_found(kind: str, edition: Callable[[str], tuple
     assert count == 1, "nothing was planted"
     other.write_text(text, encoding="utf-8")
     assert any(said in line for line in [*parity.differences(page, other), *parity.faults(other)])
+
+
+def test_what_only_a_translation_has_is_a_section_at_its_end(edition: Any) -> None:
+    page, other = edition("book/glossary.md")
+    text = other.read_text(encoding="utf-8")
+    before, label, after = text.partition("(only-vi-terms)=\n")
+    assert "lịch trình nhiễu" in after
+    other.write_text(before + after, encoding="utf-8")
+    assert any(line.startswith("levels of headings") for line in parity.differences(page, other))
+    other.write_text(text.replace("hoá (*regularisation*)", "hóa (*regularisation*)"), encoding="utf-8")
+    assert parity.faults(other) == ["the tone of 'hóa' stands on the other letter"]
+    other.write_text(before.replace("$x_T$", "$x_t$", 1) + label + after, encoding="utf-8")
+    assert any(line.startswith("formulas") for line in parity.differences(page, other))
 
 
 def test_a_change_of_the_english_text_is_found(edition: Any, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tools.publish.formula_sizes`: measure every formula of the book, for formula_sizes.json.
+"""`python -m tools.publish.formula_sizes`: measure every formula of both editions, for formula_sizes.json.
 
 The next build keeps that much room for each formula; see book/_ext/formulas.py.
 """
@@ -33,7 +33,7 @@ def main() -> None:
     sizes: dict[str, float] = {}
     with served() as address, sync_playwright() as playwright:
         browser = launch(playwright)
-        for name in PAGES:
+        for name in [*PAGES, *(f"vi/{name}" for name in PAGES)]:
             visit = Visit(browser, WIDTHS["desk"])
             page = visit.open(f"{address}/{name}.html")
             if page.locator("main .math").count():

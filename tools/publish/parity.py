@@ -2,6 +2,7 @@
 
 Compared are the parts that are not prose: code, labels, levels of headings, directives with their options,
 roles with their targets, formulas, names in code letters, links, lists, tables, footnotes, tags and numbers.
+From a label that begins with `only-vi-` to its end, a translation has what the English page has not.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ NAMING = {
     "bibliography", "derivation", "falsehoods", "figure", "gapplane", "glossary", "grid", "image", "include",
     "labcode", "labfigure", "ledger", "library", "minutes", "results", "solution",
 }  # fmt: skip
+ONLY_HERE = re.compile(r"^\(only-vi-[\w-]+\)=$", re.M)  # see also book/_ext/editions.py
 LABEL = re.compile(r"^\(([\w.:-]+)\)=", re.M)
 HEADING = re.compile(r"^(#+) ", re.M)
 OPTION = re.compile(r"^\s*:([\w-]+):[ ]*(.*)$", re.M)
@@ -117,7 +119,7 @@ def _formula(tex: str) -> str:
 
 def differences(english: Path, translation: Path) -> list[str]:
     """What parts between a page and its translation, a line for each kind."""
-    one, other = (parts(text_of(path)) for path in (english, translation))
+    one, other = parts(text_of(english)), parts(ONLY_HERE.split(text_of(translation))[0])
     lines = [_line(kind, one[kind], other[kind]) for kind in one if one[kind] != other[kind]]
     if english.suffix == ".ipynb" and _untranslated(english) != _untranslated(translation):
         mend = "python -m tools.publish.editions cells"
