@@ -33,7 +33,9 @@ HTML, VIEW = "text/html", "application/vnd.jupyter.widget-view+json"
 IMAGE = re.compile(  # of a slider: alt text, width, type, ";base64" or nothing, data
     r'<img alt="([^"]*)" width="(\d+)"[^>]*? src="data:(image/(?:png|svg\+xml))(;base64)?,([^"]+)">'
 )
-LABELS = re.compile(r'(<summary>|aria-label="|aria-valuetext=")([^"<]*)(</summary>|")')
+LABELS = re.compile(
+    r'(<summary>|class="player-end">|aria-label="|aria-valuetext=")([^"<]*)(</summary>|</span>|")'
+)
 
 
 class picture(nodes.image):  # noqa: N801 (a node is named as it is visited)
