@@ -207,7 +207,10 @@ def describe_lab(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def _fold_notes(cell: nodes.container, by_key: dict[str, Any]) -> None:
-    """Put the notes that a cell leaves for a chapter into one folded list below what it shows."""
+    """Put the notes that a cell leaves for a chapter into one folded list below what it shows.
+
+    What the cell printed before and after a note then stands in one box.
+    """
     notes = []
     for block in list(cell.findall(nodes.literal_block)):
         key, _, text = block.astext().strip().partition(": ")
@@ -215,12 +218,30 @@ def _fold_notes(cell: nodes.container, by_key: dict[str, Any]) -> None:
             said = nodes.Text(f" {in_words(text)}")
             notes.append(nodes.list_item("", nodes.paragraph("", "", nodes.literal("", key), said)))
             block.parent.remove(block)
+    _join_prints(cell)
     if notes:
         count = "For the chapter: 1 number" if len(notes) == 1 else f"For the chapter: {len(notes)} numbers"
         title = f"<details class='notes'><summary>{in_words(count)}</summary>"
         cell += nodes.raw("", title, format="html")
         cell += nodes.bullet_list("", *notes)
         cell += nodes.raw("", "</details>", format="html")
+
+
+def _join_prints(cell: nodes.container) -> None:
+    """Make one block of printed lines that follow each other."""
+    before: nodes.Node | None = None
+    for block in list(cell.children):
+        shown = block.astext() or block.next_node(lambda node: isinstance(node, nodes.image | nodes.raw))
+        if isinstance(block, nodes.container) and not shown:
+            continue  # where a note was
+        printed = isinstance(block, nodes.literal_block) and "stream" in block["classes"]
+        if printed and isinstance(before, nodes.literal_block) and before["classes"] == block["classes"]:
+            text = f"{before.astext().rstrip(chr(10))}\n{block.astext()}"
+            before.rawsource, before.children = text, []
+            before += nodes.Text(text)
+            cell.remove(block)
+        else:
+            before = block if printed else None
 
 
 def colab(config: Any, docname: str) -> str:

@@ -35,7 +35,9 @@ CONTEXT = "picture\x04"  # before the key of an entry with the words of a pictur
 IMAGE = re.compile(  # of a slider: alt text, width, type, ";base64" or nothing, data
     r'<img alt="([^"]*)" width="(\d+)"[^>]*? src="data:(image/(?:png|svg\+xml))(;base64)?,([^"]+)">'
 )
-LABELS = re.compile(r'(<summary>|aria-label="|aria-valuetext=")([^"<]*)(</summary>|")')
+LABELS = re.compile(
+    r'(<summary>|class="player-end">|aria-label="|aria-valuetext=")([^"<]*)(</summary>|</span>|")'
+)
 
 
 class picture(nodes.image):  # noqa: N801 (a node is named as it is visited)

@@ -48,12 +48,12 @@ class Noised:
     eps_hat: Float[Tensor, "B *dims"]
 
     def squared_error(self) -> Float[Tensor, " B"]:
-        """‖ε − ε̂‖², (B,)."""
+        """‖ε − eps_hat‖², (B,)."""
         return ((self.eps - self.eps_hat) ** 2).flatten(1).sum(1)
 
 
 def l_simple(model: Diffusion, noised: Noised) -> Float[Tensor, " B"]:
-    """‖ε − ε̂‖², the bound without its weights. (B,). Eq. (14)."""
+    """‖ε − eps_hat‖², the bound without its weights. (B,). Eq. (14)."""
     return noised.squared_error()
 
 
@@ -61,7 +61,7 @@ def l_bound(model: Diffusion, noised: Noised) -> Float[Tensor, " B"]:
     """T · L_{t−1}: with t uniform, an unbiased estimate of the bound less its constant L_T. (B,) nats.
 
     For t ≥ 2 the weighted ε-error of Eq. (12) and what the variances differ by, for t = 1 the likelihood
-    −log p(x_0 | x_1). x̂_0 is not clipped here for t ≥ 2, so with a model that clips it is an upper bound.
+    −log p(x_0 | x_1). x0_hat is not clipped here for t ≥ 2, so with a model that clips it is an upper bound.
     """
     s = model.schedule
     variance = model.variance(s)
@@ -72,7 +72,7 @@ def l_bound(model: Diffusion, noised: Noised) -> Float[Tensor, " B"]:
     kl = extract(weight, noised.t, noised.x0).flatten() * noised.squared_error()
     kl = kl + extract(constant, noised.t, noised.x0).flatten()
     first = noised.t == 1
-    # Every example's x̂_0, so that the graph is one whatever t is; where t ≥ 2 the likelihood sees x_0 itself.
+    # Every example's x0_hat, so that the graph is one for every t; the likelihood of t ≥ 2 sees x_0 itself.
     x0_hat = model.x0_from_eps(noised.xt, noised.t, noised.eps_hat)
     x0_hat = torch.where(first.view(-1, *[1] * (x0_hat.ndim - 1)), x0_hat, noised.x0)
     return s.T * torch.where(first, -model.last_step(x0_hat).log_prob(noised.x0), kl)

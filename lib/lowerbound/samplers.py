@@ -63,7 +63,7 @@ def ddim(
     *,
     progress: bool = False,
 ) -> Iterator[Tensor]:
-    """One family from deterministic (eta = 0) to ancestral with variance β̃ (eta = 1).
+    """One family from deterministic (eta = 0) to ancestral with variance beta_post (eta = 1).
 
     xT (B, ...) is drawn from N(0, I); yields T + 1 tensors (B, ...), x_T first, x_0 last.
     Raises ValueError unless 0 ≤ eta ≤ 1. Song et al. 2021 (DDIM), Eqs. (12) and (16).
@@ -89,11 +89,12 @@ def ddim(
 def dpm_solver(
     model: _Model, xT: Tensor, rng: torch.Generator | None = None, *, progress: bool = False
 ) -> Iterator[Tensor]:
-    """DPM-Solver++(2M): DDIM that follows x̂_0 along a line through its last two values. Second order.
+    """DPM-Solver++(2M): DDIM that follows x0_hat along a line through its last two values. Second order.
 
-    x_{t−1} = σ_{t−1}/σ_t x_t − √ᾱ_{t−1} (e^{−h} − 1) D,  D = x̂_0(x_t) + (x̂_0(x_t) − x̂_0(x_{t+1})) / 2r,
+    x_{t−1} = σ_{t−1}/σ_t x_t − √ᾱ_{t−1} (e^{−h} − 1) D,
+    D = x0_hat(x_t) + (x0_hat(x_t) − x0_hat(x_{t+1})) / 2r,
     with σ_t = √(1 − ᾱ_t), λ_t = log(√ᾱ_t / σ_t), h = λ_{t−1} − λ_t and r = (λ_t − λ_{t+1}) / h.
-    The first step has no value before, and the last is infinitely long in λ: both take D = x̂_0(x_t).
+    The first step has no value before, and the last is infinitely long in λ: both take D = x0_hat(x_t).
 
     xT (B, ...) is drawn from N(0, I); yields T + 1 tensors (B, ...), x_T first, x_0 last. One network call
     a step; rng is not used. Lu et al. 2022 (DPM-Solver++), Alg. 2.
@@ -116,7 +117,7 @@ def dpm_solver(
 def heun(
     model: _Model, xT: Tensor, rng: torch.Generator | None = None, *, progress: bool = False
 ) -> Iterator[Tensor]:
-    """Heun's method on the probability-flow ODE dx/dσ = (x − x̂_0)/σ of x = x_t/√ᾱ_t. Second order.
+    """Heun's method on the probability-flow ODE dx/dσ = (x − x0_hat)/σ of x = x_t/√ᾱ_t. Second order.
 
     σ_t = √((1 − ᾱ_t)/ᾱ_t). A step takes the mean of the slopes at its two ends; the last, which ends at
     σ = 0, the first slope alone. A long first step, as few steps of the cosine schedule have, spoils it.

@@ -60,7 +60,7 @@ class Schedule:
 
     @property
     def posterior_variance(self) -> Float64[Tensor, " times"]:
-        """β̃_t = β_t (1 − ᾱ_{t−1}) / (1 − ᾱ_t), the variance of q(x_{t−1} | x_t, x_0). (T + 1,).
+        """beta_post_t = β_t (1 − ᾱ_{t−1}) / (1 − ᾱ_t), the variance of q(x_{t−1} | x_t, x_0). (T + 1,).
 
         Zero at t = 1 (x_0 is known exactly) and, by convention, at t = 0. Ho et al. 2020, Eq. (7).
         """

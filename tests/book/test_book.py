@@ -94,7 +94,7 @@ def player() -> str:
         f'<img alt="Noise &amp; shirt. {label}." width="518" style="max-width:9em" src="data:image/{source}">'
         for label, source in (("t &lt; 5", f"png;base64,{PNG}"), ("t 9", f"svg+xml,{drawing}"))
     ]
-    return display._player(images, ["t < 5", "t 9"], "t", 250, 1)
+    return display._player(images, ["t < 5", "t 9"], "t", 250, 1, ("image", "noise"))
 
 
 def lab(slider: str = "") -> str:
@@ -107,6 +107,8 @@ def lab(slider: str = "") -> str:
         output("chain", "Noise.", text_plain="Noise", image_png=PNG, text_html=slider or player()),
     ]
     outputs[1]["metadata"]["lowerbound"] |= {"n": 1500, "of": "test images", "error": 0.03}
+    for place, text in ((0, "one\n"), (2, "two\n")):  # before and after the first note
+        outputs.insert(place, {"output_type": "stream", "name": "stdout", "text": text})
     setup = {"cell_type": "code", "execution_count": None, "metadata": {}, "source": "install", "outputs": []}
     cell = {**setup, "execution_count": 1, "source": "x\n\n\ndef shown():\n    y", "outputs": outputs}
     return notebook(setup, {"cell_type": "markdown", "metadata": {}, "source": "# Lab 2"}, cell)
@@ -384,6 +386,7 @@ def test_a_slider_becomes_a_player_of_its_frames(built: Book) -> None:
     assert "data:image" not in player, "images are files of their own, fetched when they are asked for"
     for part in ('type="range"', 'max="1"', 'value="1"', 'aria-label="t"', 'aria-valuetext="t 9"'):
         assert part in player.split("<input")[1].split("<output>")[0]
+    assert re.findall(r'<span class="player-end">(.*?)</span>', player) == ["image", "noise"]
 
 
 def test_no_page_wants_the_scripts_of_widgets(built: Book) -> None:
@@ -410,6 +413,12 @@ def test_notes_of_a_lab_are_one_folded_list(built: Book) -> None:
     assert "gap -0.35 nats: exactly" in text
     assert "bits 4.11 ± 0.03" in text
     assert "gap: -0.35" not in page, "a note in a box of its own"
+
+
+def test_what_a_cell_prints_around_a_note_is_one_box(built: Book) -> None:
+    page = built.html("notebooks/02_lab")
+    printed = re.findall(r'<div class="output stream.*?</div>', page, re.DOTALL)
+    assert [re.sub(r"<[^>]+>", "", box).split() for box in printed] == [["one", "two"]]
 
 
 def test_a_lab_links_back_to_the_figure_that_shows_its_output(built: Book) -> None:

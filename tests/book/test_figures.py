@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 import torch
 from lowerbound import figures
-from lowerbound.figures import display
+from lowerbound.figures import display, letters
 from lowerbound.figures.plots import log_ticks
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -407,6 +408,41 @@ def test_a_name_makes_way_for_a_note_that_stands_where_it_would() -> None:
     assert done
     apart = moved[2] <= first[0] or first[2] <= moved[0] or moved[3] <= first[1] or first[3] <= moved[1]
     assert apart
+
+
+def places(kind: str) -> list[tuple[float, ...]]:
+    """Where the axes of a figure and the names of its curves stand, in its own units."""
+    fig = figures.curves(GRID, NAMED[kind], r"$\bar\alpha_t$ of x", "nats")
+    assert named(fig)[0]
+    ax = fig.axes[0]
+    return [ax.get_position().bounds, *(text.get_position() for text in ax.texts)]
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_matplotlib_with_larger_letters_lays_a_figure_out_alike(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = places(kind)
+    measure = RendererAgg.get_text_width_height_descent
+
+    def larger(*args: Any) -> tuple[float, ...]:
+        return tuple(1.2 * side for side in measure(*args))
+
+    monkeypatch.setattr(RendererAgg, "get_text_width_height_descent", larger)
+    text = curve().axes[0].xaxis.label
+    assert text.get_window_extent(text.figure.canvas.get_renderer()).width > 0
+    assert places(kind) == before
+
+
+def test_letters_are_about_as_wide_as_they_are_drawn() -> None:
+    fig = figures.canvas()[0]
+    formulas = (r"$\bar\alpha_t$, exact", r"$q(x_5|x_6)$")
+    for written in ("best variance", "log p(x)", "−1.25", "a $ 5", *formulas):
+        text = fig.text(0, 0, written, fontsize=10.5)
+        drawn = text.get_window_extent(fig.canvas.get_renderer()).width
+        with letters.nominal(fig) as renderer:
+            nominal = text.get_window_extent(renderer).width
+        assert nominal == pytest.approx(drawn, rel=0.12), written
 
 
 LEGENDS: dict[str, Any] = {

@@ -253,3 +253,32 @@ def derived(page: Path) -> list[str]:
 def test_each_letter_of_a_derivation_is_on_the_notation_page_for_its_chapter(page: Path) -> None:
     known = defined(page.stem)
     assert {name: missing for name in derived(page) if (missing := sorted(letters(name) - known))} == {}
+
+
+# Listings
+
+LISTING = re.compile(r"\{literalinclude\} \.\./(\S+)\n(?:.*\n)*?:pyobject: (\S+)")
+MARKS = re.compile("[\u0300-\u036f]")  # set on the letter before them, which fonts of programs seldom do
+
+
+def listed(page: Path) -> dict[str, str]:
+    """The source of each object of the library that a page lists, by its name."""
+    found = {}
+    for file, name in LISTING.findall(page.read_text(encoding="utf-8")):
+        text = (ROOT / file).read_text(encoding="utf-8")
+        node: Any = ast.parse(text)
+        for part in name.split("."):
+            node = next(child for child in node.body if getattr(child, "name", "") == part)
+        found[name] = ast.get_source_segment(text, node) or ""
+    return found
+
+
+@pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
+def test_listings_have_letters_that_every_font_draws(page: Path) -> None:
+    assert [name for name, code in listed(page).items() if MARKS.search(code)] == []
+
+
+def test_listings_are_found() -> None:
+    names = [name for page in CHAPTERS for name in listed(page)]
+    assert {"VAE.bound", "Diffusion.loss", "l_simple", "dpm_solver"} <= set(names)
+    assert MARKS.search("‖ε − ε̂‖²"), "a letter with a combining hat is found"

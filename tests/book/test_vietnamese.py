@@ -188,6 +188,11 @@ def test_every_kind_of_line_that_is_tried_has_its_words(in_vietnamese: Any) -> N
     assert missing == set()
 
 
+SAID_IN_A_PLAYER = re.compile(
+    r'<summary>(.*?)</summary>|(?:<img alt|aria-label)="([^"]*)"|class="player-end">(.*?)<'
+)
+
+
 def test_every_figure_and_note_of_a_lab_has_its_words(in_vietnamese: Any) -> None:
     missing = set()
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
@@ -196,7 +201,7 @@ def test_every_figure_and_note_of_a_lab_has_its_words(in_vietnamese: Any) -> Non
                 about = output.get("metadata", {}).get("lowerbound", {})
                 if "alt" in about:
                     player = "".join(output["data"].get("text/html", ""))
-                    labels = re.findall(r'<summary>(.*?)</summary>|<img alt="([^"]*)"', player)
+                    labels = SAID_IN_A_PLAYER.findall(player)
                     said = [about["alt"], *("".join(label) for label in labels)]
                 elif about:
                     said = ["".join(output["data"]["text/plain"]).partition(": ")[2]]

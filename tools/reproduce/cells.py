@@ -1,8 +1,7 @@
 """A plugin beside nbval (`-p tools.reproduce.cells`): compares pictures too, and accounts for each cell.
 
 nbval compares the text of outputs and leaves out PNG. Here the stored picture and the fresh one must also
-look the same, as `tools.reproduce.images` measures it, if one matplotlib drew both: another has letters of
-another size, and a name beside a curve then stands elsewhere on it. `--cells=FILE` says what became of each.
+look the same, as `tools.reproduce.images` measures it. `--cells=FILE` says what became of each.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import hashlib
 import json
 import time
 from collections.abc import Generator, Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +22,11 @@ from tools.reproduce import TOLERANCE
 from tools.reproduce.images import distance
 
 LINES, WIDTH = 12, 200  # of a difference that is reported
-PINNED = Path(__file__).parents[2] / "requirements.txt"  # with what the stored pictures were drawn
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --cells."""
     parser.addoption("--cells", type=Path, metavar="FILE", help="write what became of each cell, as JSON")
-
-
-def same_letters() -> bool:
-    """Whether this matplotlib is the one that drew the stored pictures."""
-    return f"matplotlib=={version('matplotlib')}" in PINNED.read_text(encoding="utf-8").splitlines()
 
 
 def pictures(outputs: Iterable[Any]) -> list[bytes]:
@@ -96,7 +88,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         failed = "error"
         raise
     else:
-        far = look(item.cell.outputs, item.test_outputs) if compared and same_letters() else []
+        far = look(item.cell.outputs, item.test_outputs) if compared else []
         if max(far, default=0) > TOLERANCE:
             failed = "different"
             message = ", ".join(f"{value:.3f}" for value in far)
@@ -107,7 +99,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
             "lab": Path(item.fspath).stem,
             "cell": item.cell_num,
             "outcome": failed or ("equal" if compared else "run"),
-            "pictures": [round(v, 4) for v in look(stored, fresh)] if compared and same_letters() else [],
+            "pictures": [round(v, 4) for v in look(stored, fresh)] if compared else [],
             "seconds": round(time.monotonic() - start, 2),
             "hash": _hash(fresh, item.sanitize) if compared else "",
         }
@@ -138,7 +130,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         f"{len(ordered)} cells ran; {equal} of {compared} with outputs to compare are equal, "
         f"{len(far)} pictures among them, the furthest {max(far, default=0):.3f} apart "
         f"(up to {TOLERANCE} passes)"
-        + ("" if same_letters() else "; no pictures, since another matplotlib drew the stored ones")
     )
     if config.option.cells:
         config.option.cells.write_text(json.dumps(ordered, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from .letters import nominal
 from .names import name_curves
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def _freeze(fig: Figure, like: Figure | None = None) -> None:
         if re.fullmatch(r"\$[^$]+\$", text.get_text()):
             text.set_fontsize(FORMULA * float(text.get_fontsize()))
     if like is None or len(like.axes) != len(fig.axes):
-        engine.execute(fig)
+        with nominal(fig):
+            engine.execute(fig)
     else:
         for ax, model in zip(fig.axes, like.axes, strict=True):
             ax.set_position(model.get_position(original=True))
@@ -255,19 +257,28 @@ def _image(fig: Figure, alt: str) -> str:
     return f'<img alt="{html.escape(alt)}" width="{width}" style="{style}" src="data:image/{source}">'
 
 
-def _player(images: Sequence[str], labels: Sequence[str], name: str, interval: int, start: int) -> str:
+def _player(
+    images: Sequence[str],
+    labels: Sequence[str],
+    moves: str,
+    interval: int,
+    start: int,
+    ends: tuple[str, str] | None = None,
+) -> str:
     """A range input over images, as HTML for any page. Where no script runs, their labels unfold them.
 
     The play button and the output are for a page to bring to life, as book/_static/book.js does.
     """
     labels = [html.escape(label) for label in labels]
     states = ["open" if i == start else "hidden" for i in range(len(labels))]
+    left, right = [f'<span class="player-end">{html.escape(end)}</span>' for end in ends or ()] or ("", "")
     return "\n".join(
         [
             f'<div class="player" data-interval="{interval}"><div class="player-controls">',
             '<button type="button" class="player-play" aria-label="Play" hidden></button>',
-            f'<input type="range" min="0" max="{len(labels) - 1}" value="{start}" oninput="{MOVE}"',
-            f' aria-label="{html.escape(name)}" aria-valuetext="{labels[start]}"><output></output></div>',
+            f'{left}<input type="range" min="0" max="{len(labels) - 1}" value="{start}" oninput="{MOVE}"',
+            f' aria-label="{html.escape(moves)}" aria-valuetext="{labels[start]}">'
+            f"{right}<output></output></div>",
             *(
                 f'<details class="frame" {state}><summary>{label}</summary>{image}</details>'
                 for state, label, image in zip(states, labels, images, strict=True)
@@ -312,6 +323,8 @@ def slider(
     interval: int = 400,
     start: int = 0,
     live: bool | None = None,
+    moves: str = "",
+    ends: tuple[str, str] | None = None,
 ) -> None:
     """Display a slider and a play button over figures, one for each label.
 
@@ -321,6 +334,8 @@ def slider(
     start:    index shown first, and in places that show pictures only
     live:     draw in the kernel, by ipywidgets, what the slider is moved to; otherwise store every frame, as
               HTML that needs no kernel. By default live where Colab, JupyterLab or VS Code runs the notebook.
+    moves:    what the slider changes, for who cannot see it: "t, the steps of noise in the image"
+    ends:     what stands at its left end and at its right, such as ("image", "noise")
     """
     if not callable(frames) and len(frames) != len(labels):
         raise ValueError(f"{len(frames)} frames need as many labels, got {len(labels)}")
@@ -343,5 +358,5 @@ def slider(
         data[VIEW] = {"version_major": 2, "version_minor": 0, "model_id": model}
     else:
         images = [image(i) for i in range(len(steps))]
-        data["text/html"] = _player(images, steps, name.strip(" :="), interval, start)
+        data["text/html"] = _player(images, steps, moves or name.strip(" :="), interval, start, ends)
     _display(data, key, alt, first)

@@ -1,7 +1,7 @@
 """Names beside curves, in place of a legend, where there is room for all of them.
 
 Every distance is in pixels of the figure: between the box of a name and points two pixels apart along each
-curve.
+curve. Boxes are those of `letters`, so that every version of matplotlib puts a name at the same place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+from .letters import nominal
 
 Array = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]  # left, lower, right, upper
@@ -138,11 +141,15 @@ def name_curves(ax: Axes) -> bool:
     Returns False, with the legend left, where it names something else than curves or more than five of them,
     where it stands outside the axes, or where a name would touch a curve, a text or the frame.
     """
-    legend = ax.get_legend()
-    canvas: Any = ax.figure.canvas
-    if legend is None or not hasattr(canvas, "get_renderer"):
+    figure: Any = ax.figure
+    if ax.get_legend() is None:
         return False
-    renderer = canvas.get_renderer()
+    with nominal(figure if isinstance(figure, Figure) else figure.figure) as renderer:
+        return _name_curves(ax, renderer)
+
+
+def _name_curves(ax: Axes, renderer: Any) -> bool:
+    legend: Any = ax.get_legend()
     handles, names = ax.get_legend_handles_labels()
     lines = [handle for handle in handles if isinstance(handle, Line2D)]
     frame = _extent(ax, renderer)
