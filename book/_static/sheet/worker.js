@@ -37,6 +37,6 @@ onmessage = async (event) => {
   try {
     postMessage({ number: event.data.number, answer: JSON.parse(answered(event.data.text, event.data.check ?? "")) });
   } catch (error) {
-    postMessage({ number: event.data.number, failed: String(error) });
+    postMessage({ number: event.data.number, failed: String(error).trim().split("\n").pop() });
   }
 };
