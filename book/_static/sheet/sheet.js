@@ -21,7 +21,7 @@ const WRONG = {
 const COMMANDS =
   "alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|varsigma|tau|phi|varphi|chi|psi|omega|" +
   "Delta|Sigma|bar|hat|tilde|log|exp|sqrt|frac|tfrac|int|sum|prod|partial|infty|le|ge|ne|to|cdot|mid|mathbb|mathcal|E|KL|N|d|given";
-const PLAIN = new RegExp(`\\$((?:\\\\(?:${COMMANDS})(?![A-Za-z])|\\\\[,;!|{}]|[\\w\\s{}^+=<>|,.()[\\]'-])*)\\$`);
+const PLAIN = new RegExp(`\\$(?!\\s)((?:\\\\(?:${COMMANDS})(?![A-Za-z])|\\\\[,;!|{}]|[\\w\\s{}^+=<>|,.()[\\]'-])*)\\$`);
 // A text in the language of the page (see book.js), its fields filled.
 function word(text, fields = {}) {
   const words = window.lowerboundWords || {};
