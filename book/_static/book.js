@@ -158,15 +158,30 @@
     var engine = document.querySelector('meta[name="lowerbound-sheet"]');
     var free = document.querySelector(".free-sheet");
     if (!engine) return;
+    var came = null;
+    var tries = 0;
+    // What failed to come is asked for again under another name: a browser may remember that it failed.
     function begin(open) {
-      return import(new URL(engine.content + "/sheet.js", location.href)).then(open);
+      came = came || import(new URL(engine.content + "/sheet.js" + (tries ? "?" + tries : ""), location.href));
+      came.catch(function () {
+        came = null;
+        tries += 1;
+      });
+      return came.then(open);
     }
     document.querySelectorAll("button.change-proof").forEach(function (button) {
+      var failed = document.createElement("p");
+      failed.setAttribute("role", "status");
       button.hidden = false;
       button.addEventListener("click", function () {
         button.disabled = true;
+        failed.remove();
         begin(function (sheet) {
           return sheet.ofProof(button);
+        }).catch(function () {
+          button.disabled = false;
+          button.after(failed);
+          failed.textContent = word("This could not be fetched. Are you online?");
         });
       });
     });

@@ -134,10 +134,158 @@ def test_a_link_carries_a_sheet(browser: Browser, address: str, free: Opened) ->
     other.close()
 
 
+ANYTHING = "letters a, b > 0\na + a\n= 2*a   # twice"
+HARD = "letters a, b\n(a + b)^2000\n= (b + a + 1 - 1)^2001/(a + b)   # much"
+
+
+@pytest.mark.parametrize("code", ["s=", "s=!", "s=AAAA", "s=%3Cb%3E", "s=eJw", "bomb", "letters"])
+def test_a_link_that_holds_no_sheet_is_said_to_be_damaged(free: Opened, browser: Browser, code: str) -> None:
+    """Cut short, of other letters, not of text, or of a text that no sheet can have: it is left unread."""
+    made = {
+        "bomb": "new Blob(['a'.repeat(3e7)])",
+        "letters": "new Blob([new Uint8Array([0xc3, 0x28])])",  # what UTF-8 never has
+    }
+    if code in made:
+        code = free.page.evaluate(
+            f"""async () => {{
+              const stream = {made[code]}.stream().pipeThrough(new CompressionStream("deflate-raw"));
+              const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+              const letters = Array.from(bytes, b => String.fromCharCode(b)).join("");
+              return "s=" + btoa(letters).replace(/\\+/g, "-").replace(/\\//g, "_").replace(/=+$/, "");
+            }}"""
+        )
+    page = browser.new_page()
+    page.goto(f"{free.page.url.split('#')[0]}#{code}")
+    page.wait_for_function("document.querySelector('.sheet-status')?.textContent.includes('damaged')")
+    assert page.locator(".sheet textarea").input_value().startswith("densities p(x, z)")
+    page.close()
+
+
+@pytest.mark.parametrize("place", ["main-content", "constructor", "problem-price", "sec-functions"])
+def test_an_address_within_the_page_opens_it_without_an_error(
+    browser: Browser, address: str, place: str
+) -> None:
+    opened = Opened(browser, address, f"book/sheet.html#{place}")
+    opened.page.wait_for_selector(".function + button.put")
+    text = opened.page.locator(".sheet textarea").first.input_value()
+    assert ("letters mu; sigma > 0" in text) == (place == "problem-price")
+    assert opened.errors == []
+    opened.page.close()
+
+
+def test_a_sheet_that_is_too_long_has_no_link(free: Opened) -> None:
+    free.page.locator(".sheet textarea").first.fill("a" * 20_001)
+    free.page.get_by_role("button", name="Copy a link to this sheet").click()
+    assert "at most 20000 letters" in free.page.locator(".sheet-status").first.inner_text()
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "constructor", "__proto__", "toString", "<img src=x onerror=alert(1)> <b>x</b>",
+        r"$\def\log{HACKED}$ $\let\log\exp$ \(\gdef\log{HACKED}\)", r"$\href{evil}{click}$ $\style{x}{y}$",
+        "a row\u2028 that looks like two",
+    ],
+)  # fmt: skip
+def test_a_reason_is_words_whatever_stands_in_it(free: Opened, reason: str) -> None:
+    """No name of JavaScript, no element, and no command that changes other formulas or leads away."""
+    said = free.check(f"letters a > 0\nlog(a) + log(a)\n= 2*log(a)   # {reason}\n= log(a)   # wrong")
+    assert said.startswith("Row 4: This does not follow.")
+    answer = free.page.locator(".sheet-answer").first
+    assert answer.locator("img, b, a").count() == 0
+    assert "HACKED" not in answer.locator(".sheet-formula").all_inner_texts()[0]
+    for part in reason.split():
+        assert part in answer.locator("li").nth(1).inner_text()
+    assert free.errors == []
+
+
+def test_what_is_nested_too_deeply_is_said_in_words(free: Opened) -> None:
+    free.check(ANYTHING)
+    assert "cannot be read" in free.check("letters a\n" + "(" * 1900 + "a" + ")" * 1900)
+    shown = free.page.locator(".sheet-answer").first.inner_text()
+    assert "nested too deeply" in shown
+    assert "Traceback" not in shown
+    assert "twice" not in shown  # the answer before is gone
+    assert "follows" in free.check(ANYTHING)
+
+
+def test_a_line_that_could_not_be_checked_is_not_said_to_be_false(free: Opened) -> None:
+    said = free.check("letters a, b > 0\na\n>= b   # who knows, because (a - b)^2")
+    item = free.page.locator(".sheet-lines > li").last
+    assert ("could not be checked" in said) == ("could not be checked" in item.inner_text())
+    assert ("does not follow" in said) == ("does not follow" in item.inner_text())
+    assert "could not be checked" in free.check(
+        "densities p(x), q(x)\nE_{q(x)}[log q(x)]\n"
+        ">= E_{q(x)}[log p(x)]   # another, because KL(p(x) || q(x))"
+    )
+    assert "does not follow" not in item.inner_text()
+
+
+def test_stop_ends_a_wait_for_the_engine_too(browser: Browser, address: str) -> None:
+    opened = Opened(browser, address, "book/sheet.html")
+    page = opened.page
+    page.route("**/pyodide.asm.wasm", lambda route: None)  # it never comes
+    page.locator(".sheet-check").click()
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_function("document.querySelector('.sheet-status').textContent.includes('stopped')")
+    assert page.locator(".sheet-check").is_enabled()
+    assert page.get_by_role("button", name="Stop").count() == 0
+    page.unroute("**/pyodide.asm.wasm")
+    assert "follows" in opened.check(ANYTHING)
+    assert opened.errors == []
+    page.close()
+
+
+def test_two_sheets_are_answered_in_turn(functions: Opened) -> None:
+    """The second waits for the first, whichever is stopped."""
+    page = functions.page
+    page.locator("#function-coin-gap").locator("xpath=ancestor-or-self::section[1]").locator(
+        "button.put"
+    ).click()
+    box = page.locator("section.sheet[aria-label='Write coin_gap']")
+    free = page.locator(".sheet").first
+    said = [sheet.locator(".sheet-status") for sheet in (free, box)]
+    free.locator("textarea").fill(ANYTHING)
+    free.locator(".sheet-check").click()
+    box.locator(".sheet-check").click()
+    for status in said:
+        status.filter(has_text=" s)").wait_for(timeout=LONG)
+    free.locator("textarea").fill(HARD)
+    free.locator(".sheet-check").click()
+    for sheet, status in zip((box, free), said[::-1], strict=True):
+        box.locator(".sheet-check").click()
+        sheet.get_by_role("button", name="Stop").click()
+        status.filter(has_text="stopped").wait_for()
+        assert sheet.locator(".sheet-check").is_enabled()
+    said[1].filter(has_text=" s)").wait_for(timeout=LONG)
+    assert functions.errors == []
+
+
+def test_offline_it_says_so_and_online_it_goes_on(browser: Browser, address: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{address}/book/01_elbo.html")
+    page.wait_for_load_state("networkidle")
+    context.set_offline(True)
+    button = page.locator('button[data-proof="elbo"]').first
+    button.click()
+    page.get_by_text("This could not be fetched. Are you online?").wait_for()
+    assert button.is_enabled()
+    assert page.locator("section.sheet").count() == 0
+    context.set_offline(False)
+    button.click()
+    page.locator("section.sheet textarea").wait_for()
+    assert page.get_by_text("Are you online?").count() == 0
+    context.close()
+
+
 def test_a_problem_is_put_on_the_sheet_and_its_goal_is_known(free: Opened) -> None:
     free.page.locator("#the-bound-from-its-gap button.put").click()
     text = free.page.locator(".sheet textarea").input_value()
     assert "not yet what was asked" in free.check(text)
+    free.page.locator(".sheet textarea").fill("something else")
+    free.page.get_by_role("button", name="As it was").click()
+    assert free.page.locator(".sheet textarea").input_value() == text
     done = text.rstrip() + "\n= E_{q(z | x)}[log(p(x | z))] - KL(q(z | x) || p(z))   # the book's"
     assert "This is what was asked" in free.check(done)
 
@@ -149,8 +297,7 @@ def test_a_word_is_completed_and_a_check_can_be_stopped(free: Opened) -> None:
     area.press("End")
     area.press("Control+Space")
     assert area.input_value().endswith("= alphabar_t")
-    hard = "letters a, b\n(a + b)^2000\n= (b + a + 1 - 1)^2001/(a + b)   # much"
-    area.fill(hard)
+    area.fill(HARD)
     free.page.locator(".sheet-check").click()
     free.page.get_by_role("button", name="Stop").click()
     free.page.wait_for_function("document.querySelector('.sheet-status').textContent.includes('stopped')")

@@ -107,12 +107,23 @@ def test_the_solution_of_the_assignment_is_right_and_its_beginning_is_not(check,
         ("def best_guess(a, b):\n    return [a]", "it must return a float"),
         ("def best_guess(a, b):\n    return 0.5\nprint(best_guess(*checks.best_guess.case(1)))", "0.5\n"),
         ("def best_guess(a, b):\n    raise NotImplementedError", "best_guess is not written yet."),
+        ("import sys\nsys.exit()", "SystemExit in row 2"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt in row 1"),
+        ("import nothing_of_this_name", "in row 1: there is no nothing_of_this_name here"),
+        ("while True:\n    print('x' * 99)", "best_guess prints more than 10000 letters"),
+        ("def best_guess(a, b):\n    while True:\n        print(a)", "prints more than 10000 letters"),
     ],
 )
 def test_what_is_wrong_is_said(code, says):
     said = judge("best_guess", code)
     assert not said["ok"]
     assert says in said["message"]
+
+
+def test_what_one_text_makes_of_math_is_not_left_to_the_next():
+    wrong = "import math\nmath.log = math.exp = None\ndef coin_bound(a, b, r):\n    return 0.0"
+    assert not judge("coin_bound", wrong)["ok"]
+    assert judge("coin_bound", written()["coin_bound"])["ok"]
 
 
 def test_a_loop_without_end_is_stopped(monkeypatch):

@@ -198,6 +198,37 @@ def test_assumptions_conditions_lemmas_and_limits_are_written_in_a_sheet():
     assert answer("use evidence\nlog p(x)\n= log(int(p(x | z)*p(z), z)) # lemma", LIBRARY)["ok"]
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("(" * 1900 + "a" + ")" * 1900, "nested too deeply"),
+        ("-" * 3900 + "a", "nested too deeply"),
+        ("2^" * 1500 + "a", "nested too deeply"),
+        ("a" * 20_000, "at most 20000 letters"),
+        ("a\u2028", "row of its own"),
+        ("a # of\x0c two\x85 halves\r", "row of its own"),
+        ("sum(a, \\let\\log\\exp = 1..2)", "which would print like a formula"),
+        ("E_{\\href ~ N(0, 1)}[a]", "which would print like a formula"),
+        ("E_{<img/src=x> ~ N(0, 1)}[a]", "which would print like a formula"),
+    ],
+)
+def test_what_no_one_means_is_refused_in_its_row(line, says):
+    """As rows are counted in a page: at each new line, and nowhere else."""
+    said = answer(f"letters a\na\n= {line}\n", LIBRARY)
+    if says == "row of its own":
+        assert (said["ok"], said["rows"][-1]["row"]) == (True, 3)
+        return
+    assert not said["ok"]
+    assert says in said["message"]
+    assert said["failed"] in (1, 3)
+    assert not any("\\let" in row["latex"] or "href" in row["latex"] for row in said["rows"])
+
+
+def test_a_letter_that_would_print_like_a_formula_is_never_printed():
+    said = answer("letters a_{\\let\\log\\exp}, b > 0\nlog(b) + a_{\\let\\log\\exp}\n", LIBRARY)
+    assert (said["failed"], said["rows"]) == (2, [])
+
+
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_a_problem_begins_well_and_is_not_done(problem):
     said = answer(PROBLEMS[problem], LIBRARY)

@@ -1,7 +1,8 @@
 // A sheet on which a derivation is written and checked, in the page. Loaded when a reader asks for one.
 
 const base = new URL(".", import.meta.url);
-const LIMIT = 180; // seconds that an answer may take
+const LIMITS = { sheet: 180, function: 90 }; // seconds that an answer may take
+const LETTERS = 20000; // of a sheet: no more is checked, or carried by a link
 const TEX = { "": "", "=": "=", ":=": ":=", ">=": "\\ge", "<=": "\\le", "->": "\\to", "~": "\\sim" };
 const VERDICTS = {
   false: "This does not follow.",
@@ -10,15 +11,29 @@ const VERDICTS = {
   unsound: "This cannot be taken.",
   unread: "This cannot be read.",
 };
+const WRONG = {
+  false: "does not follow",
+  unchecked: "could not be checked",
+  undefined: "is not defined for all values",
+  unsound: "cannot be taken",
+};
+// The commands of TeX that a reason is typeset with. Others may change what stands elsewhere on the page.
+const COMMANDS =
+  "alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|varsigma|tau|phi|varphi|chi|psi|omega|" +
+  "Delta|Sigma|bar|hat|tilde|log|exp|sqrt|frac|tfrac|int|sum|prod|partial|infty|le|ge|ne|to|cdot|mid|mathbb|mathcal|E|KL|N|d|given";
+const PLAIN = new RegExp(`\\$(?!\\s)((?:\\\\(?:${COMMANDS})(?![A-Za-z])|\\\\[,;!|{}]|[\\w\\s{}^+=<>|,.()[\\]'-])*)\\$`);
 // A text in the language of the page (see book.js), its fields filled.
 function word(text, fields = {}) {
-  const said = (window.lowerboundWords || {})[text] || text;
+  const words = window.lowerboundWords || {};
+  const said = Object.hasOwn(words, text) ? words[text] : text;
   return said.replace(/\{(\w+)\}/g, (field, name) => fields[name] ?? field);
 }
 
 let worker = null;
-let waiting = null; // {number, resolve, reject} of the sheet that is being checked
-let loaded = null;
+let loaded = null; // settles when the engine is ready, or will not be
+let refuse = null; // ends the wait for it
+let waiting = null; // {number, resolve, reject} of the text that is being checked
+let turn = Promise.resolve(); // of the text before
 let number = 0;
 
 function element(tag, properties, ...children) {
@@ -39,28 +54,31 @@ function engine(tell) {
   if (loaded) return loaded;
   worker = new Worker(new URL("worker.js", base), { type: "module" });
   loaded = new Promise((resolve, reject) => {
-    worker.onerror = (event) => reject(new Error(event.message || word("the engine cannot be loaded")));
+    refuse = reject;
+    worker.onerror = (event) => stop(event.message || word("the engine cannot be loaded"));
     worker.onmessage = ({ data }) => {
       if (data.stage) tell(data.stage);
       else if (data.ready) resolve();
-      else if (data.number === undefined) reject(new Error(data.failed));
-      else if (waiting && waiting.number === data.number) {
-        const { resolve: give, reject: refuse } = waiting;
-        waiting = null;
-        if (data.answer) give(data.answer);
-        else refuse(new Error(data.failed));
-      }
+      else if (data.answer) answerWith(data);
+      else stop(data.failed); // what has failed may be broken: the next text has a new engine
     };
   });
-  loaded.catch(stop);
+  loaded.catch(() => {});
   return loaded;
 }
 
-function stop(why) {
-  if (worker) worker.terminate();
-  worker = loaded = null;
-  if (waiting) waiting.reject(why instanceof Error ? why : new Error(why || word("stopped")));
+function answerWith({ number, answer }) {
+  if (!waiting || waiting.number !== number) return;
+  waiting.resolve(answer);
   waiting = null;
+}
+
+function stop(why) {
+  const error = new Error(why);
+  if (worker) worker.terminate();
+  if (refuse) refuse(error);
+  if (waiting) waiting.reject(error);
+  worker = loaded = refuse = waiting = null;
 }
 
 // check: the name of a check for which the text is a function; without it, the text is a sheet.
@@ -69,41 +87,72 @@ function ask(text, check) {
     waiting = { number: ++number, resolve, reject };
     worker.postMessage({ number, text, check, language: document.documentElement.lang || "en" });
     const mine = number;
-    setTimeout(() => {
-      if (waiting && waiting.number === mine) stop(word("no answer within {limit} seconds: write smaller steps", { limit: LIMIT }));
-    }, 1000 * LIMIT);
+    const limit = check ? LIMITS.function : LIMITS.sheet;
+    const late = check ? "no answer within {limit} seconds: does a loop end?" : "no answer within {limit} seconds: write smaller steps";
+    setTimeout(() => waiting && waiting.number === mine && stop(word(late, { limit })), 1000 * limit);
   });
 }
 
+// One text after another. job: {halt} is made of it, which ends it, in its turn or before.
+function inTurn(job, work) {
+  const halted = new Promise((_, reject) => {
+    job.halt = () => {
+      job.halted = true;
+      reject(new Error(word("stopped")));
+      if (job.begun) stop(word("stopped"));
+    };
+  });
+  const mine = turn.then(() => {
+    job.begun = true;
+    return job.halted ? null : work();
+  });
+  turn = mine.catch(() => {});
+  return Promise.race([mine, halted]);
+}
+
 // What the engine says of a text.
-export async function answerOf(text, check) {
-  await engine(() => {});
-  return ask(text, check);
+export function answerOf(text, check) {
+  return inTurn({}, async () => {
+    await engine(() => {});
+    return ask(text, check);
+  });
 }
 
 // Start the engine where it is not yet started, and have a text answered. Gives the answer and its seconds.
-async function answered(text, check, status) {
+function answered(text, check, { status, job }) {
   const began = performance.now();
-  if (!loaded) {
-    const size = await megabytes().catch(() => 0);
-    status.textContent = size
-      ? word("Fetching the engine, {size} MB, once: up to half a minute …", { size: size.toFixed(0) })
-      : word("Fetching the engine: up to half a minute …");
-  }
-  await engine((words) => (status.textContent = word(words)));
-  status.textContent = word("Checking …");
-  const said = await ask(text, check);
-  return [said, ((performance.now() - began) / 1000).toFixed(1)];
+  status.textContent = word("Waiting for the other answer …");
+  return inTurn(job, async () => {
+    if (!loaded) {
+      const size = await megabytes().catch(() => 0);
+      if (job.halted) return null;
+      status.textContent = size
+        ? word("Fetching the engine, {size} MB, once: up to half a minute …", { size: size.toFixed(0) })
+        : word("Fetching the engine: up to half a minute …");
+    }
+    await engine((words) => (status.textContent = word(words)));
+    status.textContent = word("Checking …");
+    const said = await ask(text, check);
+    return [said, ((performance.now() - began) / 1000).toFixed(1)];
+  });
 }
 
 // Text for a link and back: deflated, in letters that an address may hold.
-async function through(stream, bytes) {
-  return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer());
+async function through(stream, bytes, most = Infinity) {
+  const reader = new Blob([bytes]).stream().pipeThrough(stream).getReader();
+  const parts = [];
+  for (let size = 0; ; ) {
+    const { done, value } = await reader.read();
+    if (done) return new Uint8Array(await new Blob(parts).arrayBuffer());
+    parts.push(value);
+    if ((size += value.length) > most) throw new RangeError("too long");
+  }
 }
 
 async function toAddress(text) {
   const bytes = await through(new CompressionStream("deflate-raw"), new TextEncoder().encode(text));
-  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  const letters = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  return btoa(letters).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 }
 
 // The address of a sheet, which holds all of it.
@@ -114,8 +163,10 @@ export async function addressOf(text) {
 }
 
 async function fromAddress(code) {
+  if (!/^[\w-]+$/.test(code)) throw new Error("not of our letters");
   const bytes = Uint8Array.from(atob(code.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-  return new TextDecoder().decode(await through(new DecompressionStream("deflate-raw"), bytes));
+  const text = await through(new DecompressionStream("deflate-raw"), bytes, 4 * LETTERS);
+  return new TextDecoder("utf-8", { fatal: true }).decode(text);
 }
 
 // The engine's message, in which what differs is marked as a terminal marks it.
@@ -130,7 +181,7 @@ function marked(message) {
 
 // A reason, whose formulas between $ are typeset where they are plain.
 function reason(text) {
-  return text.split(/\$([\w\s\\{}^+=<>|,.()[\]'-]*)\$/).map((part, i) =>
+  return text.split(PLAIN).map((part, i) =>
     i % 2 ? element("span", { className: "math notranslate nohighlight" }, "\\(" + part + "\\)") : part
   );
 }
@@ -145,8 +196,9 @@ function shown(answer) {
   answer.rows.forEach((row, i) => {
     const wrong = row.row === answer.failed;
     past = past || wrong;
-    const state = wrong ? "wrong" : past || (!answer.ok && answer.verdict === "unread") ? "open" : "right";
-    const words = { right: row.how === "not checked" ? "an axiom" : i ? "follows" : "the first line", wrong: "does not follow", open: "not reached" }[state];
+    const unsure = wrong && answer.verdict === "unchecked";
+    const state = unsure ? "unsure" : wrong ? "wrong" : past || (!answer.ok && answer.verdict === "unread") ? "open" : "right";
+    const words = { right: row.how === "not checked" ? "an axiom" : i ? "follows" : "the first line", wrong: WRONG[answer.verdict], unsure: WRONG.unchecked, open: "not reached" }[state];
     const line = element("div", { className: "sheet-formula", tabIndex: 0, role: "group", ariaLabel: word("Line {number}", { number: i + 1 }) });
     line.append(formula((TEX[row.arrow] ?? row.arrow) + " " + row.latex));
     const item = element("li", { className: state }, line);
@@ -168,7 +220,7 @@ function complaint(answer) {
 }
 
 function typeset(box) {
-  return window.MathJax && MathJax.typesetPromise ? MathJax.typesetPromise([box]) : Promise.resolve();
+  return window.MathJax && MathJax.typesetPromise ? MathJax.typesetPromise([...box.querySelectorAll(".math")]) : Promise.resolve();
 }
 
 // The word before the cursor, and where it begins.
@@ -205,9 +257,12 @@ function editor(text, rows) {
 }
 
 // While an answer is asked for, it can be stopped; why there is none is said.
-async function asking({ check, halt, status }, work) {
+async function asking(parts, work) {
+  const { check, halt, status, answer } = parts;
+  parts.job = {};
   check.disabled = true;
   halt.hidden = false;
+  answer.replaceChildren();
   try {
     await work();
   } catch (error) {
@@ -250,7 +305,7 @@ function build(box, text, name) {
 
   function run() {
     return asking(parts, async () => {
-      const [said, seconds] = await answered(area.value, "", status);
+      const [said, seconds] = await answered(area.value, "", parts);
       known = said.words;
       offer();
       answer.replaceChildren(shown(said));
@@ -273,7 +328,7 @@ function build(box, text, name) {
   }
 
   check.addEventListener("click", run);
-  halt.addEventListener("click", () => stop(word("stopped")));
+  halt.addEventListener("click", () => parts.job.halt());
   again.addEventListener("click", () => {
     area.value = text;
     answer.replaceChildren();
@@ -281,6 +336,10 @@ function build(box, text, name) {
     area.focus();
   });
   link.addEventListener("click", async () => {
+    if (area.value.length > LETTERS) {
+      status.textContent = word("A link carries at most {letters} letters.", { letters: LETTERS });
+      return;
+    }
     const address = await addressOf(area.value);
     try {
       await navigator.clipboard.writeText(address);
@@ -300,7 +359,15 @@ function build(box, text, name) {
       if (fitting.length) insert(area, fitting[0]);
     }
   });
-  return { area, status };
+  // Another text to begin from.
+  function put(other) {
+    text = area.value = other;
+    area.rows = Math.min(24, text.split("\n").length + 3);
+    status.textContent = "";
+    answer.replaceChildren();
+  }
+
+  return { area, status, put };
 }
 
 // A function of an assignment, written in Python and judged by its check. name: of the function and its check.
@@ -314,16 +381,15 @@ function buildFunction(box, text, name) {
   );
 
   function run() {
-    answer.replaceChildren();
     return asking(parts, async () => {
-      const [said, seconds] = await answered(area.value, name, status);
+      const [said, seconds] = await answered(area.value, name, parts);
       status.textContent = said.ok ? word("Right ({seconds} s).", { seconds }) : word("Not right yet ({seconds} s)", { seconds });
       answer.replaceChildren(marked(said.message.trim()));
     });
   }
 
   check.addEventListener("click", run);
-  halt.addEventListener("click", () => stop(word("stopped")));
+  halt.addEventListener("click", () => parts.job.halt());
   again.addEventListener("click", () => {
     area.value = text;
     answer.replaceChildren();
@@ -384,8 +450,14 @@ export async function ofProof(button) {
   const box = element("section", { className: "sheet", ariaLabel: word("Change a line") });
   button.after(box);
   if (!here(box)) return;
-  const lines = await (await fetch(new URL("engine/lines.json", base))).json();
   const name = button.dataset.proof;
+  let lines;
+  try {
+    lines = await (await fetch(new URL("engine/lines.json", base))).json();
+  } catch (error) {
+    box.remove();
+    throw error;
+  }
   build(box, lines[name].text, word(lines[name].title) || name).area.focus();
 }
 
@@ -396,11 +468,11 @@ export async function free(box) {
   if (!here(box)) return;
   const start = box.querySelector("pre");
   let text = start ? start.textContent.trim() : "";
-  const carried = /^#s=([\w-]+)$/.exec(location.hash);
+  const carried = location.hash.startsWith("#s=");
   let lost = "";
   if (carried) {
     try {
-      text = await fromAddress(carried[1]);
+      text = await fromAddress(location.hash.slice(3));
     } catch {
       lost = word("This link is damaged: its sheet cannot be read.");
     }
@@ -410,10 +482,7 @@ export async function free(box) {
   addEventListener("hashchange", () => location.hash.startsWith("#s=") && location.reload());
   // A problem of this page, put on the sheet.
   function put(program) {
-    made.area.value = program.textContent.trim() + "\n";
-    made.area.rows = Math.min(24, made.area.value.split("\n").length + 4);
-    made.status.textContent = "";
-    box.querySelector(".sheet-answer").replaceChildren();
+    made.put(program.textContent.trim() + "\n");
     box.scrollIntoView();
     made.area.focus();
   }
@@ -423,9 +492,11 @@ export async function free(box) {
     program.closest(".problem").after(button);
   });
   offerFunctions();
-  const asked = location.hash.length > 1 && !carried && document.querySelector(`[id="${CSS.escape(location.hash.slice(1))}"]`);
-  const functions = asked ? (asked.closest("section") || asked).querySelectorAll(".function + button.put") : [];
+  const asked = !carried && document.getElementById(location.hash.slice(1));
+  const around = asked ? asked.closest("section") : null;
+  if (!around) return;
+  const functions = around.querySelectorAll(".function + button.put");
+  const problems = around.querySelectorAll(".problem pre");
   if (functions.length === 1) functions[0].click();
-  const program = asked && (asked.closest("section") || asked).querySelector(".problem pre");
-  if (program && asked.closest("section").querySelectorAll(".problem").length === 1) put(program);
+  if (problems.length === 1) put(problems[0]);
 }

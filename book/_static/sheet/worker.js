@@ -41,6 +41,6 @@ onmessage = async (event) => {
     const { number, text, check, language } = event.data;
     postMessage({ number, answer: JSON.parse(answered(text, check ?? "", language)) });
   } catch (error) {
-    postMessage({ number: event.data.number, failed: String(error) });
+    postMessage({ number: event.data.number, failed: String(error).trim().split("\n").pop() });
   }
 };

@@ -25,7 +25,22 @@ OF_NUMBERS: tuple[Check, ...] = (
     *(training_cost, winner),
 )
 SECONDS = 20  # that a function may take at all points together
+LETTERS = 10_000  # that it may print
 FILE = "<your function>"
+
+
+class PrintedTooMuch(BaseException):
+    """A function that prints in a loop; a check takes any Exception for one of the function's own."""
+
+
+class _Printed(io.StringIO):
+    def write(self, text: str) -> int:
+        """Keep a text. Raises PrintedTooMuch where there is no room left."""
+        room = LETTERS - self.tell()
+        super().write(text[:room])
+        if len(text) > room:
+            raise PrintedTooMuch
+        return len(text)
 
 
 def judge(name: str, code: str) -> dict[str, Any]:
@@ -38,7 +53,8 @@ def judge(name: str, code: str) -> dict[str, Any]:
         "math": math,
         "checks": SimpleNamespace(**{each.name: each for each in OF_NUMBERS}),
     }
-    printed = io.StringIO()
+    printed = _Printed()
+    known = dict(vars(math))
     linecache.cache[FILE] = (len(code), None, code.splitlines(True), FILE)
     try:
         with contextlib.redirect_stdout(printed), time_limit(SECONDS):
@@ -50,14 +66,20 @@ def judge(name: str, code: str) -> dict[str, Any]:
         return {"ok": False, "message": printed.getvalue() + str(error)}
     except OutOfTime:
         return {"ok": False, "message": f"{name} is too slow: it was stopped. Does a loop end?"}
-    except Exception as error:
+    except PrintedTooMuch:
+        return {"ok": False, "message": f"{name} prints more than {LETTERS} letters. Does a loop end?"}
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
         return {"ok": False, "message": printed.getvalue() + _told(error)}
+    finally:
+        vars(math).update(known)  # whatever the text has made of it
     return {"ok": True, "message": printed.getvalue()}
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """An error of the text itself, with the row that it is in."""
     rows = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
     row = error.lineno if isinstance(error, SyntaxError) else rows[-1] if rows else None
     words = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}{f' in row {row}' if row else ''}: {words}"
+    if isinstance(error, ModuleNotFoundError):
+        words = f"there is no {error.name} here, and none is needed: use math"
+    return f"{type(error).__name__}{f' in row {row}' if row else ''}{f': {words}' if words else ''}"

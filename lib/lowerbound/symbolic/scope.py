@@ -128,8 +128,7 @@ def admit(expr, of: str = "a line", names_alone: bool = False) -> None:
             f"{of} is one side of an equation: write the new expression alone, without Eq, = or <. "
             "For an inequality call at_least() or at_most()."
         )
-    for name in _names(expr):
-        _admit_name(name, of)
+    admit_names(expr, of)
     for node in nodes(expr):
         _admit_node(node, of)
         if isinstance(node, BINDERS | sp.Derivative) and not names_alone:
@@ -203,6 +202,12 @@ def _names(expr) -> set:
         elif isinstance(node, Family):
             names |= {str(part) for part in node.args[:2]} - {""}
     return names
+
+
+def admit_names(expr, of: str = "the line") -> None:
+    """Raises UnsoundError where a name in expr, or one that it binds, would print like something else."""
+    for name in sorted(_names(expr)):
+        _admit_name(name, of)
 
 
 def _admit_name(name: str, of: str) -> None:

@@ -31,7 +31,7 @@ from .messages import StepError, coloured
 from .notation import Density, Family, RandomVariable, Unit, as_written
 from .plain import NAME, Names, PlainError, read, spelled, write
 from .printing import latex
-from .scope import symbols
+from .scope import admit_names, symbols
 
 RELATION = re.compile(r"(:=|>=|<=|->|=|~)\s*")
 METHODS = {
@@ -46,6 +46,8 @@ WORDS = ("densities", "letters", "given", "where", "use", "from", "goal")
 NO_REASON = "no reason given"
 FREE = "sheet"  # the name of a derivation that is none of the book's
 MOST = 60  # lines of a sheet
+LETTERS = 20_000  # of a sheet
+DEEP = "it is nested too deeply: write a smaller formula"
 LONGER = 1.5  # times as many operations as the goal may the last line have
 
 
@@ -123,7 +125,9 @@ class _RowError(ValueError):
 def parse(text: str, library: Mapping[str, Callable[[], Derivation]]) -> Sheet:
     """Read a sheet, not its lines. Raises a ValueError that knows its row."""
     sheet = Sheet()
-    for row, line in enumerate(text.splitlines(), 1):
+    if len(text) > LETTERS:
+        raise _RowError(1, f"a sheet has at most {LETTERS} letters; this one has {len(text)}")
+    for row, line in enumerate(text.split("\n"), 1):
         line = spelled(line).strip()
         if not line or line.startswith("#"):
             continue
@@ -133,6 +137,8 @@ def parse(text: str, library: Mapping[str, Callable[[], Derivation]]) -> Sheet:
                 _header(sheet, word, rest.split("#")[0].strip(), library)
             except (PlainError, StepError, ValueError, TypeError) as error:
                 raise _RowError(row, str(error)) from None
+            except RecursionError:
+                raise _RowError(row, DEEP) from None
             continue
         body, _, reason = line.partition("#")
         relation = RELATION.match(body) if sheet.lines else None
@@ -250,12 +256,14 @@ def _check(sheet: Sheet, said: dict[str, Any]) -> None:
                     raise PlainError(f"say where to: {relation} 0 as a -> oo")
                 point = read(symbol, sheet.names), read(value, sheet.names)
             formulas.append(read(body, sheet.names))
+            admit_names(formulas[-1])  # before it is printed: a name is no command of TeX
+            printed = latex(formulas[-1])
         except (PlainError, TypeError, ValueError) as error:
             raise _RowError(row, str(error)) from None
+        except RecursionError:
+            raise _RowError(row, DEEP) from None
         points.append(point)
-        said["rows"].append(
-            {"row": row, "latex": latex(formulas[-1]), "arrow": relation, "reason": reason, "how": ""}
-        )
+        said["rows"].append({"row": row, "latex": printed, "arrow": relation, "reason": reason, "how": ""})
     derivation = None
     for n, (row, relation, _, _) in enumerate(sheet.lines):
         try:
