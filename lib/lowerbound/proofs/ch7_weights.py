@@ -60,7 +60,7 @@ def steps_of_gaussian() -> Derivation:
 
 @derivation(chapter=7, code="coordinates.Coordinate.weight")
 def simple_weight() -> Derivation:
-    """The simple loss under the cosine schedule, as a weight on the area: u uniform on a quarter circle."""
+    """The simple loss under the cosine schedule, as a weight on the area: the angle uniform."""
     d = Derivation(
         "simple_weight",
         start=-1 / Derivative(log(cos(phi) / sin(phi)), phi) * 2 / pi,
