@@ -126,6 +126,20 @@ def log_snr_linear(T: int = 1000, log_snr_1: float = 13.0, log_snr_T: float = -6
     return Schedule(torch.cat([torch.ones(1, dtype=torch.float64), torch.sigmoid(log_snr)]))
 
 
+def flow_matching(T: int = 1000, last: float = 0.999) -> Schedule:
+    """The noise levels of the straight path x_τ = (1 − τ) x_0 + τ ε, τ in equal steps from 0 to `last`.
+
+    Its states are x_τ / √((1 − τ)² + τ²): the same SNR, (1 − τ)² / τ², with squares that add up to one.
+    `coordinates.straightened` gives x_τ back. Lipman et al. 2023, Eq. (22); Liu et al. 2023, Eq. (1).
+    Raises ValueError if T < 1 or last is not in (0, 1].
+    """
+    _check_T(T)
+    if not 0 < last <= 1:
+        raise ValueError(f"last must be in (0, 1], got {last}")
+    tau = torch.linspace(0, last, T + 1, dtype=torch.float64)
+    return Schedule((1 - tau) ** 2 / ((1 - tau) ** 2 + tau**2))
+
+
 def extract(
     values: Float[Tensor, " times"], t: Int[Tensor, " B"], like: Float[Tensor, "B *dims"]
 ) -> Float[Tensor, "B *ones"]:

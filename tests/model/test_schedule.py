@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lowerbound.schedule import Schedule, cosine, linear, log_snr_linear
+from lowerbound.schedule import Schedule, cosine, flow_matching, linear, log_snr_linear
 
-ALL = [linear, cosine, log_snr_linear]
+ALL = [linear, cosine, log_snr_linear, flow_matching]
 
 
 @pytest.mark.parametrize("make", ALL)

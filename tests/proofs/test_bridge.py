@@ -15,6 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lowerbound import proofs, schedule
 from lowerbound.bound import Bound
+from lowerbound.coordinates import (
+    EPS,
+    SCORE,
+    VELOCITY,
+    X0,
+    Coordinate,
+    V,
+    convert,
+    straightened,
+    to_image_and_noise,
+    two_steps_in_one,
+)
 from lowerbound.data import Mixture
 from lowerbound.diffusion import Diffusion, Noised, fixed_large, fixed_small, l_bound, l_simple
 from lowerbound.estimate import Levels
@@ -30,6 +42,9 @@ from lowerbound.proofs import ch3_forward, ch5_schedule
 from lowerbound.proofs import ch4_chain as chain
 from lowerbound.proofs import ch4_reverse as reverse
 from lowerbound.proofs import ch4_sampling as sampling
+from lowerbound.proofs import ch7_coordinates as coordinates
+from lowerbound.proofs import ch7_flows as flows
+from lowerbound.proofs import ch7_weights as weights
 from lowerbound.proofs.ch3_forward import alpha, alphabar, alphabar_s, beta, x0, xs, xt
 from lowerbound.samplers import ddim, dpm_solver, heun
 from lowerbound.symbolic import KL, Derivation, E
@@ -692,6 +707,115 @@ def test_evidence_of_two_states(x, first, second, std, share, encoder):
     )
     names = (symbol_of("two_states", name) for name in "abr")
     close(law.log_prob(one(x)), proof("two_states", *names)(a, b, encoder) + top, 1e3 * (1 + abs(top)))
+
+
+# One network in several coordinates
+
+units = st.floats(0.05, 0.95)
+
+
+@bridges("image_from_coordinate", "noise_from_coordinate")
+@given(units, units, points, points, points, points)
+def test_image_and_noise_from_any_coordinate(a, b, c, d, now, said):
+    if abs(a * d - b * c) < 0.05:
+        return
+    any_of = Coordinate("any", lambda signal, noise: (torch.full_like(signal, c), torch.full_like(noise, d)))
+    ours = to_image_and_noise(one(said), one(now), any_of, one(a), one(b))
+    names = coordinates.a, coordinates.b, coordinates.c, coordinates.d_, xt, coordinates.y
+    for got, name in zip(ours, ("image_from_coordinate", "noise_from_coordinate"), strict=True):
+        values = dict(zip(names, (a, b, c, d, now, said), strict=True)) | {coordinates.det: a * d - b * c}
+        close(got, filled(derivation(name).last, values), 1e3 * (1 + abs(now) + abs(said)))
+
+
+@bridges("image_from_noise", "v_from_noise", "velocity_from_noise")
+@given(units, points, points, st.sampled_from([(X0, "image"), (V, "v"), (VELOCITY, "velocity")]))
+def test_what_follows_from_the_noise(b, now, noise, which):
+    wanted, name = which
+    a = 1 - b if wanted is VELOCITY else (1 - b**2) ** 0.5
+    values = {coordinates.a: a, coordinates.b: b, xt: now, coordinates.eps: noise}
+    ours = convert(one(noise), one(now), EPS, wanted, one(a), one(b))
+    close(ours, filled(derivation(f"{name}_from_noise").last, values), 100 * (abs(now) + abs(noise)))
+
+
+def errors_apart(said: Coordinate, a: float, b: float, now: float, noise: float, guess: float) -> float:
+    """(y − ŷ)² of two noises in one x_t, as the library converts them."""
+    first, second = (convert(one(n), one(now), EPS, said, one(a), one(b)) for n in (noise, guess))
+    return float((first - second) ** 2)
+
+
+@bridges("coordinate_error", "image_error", "velocity_error")
+@given(units, points, points, points)
+def test_the_weight_of_an_error(b, now, noise, guess):
+    size = 1e4 * (1 + abs(now) + abs(noise) + abs(guess)) ** 2
+    for said, c, d in ((X0, 1, 0), (V, -b, (1 - b**2) ** 0.5), (SCORE, 0, -1 / b), (VELOCITY, -1, 1)):
+        a = 1 - b if said is VELOCITY else (1 - b**2) ** 0.5
+        pair = {coordinates.eps: noise, reverse.eps_net: guess, coordinates.a: a, coordinates.b: b}
+        theirs = filled(derivation("coordinate_error").last, pair | {coordinates.det: a * d - b * c})
+        close(said.weight(one(a), one(b)) * (noise - guess) ** 2, theirs)
+        close(errors_apart(said, a, b, now, noise, guess), theirs, size)
+        if said in (X0, VELOCITY):
+            name = "image_error" if said is X0 else "velocity_error"
+            close(theirs, filled(derivation(name).last, pair))
+
+
+@bridges("simple_weight", "flow_weight", "v_weight")
+@given(units)
+def test_the_weight_of_a_loss_on_the_area(time):
+    """Weight of the error times the density of λ, by torch's derivative of λ in the time that is uniform."""
+    t = torch.tensor(time, dtype=torch.float64, requires_grad=True)
+    for said, name in ((EPS, "simple_weight"), (V, "v_weight"), (VELOCITY, "flow_weight")):
+        straight = said is VELOCITY
+        a, b = (1 - t, t) if straight else (torch.cos(math.pi / 2 * t), torch.sin(math.pi / 2 * t))
+        level = (a / b).log()
+        (slope,) = torch.autograd.grad(level, t)
+        theirs = filled(derivation(name).last, {weights.lam: float(level.detach())})
+        close((said.weight(a, b) / -slope).detach(), theirs)
+
+
+@bridges("straight_units")
+@given(units, units, points, points)
+def test_the_state_in_straight_units(a, b, start, noise):
+    z, tau = straightened(one(a * start + b * noise), one(a), one(b))
+    names = (symbol_of("straight_units", name) for name in ("tau", "epsilon"))
+    close(
+        z,
+        filled(
+            derivation("straight_units").last,
+            dict(zip(names, (float(tau), noise), strict=True)) | {x0: start},
+        ),
+        10,
+    )
+
+
+@bridges("straight_euler")
+@given(schedules, steps, points)
+def test_ddim_is_eulers_step_on_the_straight_path(s, t, now):
+    model, (_, after) = first_steps(ddim, s, t, now, 1)
+    image, noise = (float(f(one(now), full(1, t))) for f in (model.predict_x0, model.predict_eps))
+    scale = [(float(s.alpha_bar[k].sqrt()), float((1 - s.alpha_bar[k]).sqrt())) for k in (t - 1, t)]
+    ours, tau = straightened(one(after), *map(one, scale[0]))
+    (later,) = [n for n in _free("straight_euler") if str(n) == "tau'"]
+    values = {later: float(tau), reverse.x0_net: image, reverse.eps_net: noise}
+    close(ours, filled(derivation("straight_euler").last, values), rounding(s, t, now))
+
+
+@bridges("distillation_target", "distillation_mean")
+@given(schedules, st.integers(3, T), points)
+def test_one_ddim_step_lands_where_two_did(s, t, now):
+    model, (_, middle, end) = first_steps(ddim, s, t, now, 2)
+    first, second = (float(model.predict_x0(one(v), full(1, k))) for v, k in ((now, t), (middle, t - 1)))
+    snr = [float(s.snr[k]) for k in (t, t - 1, t - 2)]
+    ours = float(two_steps_in_one(one(first), one(second), *snr))
+    mean = dict(zip((flows.rho, flows.rho_m, flows.rho_e), (v**0.5 for v in snr), strict=True))
+    mean |= {reverse.x0_net: first, flows.next_guess: second}
+    close(ours, filled(derivation("distillation_mean").last, mean), 10 * (abs(first) + abs(second)))
+    a, b, a_end, b_end = (
+        float(f(s.alpha_bar[k])) ** 0.5 for k in (t, t - 2) for f in (lambda v: v, lambda v: 1 - v)
+    )
+    close(a_end * ours + b_end * (now - a * ours) / b, end, rounding(s, t, now))
+    target = {coordinates.a: a, coordinates.b: b, flows.signal_e: a_end, flows.noise_e: b_end, xt: now}
+    landed = filled(derivation("distillation_target").first, target | {flows.end: end})
+    close(ours, landed, 10 * rounding(s, t, now) / a**2)
 
 
 # The registry

@@ -16,6 +16,9 @@ from lowerbound.proofs import ch4_chain as chain
 from lowerbound.proofs import ch4_reverse as reverse
 from lowerbound.proofs import ch4_sampling as sampling
 from lowerbound.proofs import ch5_schedule as schedule
+from lowerbound.proofs import ch7_coordinates as coordinates
+from lowerbound.proofs import ch7_flows as flows
+from lowerbound.proofs import ch7_weights as weights
 from lowerbound.proofs.ch1_elbo import p, q, t, x, z
 from lowerbound.proofs.registry import SECONDS
 from lowerbound.symbolic import KL, E, Family, Normal, RandomVariable, StepError, Unit, latex
@@ -24,7 +27,7 @@ from sympy import Derivative, Integral, Rational, Sum, Symbol, log, pi, sqrt
 
 NAMES = list(proofs.derivations())
 AXIOMS = {"skewness_price"}  # the one line of the book that is taken on trust
-CHAPTERS = (1, 2, 3, 4, 5)
+CHAPTERS = (1, 2, 3, 4, 5, 7)
 
 
 def proof(name):
@@ -495,6 +498,89 @@ MUTATIONS |= {
     "splitting costs": ("split_step", 3, lambda: -line("split_step", 3)),
     "the log of SNR alone": ("best_step_variance", 3, lambda: log(schedule.drop * schedule.error) / 2),
     "a bound from below": ("best_step_variance", 4, lambda: schedule.drop * schedule.error / 4),
+}
+
+# Chapter 7
+ca, cb, cc, cd, cy = coordinates.a, coordinates.b, coordinates.c, coordinates.d_, coordinates.y
+w7, B7, t7, T7 = weights.w, weights.B, weights.t, weights.last
+rate7, now7, score7 = flows.rate, flows.now, flows.score
+MUTATIONS |= {
+    "image with the signal for the noise": (
+        "image_from_coordinate",
+        3,
+        lambda: (cd * xt - ca * cy) / coordinates.det,
+    ),
+    "noise with its terms exchanged": (
+        "noise_from_coordinate",
+        3,
+        lambda: (cc * xt - ca * cy) / coordinates.det,
+    ),
+    "image divided by the noise": ("image_from_noise", 3, lambda: (xt - cb * eps) / cb),
+    "v with the signal before x": ("v_from_noise", 3, lambda: (eps - ca * xt) / ca),
+    "velocity undivided": ("velocity_from_noise", 3, lambda: eps - xt),
+    "velocity towards the image": ("velocity_of_path", 2, lambda: x0 - eps),
+    "v turned over": ("velocity_of_circle", 3, lambda: cb * eps - ca * x0),
+    "determinant not squared": (
+        "coordinate_error",
+        3,
+        lambda: coordinates.det / ca * (eps - eps_net) ** 2,
+    ),
+    "error times the SNR": ("image_error", 3, lambda: (eps - eps_net) ** 2 * ca**2 / cb**2),
+    "error of the velocity by the noise": ("velocity_error", 3, lambda: (eps - eps_net) ** 2 / cb**2),
+    "half kept in λ": ("area_in_log_snr", 3, lambda: half * (eps - eps_net) ** 2),
+    "area without its half": ("area_of_gaussian", 2, lambda: 2 * line("area_of_gaussian", 2)),
+    "rectangles without their half": ("steps_of_gaussian", 2, lambda: 2 * line("steps_of_gaussian", 2)),
+    "sech without its two": ("simple_weight", 3, lambda: line("simple_weight", 3) / 2),
+    "flow's weight falling with noise": ("flow_weight", 4, lambda: sp.exp(weights.lam)),
+    "v's weight as the simple loss's": ("v_weight", 3, lambda: line("simple_weight", 3)),
+    "weights that fall": (
+        "weighted_sum",
+        2,
+        lambda: w7[1] * B7[0] + Sum((w7[t7 - 1] - w7[t7]) * B7[t7 - 1], (t7, 2, T7)) - w7[T7] * B7[T7],
+    ),
+    "product rule with a plus": ("weighted_area", 2, lambda: -line("weighted_area", 2)),
+    "later steps for the noised data": ("noised_bound", 3, lambda: 2 * line("noised_bound", 3)),
+    "score from the image": ("score_is_mean_slope", 2, lambda: -line("score_is_mean_slope", 2)),
+    "scatter forgotten": ("denoising_score_matching", 3, lambda: (flows.g - flows.mean_score) ** 2),
+    "drift not halved": ("forward_drift", 2, lambda: -rate7 * now7),
+    "half the score going back with noise": (
+        "reverse_drift",
+        3,
+        lambda: rate7 * (now7 / 2 + score7 / 2),
+    ),
+    "the whole score without noise": ("flow_drift", 3, lambda: rate7 * (now7 / 2 + score7)),
+    "score against no noise": (
+        "langevin_keeps",
+        3,
+        lambda: rate7 / 2 * Derivative(sp.Function("q", positive=True)(now7), now7, 2),
+    ),
+    "Euler the wrong way": (
+        "straight_euler",
+        3,
+        lambda: swapped(line("straight_euler", 3), reverse.x0_net, eps_net),
+    ),
+    "straight units turned over": (
+        "straight_units",
+        3,
+        lambda: swapped(line("straight_units", 3), x0, free("straight_units", 3, "epsilon")),
+    ),
+    "lines that keep their distance": (
+        "lines_do_not_cross",
+        3,
+        lambda: line("lines_do_not_cross", 3) * 2,
+    ),
+    "target of another step": ("distillation_target", 3, lambda: 2 * flows.target),
+    "the teacher's guesses exchanged": (
+        "distillation_mean",
+        3,
+        lambda: swapped(line("distillation_mean", 3), reverse.x0_net, flows.next_guess),
+    ),
+    "the end at noise's width": (
+        "consistency_of_gaussian",
+        2,
+        lambda: line("consistency_of_gaussian", 2).xreplace({flows.spread: flows.level}),
+    ),
+    "the end moves on": ("consistency_equation", 3, lambda: flows.level),
 }
 
 

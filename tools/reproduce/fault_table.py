@@ -164,6 +164,15 @@ FAULTS = (
     Fault("w with the other sign", "guidance.py", "Guided.forward", "given + self.weight", "given - self.weight", (_LEANED,)),
     Fault("w for 1 + w", "guidance.py", "Guided.forward", "given + self.weight", "alone + self.weight", (_LEANED,)),
     Fault("no class for the class", "guidance.py", "Guided.forward", "given + self.weight * (given - alone)", "alone + self.weight * (alone - given)", ("test_bridge.test_the_guided_noise()",)),
+    # coordinates
+    Fault("v with the other sign", "coordinates.py", "", "lambda a, b: (-b, a)", "lambda a, b: (b, -a)", ("test_bridge.test_what_follows_from_the_noise()",)),
+    Fault("the score by the variance", "coordinates.py", "", "-1 / b)", "-1 / b**2)", ("test_bridge.test_the_weight_of_an_error()",)),
+    Fault("image and noise with one sign", "coordinates.py", "to_image_and_noise", "(signal * y - image_part * xt)", "(signal * y + image_part * xt)", ("test_bridge.test_image_and_noise_from_any_coordinate()",)),
+    Fault("weight not squared", "coordinates.py", "Coordinate.weight", " / signal) ** 2", " / signal)", ("test_bridge.test_the_weight_of_an_error()", "test_bridge.test_the_weight_of_a_loss_on_the_area()")),
+    Fault("a straight path of squares", "coordinates.py", "straightened", "xt / (signal + noise)", "xt / (signal**2 + noise**2)", ("test_bridge.test_the_state_in_straight_units()", "test_coordinates.test_the_straight_path_is_the_straight_path()")),
+    Fault("two steps by their SNR", "coordinates.py", "two_steps_in_one", ".sqrt()", "", ("test_bridge.test_one_ddim_step_lands_where_two_did()",)),
+    Fault("the teacher's guesses exchanged", "coordinates.py", "two_steps_in_one", "share * first + (1 - share) * second", "share * second + (1 - share) * first", ("test_bridge.test_one_ddim_step_lands_where_two_did()",)),
+    Fault("flow matching with the noise unsquared", "schedule.py", "flow_matching", "+ tau**2)", "+ tau)", ("test_coordinates.test_the_straight_path_is_the_straight_path()",)),
     # samplers
     Fault("noise at the last step", "samplers.py", "ancestral", "_times(x, 1))", "_times(x, 1)) + float(model.schedule.beta[1]) ** 0.5 * torch.randn(x.shape, generator=rng, dtype=x.dtype)", ("test_samplers.test_no_noise_is_added_in_the_last_step(ancestral)", "test_against_diffusers.test_ancestral_is_its_ddpm('linear', 60, False, fixed_small)")),
     Fault("too much noise in DDIM", "samplers.py", "ddim", "x + var**0.5 *", "x + (var**0.5 + 0.1) *", ("test_identities.test_ddim_with_eta_1_is_ancestral_with_the_small_variance()",)),

@@ -17,6 +17,7 @@ assignment 4: posterior, x0_from_eps, l_simple, weight, ancestral_step, ddim_ste
 assignment 5: parameters, training_cost, bits_from_density, winner, paired_gap, units_derivation
 lab 1: naive_log_p, elbo_draw, responsibilities
 lab 2: sample_gradient, log_aggregate
+lab 7: eps_from_velocity, two_in_one
 clinic: effective_beta, step_grid, warm_decay, copy_ratio
 
 In a lab a check is asked: `checks.naive_log_p.ask(naive_log_p)` prints what is wrong and raises nothing.
@@ -50,6 +51,7 @@ from .lab1_bound import elbo_draw, naive_log_p, responsibilities
 from .lab2_vae import log_aggregate, sample_gradient
 from .lab3_forward import bayes, forward_step
 from .lab4_reverse import guided_eps, score
+from .lab7_coordinates import eps_from_velocity, two_in_one
 from .proved import ProofCheck
 
 ASSIGNMENTS: dict[str, tuple[Check | ProofCheck, ...]] = {
@@ -68,6 +70,7 @@ LABS: dict[str, tuple[Check, ...]] = {
     "02_vae": (sample_gradient, log_aggregate),
     "03_forward": (forward_step, bayes),
     "04_reverse": (score, guided_eps),
+    "07_coordinates": (eps_from_velocity, two_in_one),
     "clinic": (effective_beta, step_grid, warm_decay, copy_ratio),
 }
 __all__ = ["ASSIGNMENTS", "LABS", "Check", "CheckError", "Elsewhere", "Mistake", "ProofCheck"]

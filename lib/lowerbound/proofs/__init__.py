@@ -17,6 +17,9 @@ from . import (  # noqa: F401  # noqa: F401
     ch4_reverse,
     ch4_sampling,
     ch5_schedule,
+    ch7_coordinates,
+    ch7_flows,
+    ch7_weights,
 )
 from .registry import code as code
 from .registry import derivations as derivations
