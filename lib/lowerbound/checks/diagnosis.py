@@ -647,7 +647,7 @@ def _changes(check: Check, cases: list[Case]) -> Iterator[tuple[str, Callable[[C
     for chosen in [*((i,) for i in free), *combinations(free, 2), *([tuple(free)] if len(free) > 2 else [])]:
         word, many = listed([names[i] for i in chosen]), len(chosen) > 1
         yield f"{word} {'change their signs' if many else 'changes its sign'}", on(chosen, lambda v: -v)
-        yield f"{word} {'are' if many else 'is'} doubled", on(chosen, lambda v: 2 * v)
+        yield f"{word} are doubled" if many else f"{word} is doubled", on(chosen, lambda v: 2 * v)
         yield f"1 is added to {word}", on(chosen, lambda v: v + 1)
     for i, j in combinations(free, 2):
         if _alike(first[i], first[j]):
