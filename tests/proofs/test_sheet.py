@@ -319,16 +319,19 @@ def calls():
 clock.sys = types.SimpleNamespace(
     platform="emscripten", monitoring=getattr(sys, "monitoring", None) or Monitoring()
 )
+time.process_time = None  # after 36 minutes there is none
 gc.disable()  # an error in what Python calls while it collects is lost, and a profile function with it
-began = time.process_time()
+began = time.perf_counter()
 try:
     with clock.time_limit(10), clock.time_limit(0.2):
-        while time.process_time() < began + 8:
+        while time.perf_counter() < began + 8:
             calls()
 except clock.OutOfTime:
-    print("ended", time.process_time() - began)
+    print("ended", time.perf_counter() - began)
 with clock.time_limit(10):
     calls()
+from lowerbound.symbolic.sheet import answer
+assert answer("letters t > 0\\nt - 1\\n>= log(t)  # tangent", {})["ok"]
 print("open", len(clock._deadlines), clock.sys.monitoring.get_tool(2))
 """
 

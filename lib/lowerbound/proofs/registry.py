@@ -1,11 +1,11 @@
 """Which derivations there are: each is a function that returns a `Derivation`, marked with `@derivation`."""
 
 import copy
-import time
 from collections.abc import Callable
 from functools import cache, wraps
 
 from ..symbolic import Derivation, as_written
+from ..symbolic.clock import processor_time
 
 Proof = Callable[[], Derivation]
 _PROOFS: dict[str, tuple[int, Proof]] = {}
@@ -28,11 +28,11 @@ def derivation(chapter: int, lecture: str = "", code: str = "") -> Callable[[Pro
     def register(proof: Proof) -> Proof:
         @cache
         def check() -> Derivation:
-            start = time.process_time()
+            start = processor_time()
             with as_written():
                 result = proof()
             result.chapter, result.lecture, result.title = chapter, lecture, _title(proof)
-            SECONDS[proof.__name__] = time.process_time() - start
+            SECONDS[proof.__name__] = processor_time() - start
             return result
 
         @wraps(proof)

@@ -20,6 +20,18 @@ class OutOfTime(BaseException):
     """The time is over."""
 
 
+SLOWER = 4  # times as long as elsewhere do the same sums take in WebAssembly
+
+
+def processor_time() -> float:
+    """Seconds of processor time, for differences.
+
+    In a browser it is a share of the time that passed, as much as the same sums take elsewhere: the processor
+    time there is a number of 32 bits, which ends after 36 minutes.
+    """
+    return time.perf_counter() / SLOWER if sys.platform == "emscripten" else time.process_time()
+
+
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raises OutOfTime in the block after so many seconds; a limit around it holds too."""
@@ -71,7 +83,6 @@ def _by_thread(seconds: float) -> Iterator[None]:
 
 
 EVERY = 512  # calls between two looks at the clock
-SLOWER = 4  # times as long as elsewhere do the same sums take in WebAssembly
 _deadlines: list[float] = []  # of the blocks that are open, one in another
 
 
@@ -83,11 +94,10 @@ def _by_calls(seconds: float) -> Iterator[None]:
     def called(code, offset) -> None:
         nonlocal calls
         calls += 1
-        if calls % EVERY == 0 and time.process_time() > min(_deadlines, default=float("inf")):
+        if calls % EVERY == 0 and processor_time() > min(_deadlines, default=float("inf")):
             raise OutOfTime
 
-    now = time.process_time()
-    _deadlines.append(now + SLOWER * seconds)
+    _deadlines.append(processor_time() + seconds)
     outer = watch.get_tool(tool) is not None
     if not outer:
         watch.use_tool_id(tool, "lowerbound")
