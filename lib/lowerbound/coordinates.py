@@ -34,10 +34,18 @@ class Coordinate:
         return ((signal * noise_part - noise * image_part) / signal) ** 2
 
 
+def _v(signal: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    return -noise, signal
+
+
+def _score(signal: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.zeros_like(signal), -1 / noise
+
+
 EPS = Coordinate("eps", lambda a, b: (torch.zeros_like(a), torch.ones_like(b)))
 X0 = Coordinate("x0", lambda a, b: (torch.ones_like(a), torch.zeros_like(b)))
-V = Coordinate("v", lambda a, b: (-b, a))  # Salimans & Ho 2022, App. D
-SCORE = Coordinate("score", lambda a, b: (torch.zeros_like(a), -1 / b))  # of one image; Vincent 2011
+V = Coordinate("v", _v)  # Salimans & Ho 2022, App. D
+SCORE = Coordinate("score", _score)  # of one image; Vincent 2011
 VELOCITY = Coordinate("velocity", lambda a, b: (-torch.ones_like(a), torch.ones_like(b)))  # Liu et al. 2023
 
 

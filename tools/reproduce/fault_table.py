@@ -165,8 +165,8 @@ FAULTS = (
     Fault("w for 1 + w", "guidance.py", "Guided.forward", "given + self.weight", "alone + self.weight", (_LEANED,)),
     Fault("no class for the class", "guidance.py", "Guided.forward", "given + self.weight * (given - alone)", "alone + self.weight * (alone - given)", ("test_bridge.test_the_guided_noise()",)),
     # coordinates
-    Fault("v with the other sign", "coordinates.py", "", "lambda a, b: (-b, a)", "lambda a, b: (b, -a)", ("test_bridge.test_what_follows_from_the_noise()",)),
-    Fault("the score by the variance", "coordinates.py", "", "-1 / b)", "-1 / b**2)", ("test_bridge.test_the_weight_of_an_error()",)),
+    Fault("v with the other sign", "coordinates.py", "_v", "-noise, signal", "noise, -signal", ("test_bridge.test_what_follows_from_the_noise()",)),
+    Fault("the score by the variance", "coordinates.py", "_score", "-1 / noise", "-1 / noise**2", ("test_bridge.test_the_weight_of_an_error()",)),
     Fault("image and noise with one sign", "coordinates.py", "to_image_and_noise", "(signal * y - image_part * xt)", "(signal * y + image_part * xt)", ("test_bridge.test_image_and_noise_from_any_coordinate()",)),
     Fault("weight not squared", "coordinates.py", "Coordinate.weight", " / signal) ** 2", " / signal)", ("test_bridge.test_the_weight_of_an_error()", "test_bridge.test_the_weight_of_a_loss_on_the_area()")),
     Fault("a straight path of squares", "coordinates.py", "straightened", "xt / (signal + noise)", "xt / (signal**2 + noise**2)", ("test_bridge.test_the_state_in_straight_units()", "test_coordinates.test_the_straight_path_is_the_straight_path()")),
