@@ -91,4 +91,5 @@ class CodeDenoiser(nn.Module):
             scale, shift = film(level).chunk(2, 1)
             h = h + block(F.layer_norm(h, h.shape[1:]) * (1 + scale) + shift)
         v, snr = self.head(F.silu(h)), log_snr.to(xt.dtype)[:, None]
-        return torch.sigmoid(-snr).sqrt() * xt + torch.sigmoid(snr).sqrt() * v
+        out: Tensor = torch.sigmoid(-snr).sqrt() * xt + torch.sigmoid(snr).sqrt() * v
+        return out

@@ -20,7 +20,7 @@ class Prior(Protocol):
     """Where codes z (B, K) come from: what a VAE asks of p(z)."""
 
     def rates(self, q: Gaussian, z: Tensor, rng: torch.Generator | None = None) -> Float[Tensor, "B L"]:
-        """E[log q(z | x) − log p(z)], or a bound above it, layer by layer; z is a draw from q. (B, L) nats."""
+        """E[log q(z | x) − log p(z)] or a bound above it, by layers; z is a draw from q. (B, L) nats."""
         ...
 
     def rate(self, q: Gaussian, z: Tensor, rng: torch.Generator | None = None) -> Float[Tensor, " B"]:
@@ -136,7 +136,8 @@ class VAE(nn.Module):
 
         def one() -> Tensor:
             z = q.sample(rng)
-            return self.decode(z).log_prob(x) + self.prior.log_prob(z) - q.log_prob(z)
+            prior: Tensor = self.prior.log_prob(z).to(z)
+            return self.decode(z).log_prob(x) + prior - q.log_prob(z)
 
         return torch.stack([one() for _ in range(k)])
 
@@ -144,7 +145,8 @@ class VAE(nn.Module):
         """Distortion + beta · rate. Returns (B,) nats."""
         q = self.posterior(x)
         z = q.sample(rng)
-        return -self.decode(z).log_prob(x) + self.beta * self.prior.rate(q, z, rng)
+        rate: Tensor = self.prior.rate(q, z, rng)
+        return -self.decode(z).log_prob(x) + self.beta * rate
 
     @torch.no_grad()
     def sample(

@@ -164,7 +164,7 @@ def scale_is_noise_level() -> Derivation:
 
 @derivation(chapter=6)
 def small_weight_width() -> Derivation:
-    """A latent of variance v costs kv/2 in distortion, and its rate has a weight β: the best v is β/(k + β)."""
+    """The best variance v of a latent that costs kv/2 in distortion, with weight β on its rate: β/(k + β)."""
     k, beta, u = symbols("k beta u", positive=True)
     best = beta / (k + beta)
     start = half * k * v + beta * half * (v - log(v))
