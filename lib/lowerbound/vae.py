@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float64
@@ -16,6 +16,7 @@ from lowerbound.gaussian import LOG_2PI, Gaussian
 from lowerbound.likelihood import DiscretisedLogistic, Likelihood
 
 
+@runtime_checkable
 class Prior(Protocol):
     """Where codes z (B, K) come from: what a VAE asks of p(z)."""
 
@@ -95,7 +96,9 @@ class VAE(nn.Module):
             )
         self.encoder, self.decoder, self.likelihood, self.beta = encoder, decoder, likelihood, beta
         self.latents: int = decoder.latents  # type: ignore[assignment]
-        self.prior: Any = StandardNormal(self.latents) if prior is None else prior
+        if prior is None:
+            prior = StandardNormal(self.latents).to(next(self.parameters(), torch.zeros(())))
+        self.prior: Any = prior
 
     def with_prior(self, prior: Prior) -> VAE:
         """The same encoder and decoder, not copies, with codes from another prior."""
@@ -165,7 +168,7 @@ class VAE(nn.Module):
         entry.count_fits(n)
         entry.is_generator(rng)
         source: Prior = self.prior if codes is None else codes
-        p = self.decode(source.sample(n, rng).to(next(self.decoder.parameters())))
+        p = self.decode(source.sample(n, rng).to(next(self.parameters())))
         return p.sample(rng) if last_noise else p.mean
 
 

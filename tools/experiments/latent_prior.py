@@ -1,4 +1,4 @@
-"""A diffusion model as prior of the shipped VAE: trained on its codes, its bits, its samples by the rulers."""
+"""A diffusion model as prior of the shipped VAE: trained on its codes, its bits, its samples judged."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ def trained(size: LatentPrior, seed: int, run_dir: RunDir) -> tuple[DiffusionPri
         torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0)
         optimiser.step()
         update_average(average, prior, min(size.ema, step / (9 + step)))
-    about = {"parameters": zoo.parameters(prior.chain.net), "training_cpu_seconds": time.process_time() - began}
+    seconds = time.process_time() - began
+    about = {"parameters": zoo.parameters(prior.chain.net), "training_cpu_seconds": seconds}
     return average.eval().requires_grad_(False), about
 
 
@@ -164,7 +165,7 @@ def from_codes(size: LatentPrior, run_dir: RunDir) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def bits(size: LatentPrior, run_dir: RunDir) -> dict[str, Any]:
+def bits(size: LatentPrior, seed: int, run_dir: RunDir) -> dict[str, Any]:
     """Nats of rate by each prior, on the same codes of the same test images, and the differences."""
     model, rng = vae(run_dir), run_dir.rng(7)
     seen = encoded(run_dir.images("train").x[: size.images], "train", run_dir)
@@ -176,7 +177,7 @@ def bits(size: LatentPrior, run_dir: RunDir) -> dict[str, Any]:
     mixture = max(fits, key=lambda fit: float(fit.log_prob(known[cut:]).mean()))
     few = known[: max(50, size.tested // 2)]
     best, start = math.inf, 0.0
-    prior, _ = prior_of(size, size.seeds[0], run_dir)
+    prior, _ = prior_of(size, seed, run_dir)
     for first in size.starts:
         chain = prior.with_schedule(log_snr_linear(1000, first, LOWEST)).chain
         u = prior.standardised(few)
@@ -213,15 +214,15 @@ def _estimate(values: Tensor) -> dict[str, float]:
 def stages(size: LatentPrior, run_dir: RunDir) -> list[list[Job]]:
     """The first training and its bits, what bounds it, and the other trainings."""
     first, *others = size.seeds
+    own = replace(size, seeds=(), calls=(), repeated=())
 
     def job(seed: int, calls: int) -> Job:
-        return run_dir.job(f"latent-{seed}-calls-{calls}", judged, size, seed, calls)
+        return run_dir.job(f"latent-{seed}-calls-{calls}", judged, own, seed, calls)
 
     return [
         [job(first, calls) for calls in size.calls[:1]],
-        [run_dir.job("latent-bits", bits, size)],
-        [job(first, calls) for calls in size.calls[1:4]],
-        [run_dir.job("latent-codes", from_codes, size)],
+        [run_dir.job("latent-bits", bits, own, first)],
+        [run_dir.job("latent-codes", from_codes, own)],
+        [job(first, calls) for calls in size.calls[1:]],
         [job(seed, calls) for seed in others for calls in size.repeated],
-        [job(first, calls) for calls in size.calls[4:]],
     ]
