@@ -44,13 +44,13 @@ class LatentPrior:
     components: tuple[int, ...] = (1, 5, 10, 20, 50)
     width: int = 192
     depth: int = 4
-    steps: int = 2500
+    steps: int = 1500
     batch: int = 256
     lr: float = 2e-3
     ema: float = 0.998
     hidden: float = 0.5
     seeds: tuple[int, ...] = (0, 1, 2)
-    calls: tuple[int, ...] = (10, 5, 2, 50, 20, 1)
+    calls: tuple[int, ...] = (10, 5, 2, 20)
     repeated: tuple[int, ...] = (10,)
     samples: int = 2500
     tested: int = 1000

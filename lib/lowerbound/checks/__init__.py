@@ -50,6 +50,7 @@ from .lab1_bound import elbo_draw, naive_log_p, responsibilities
 from .lab2_vae import log_aggregate, sample_gradient
 from .lab3_forward import bayes, forward_step
 from .lab4_reverse import guided_eps, score
+from .lab6_latent import code_entropy, scaled_log_snr
 from .proved import ProofCheck
 
 ASSIGNMENTS: dict[str, tuple[Check | ProofCheck, ...]] = {
@@ -68,6 +69,7 @@ LABS: dict[str, tuple[Check, ...]] = {
     "02_vae": (sample_gradient, log_aggregate),
     "03_forward": (forward_step, bayes),
     "04_reverse": (score, guided_eps),
+    "06_latent": (code_entropy, scaled_log_snr),
     "clinic": (effective_beta, step_grid, warm_decay, copy_ratio),
 }
 __all__ = ["ASSIGNMENTS", "LABS", "Check", "CheckError", "Elsewhere", "Mistake", "ProofCheck"]
