@@ -15,6 +15,7 @@ SHAPED = (
     "diffusion",
     "gaussian",
     "guidance",
+    "latent",
     "likelihood",
     "metrics",
     "nets",

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[1]
 # The modules of the model and around it, in reading order: a file imports only what stands before it.
 ORDER = (
     *("gaussian", "bound", "likelihood", "schedule", "coordinates", "entry", "nets", "dense"),
-    *("guidance", "samplers", "vae", "diffusion", "data", "checkpoint", "classifier", "fit"),
+    *("guidance", "samplers", "vae", "diffusion", "latent", "data", "checkpoint", "classifier", "fit"),
     *("metrics", "estimate", "zoo", "train", "runtime", "adapters"),
     *("findings", "checkup_vae", "checkup_diffusion", "clinic"),
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from lowerbound.nets import NoiseLevel
 
@@ -56,4 +57,39 @@ class DenseDenoiser(nn.Module):
     def forward(self, xt: Float[Tensor, "B dims"], log_snr: Float[Tensor, " B"]) -> Float[Tensor, "B dims"]:
         """Predict ε."""
         out: Tensor = self.layers(torch.cat([xt, self.noise_level(log_snr).to(xt.dtype)], 1))
+        return out
+
+
+class CodeDenoiser(nn.Module):
+    """ε for the codes of a VAE: xt (B, dims), log_snr (B,), and classes (B,) if it has any -> (B, dims).
+
+    `depth` residual blocks of `width`, each scaled and shifted by the noise level. Its last layer says v,
+    as that of `UNet` does: Salimans & Ho 2022, App. D.
+    """
+
+    def __init__(self, dims: int, width: int = 256, depth: int = 4, classes: int = 0) -> None:
+        super().__init__()
+        self.classes = classes
+        self.noise_level = NoiseLevel(width)
+        self.label = nn.Embedding(classes + 1, width) if classes else None  # row 0: no class
+        self.stem, self.head = nn.Linear(dims, width), nn.Linear(width, dims)
+        self.films = nn.ModuleList([nn.Linear(width, 2 * width) for _ in range(depth)])
+        self.blocks = nn.ModuleList([dense([width, width, width]) for _ in range(depth)])
+        nn.init.zeros_(self.head.weight)
+
+    def forward(
+        self, xt: Float[Tensor, "B dims"], log_snr: Float[Tensor, " B"], y: Int[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B dims"]:
+        """Predict ε. y: (B,) int64, −1 for no class. Raises ValueError for classes that it does not have."""
+        if y is not None and (self.label is None or int(y.min()) < -1 or int(y.max()) >= self.classes):
+            raise ValueError(f"classes must be in -1..{self.classes - 1}, got {int(y.min())}..{int(y.max())}")
+        level = self.noise_level(log_snr).to(xt.dtype)
+        if self.label is not None:
+            level = level + self.label(torch.zeros_like(log_snr, dtype=torch.int64) if y is None else y + 1)
+        level, h = F.silu(level), self.stem(xt)
+        for film, block in zip(self.films, self.blocks, strict=True):
+            scale, shift = film(level).chunk(2, 1)
+            h = h + block(F.layer_norm(h, h.shape[1:]) * (1 + scale) + shift)
+        v, snr = self.head(F.silu(h)), log_snr.to(xt.dtype)[:, None]
+        out: Tensor = torch.sigmoid(-snr).sqrt() * xt + torch.sigmoid(snr).sqrt() * v
         return out

@@ -47,6 +47,10 @@ class Gaussian:
         squared = (x - self.mean) ** 2 * torch.exp(-self.logvar)
         return -0.5 * (squared + self.logvar + LOG_2PI).flatten(1).sum(1)
 
+    def entropy(self) -> Float[Tensor, " B"]:
+        """−E[log q], summed over dimensions: of its widths alone. Returns (B,) nats."""
+        return 0.5 * (1 + LOG_2PI + self.logvar).expand_as(self.mean).flatten(1).sum(1)
+
     def kl(self, other: Gaussian | None = None) -> Float[Tensor, " B"]:
         """KL(self ‖ other) summed over dimensions; other defaults to N(0, I). Returns (B,) nats.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float64
@@ -16,15 +16,66 @@ from lowerbound.gaussian import LOG_2PI, Gaussian
 from lowerbound.likelihood import DiscretisedLogistic, Likelihood
 
 
+@runtime_checkable
+class Prior(Protocol):
+    """Where codes z (B, K) come from: what a VAE asks of p(z)."""
+
+    def rates(self, q: Gaussian, z: Tensor, rng: torch.Generator | None = None) -> Float[Tensor, "B L"]:
+        """E[log q(z | x) − log p(z)] or a bound above it, by layers; z is a draw from q. (B, L) nats."""
+        ...
+
+    def rate(self, q: Gaussian, z: Tensor, rng: torch.Generator | None = None) -> Float[Tensor, " B"]:
+        """An estimate of the sum of `rates` that is cheap enough to train on. (B,) nats."""
+        ...
+
+    def sample(self, n: int, rng: torch.Generator | None = None) -> Float[Tensor, "{n} K"]:
+        """Draw n codes."""
+        ...
+
+
+class StandardNormal(nn.Module):
+    """The prior N(0, I) of K latents. Kingma & Welling 2014."""
+
+    zero: Tensor
+
+    def __init__(self, latents: int) -> None:
+        super().__init__()
+        self.latents = latents
+        self.register_buffer("zero", torch.zeros(()), persistent=False)  # knows dtype and device
+
+    def rates(
+        self, q: Gaussian, z: Float[Tensor, "B K"], rng: torch.Generator | None = None
+    ) -> Float[Tensor, "B 1"]:
+        """The closed form; the draw z is not used. (B, 1) nats. Kingma & Welling 2014, App. B."""
+        return q.kl()[:, None]
+
+    def rate(
+        self, q: Gaussian, z: Float[Tensor, "B K"], rng: torch.Generator | None = None
+    ) -> Float[Tensor, " B"]:
+        """The same, (B,) nats."""
+        return q.kl()
+
+    def log_prob(self, z: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
+        """Log density at z (B, K). (B,) nats."""
+        return Gaussian(torch.zeros_like(z), torch.zeros_like(z)).log_prob(z)
+
+    def sample(self, n: int, rng: torch.Generator | None = None) -> Float[Tensor, "{n} K"]:
+        """Draw n codes (n, K)."""
+        like = self.zero
+        return torch.randn(n, self.latents, generator=rng, dtype=like.dtype, device=like.device)
+
+
 class VAE(nn.Module):
-    """q(z | x) from `encoder`, p(x | z) from `decoder` and `likelihood`, prior N(0, I).
+    """q(z | x) from `encoder`, p(x | z) from `decoder` and `likelihood`, p(z) from `prior`.
 
     encoder:    x (B, ...) -> mean and logvar, each (B, K); an attribute `shape`, if there, is that of one x
     decoder:    z (B, K) -> the arguments of `likelihood`; has an int attribute `latents` = K
     likelihood: a class of `lowerbound.likelihood`
-    beta:       weight on the KL in `loss` alone; 1 is the ELBO. `bound` never uses it.
+    beta:       weight on the rate in `loss` alone; 1 is the ELBO. `bound` never uses it.
+    prior:      N(0, I) if none is given; a `LatentMixture`; or a `latent.DiffusionPrior`
 
-    Kingma & Welling 2014; beta: Higgins et al. 2017. Raises ValueError if beta < 0
+    Kingma & Welling 2014; beta: Higgins et al. 2017; a chain as prior: Vahdat et al. 2021.
+    Raises ValueError if beta < 0
     and if the two say that they have different K.
     """
 
@@ -34,6 +85,7 @@ class VAE(nn.Module):
         decoder: nn.Module,
         likelihood: Callable[..., Likelihood] = DiscretisedLogistic,
         beta: float = 1.0,
+        prior: Prior | None = None,
     ) -> None:
         super().__init__()
         if beta < 0:
@@ -44,6 +96,14 @@ class VAE(nn.Module):
             )
         self.encoder, self.decoder, self.likelihood, self.beta = encoder, decoder, likelihood, beta
         self.latents: int = decoder.latents  # type: ignore[assignment]
+        if prior is None:
+            prior = StandardNormal(self.latents).to(next(self.parameters(), torch.zeros(())))
+        self.prior: Any = prior
+
+    def with_prior(self, prior: Prior) -> VAE:
+        """The same encoder and decoder, not copies, with codes from another prior."""
+        model = VAE(self.encoder, self.decoder, self.likelihood, self.beta, prior)
+        return model.train(self.training)
 
     def posterior(self, x: Float[Tensor, "B *dims"]) -> Gaussian:
         """q(z | x): x (B, ...) -> Gaussian over (B, K). Raises ValueError if x is not float."""
@@ -56,31 +116,40 @@ class VAE(nn.Module):
         return self.likelihood(*self.decoder(z))
 
     def bound(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Bound:
-        """The negative ELBO of x (B, ...), from one sample of z. L = 1. Kingma & Welling 2014, Eq. (3).
+        """The negative ELBO of x (B, ...), from one sample of z. Kingma & Welling 2014, Eq. (3).
 
+        L is 1, and T + 1 where the prior is a chain of T steps.
         Raises ValueError, with the remedy, for an x that is not what the networks take.
         """
         entry.admit(self, x, rng)
         q = self.posterior(x)
-        return Bound(distortion=-self.decode(q.sample(rng)).log_prob(x), rates=q.kl()[:, None])
+        z = q.sample(rng)
+        return Bound(distortion=-self.decode(z).log_prob(x), rates=self.prior.rates(q, z, rng))
 
     def log_weights(
         self, x: Float[Tensor, "B *dims"], k: int, rng: torch.Generator | None = None
     ) -> Float[Tensor, "{k} B"]:
-        """Log p(x, z)/q(z | x) for k draws of z from q(z | x). Returns (k, B) nats. Burda et al. 2016."""
+        """Log p(x, z)/q(z | x) for k draws of z from q(z | x). Returns (k, B) nats. Burda et al. 2016.
+
+        Raises ValueError where the prior has no log p(z) to compute, as a chain has none.
+        """
+        if not hasattr(self.prior, "log_prob"):
+            raise ValueError(f"a {type(self.prior).__name__} has a bound of log p(z) alone; use `bound`")
         q = self.posterior(x)
-        prior = Gaussian(torch.zeros_like(q.mean), torch.zeros_like(q.mean))
 
         def one() -> Tensor:
             z = q.sample(rng)
-            return self.decode(z).log_prob(x) + prior.log_prob(z) - q.log_prob(z)
+            prior: Tensor = self.prior.log_prob(z).to(z)
+            return self.decode(z).log_prob(x) + prior - q.log_prob(z)
 
         return torch.stack([one() for _ in range(k)])
 
     def loss(self, x: Float[Tensor, "B *dims"], rng: torch.Generator | None = None) -> Float[Tensor, " B"]:
         """Distortion + beta · rate. Returns (B,) nats."""
         q = self.posterior(x)
-        return -self.decode(q.sample(rng)).log_prob(x) + self.beta * q.kl()
+        z = q.sample(rng)
+        rate: Tensor = self.prior.rate(q, z, rng)
+        return -self.decode(z).log_prob(x) + self.beta * rate
 
     @torch.no_grad()
     def sample(
@@ -89,19 +158,17 @@ class VAE(nn.Module):
         rng: torch.Generator | None = None,
         *,
         last_noise: bool = False,
-        codes: LatentMixture | None = None,
+        codes: Prior | None = None,
     ) -> Float[Tensor, "{n} *dims"]:
         """Draw n images in one pass: z from the prior, then the decoder's mean.
 
         last_noise: a draw from p(x | z) instead of its mean, a sample of the model proper
-        codes: where z comes from instead of N(0, I). Returns (n, ...). Raises ValueError unless n ≥ 1.
+        codes: where z comes from instead of the prior. Returns (n, ...). Raises ValueError unless n ≥ 1.
         """
         entry.count_fits(n)
         entry.is_generator(rng)
-        weight = next(self.parameters())
-        z = torch.randn(n, self.latents, generator=rng, dtype=weight.dtype, device=weight.device)
-        z = z if codes is None else codes.sample(n, rng).to(weight)
-        p = self.decode(z)
+        source: Prior = self.prior if codes is None else codes
+        p = self.decode(source.sample(n, rng).to(next(self.parameters())))
         return p.sample(rng) if last_noise else p.mean
 
 
@@ -227,6 +294,18 @@ class LatentMixture:
     def log_prob(self, z: Float[Tensor, "N D"]) -> Float64[Tensor, " N"]:
         """Log density at z (N, D). (N,) nats."""
         return torch.logsumexp(self._joint(z.double()), 1)
+
+    def rates(
+        self, q: Gaussian, z: Float[Tensor, "B D"], rng: torch.Generator | None = None
+    ) -> Float[Tensor, "B 1"]:
+        """−log p(z) at the draw z, less the encoder's entropy: unbiased, not a closed form. (B, 1) nats."""
+        return self.rate(q, z, rng)[:, None]
+
+    def rate(
+        self, q: Gaussian, z: Float[Tensor, "B D"], rng: torch.Generator | None = None
+    ) -> Float[Tensor, " B"]:
+        """The same, (B,) nats."""
+        return -self.log_prob(z).to(z) - q.entropy()
 
     def sample(self, n: int, rng: torch.Generator | None = None) -> Float64[Tensor, "{n} D"]:
         """Draw n codes (n, D)."""

@@ -20,8 +20,11 @@ from torch import nn
 from lowerbound import schedule as schedules
 from lowerbound.checkpoint import atomically
 from lowerbound.classifier import Classifier
+from lowerbound.dense import CodeDenoiser
 from lowerbound.diffusion import Diffusion, l_bound, l_simple
 from lowerbound.fit import Recipe
+from lowerbound.latent import DiffusionPrior
+from lowerbound.likelihood import GaussianLikelihood
 from lowerbound.nets import Decoder, Encoder, Ladder, UNet
 from lowerbound.vae import VAE, HierarchicalVAE
 
@@ -38,9 +41,10 @@ REPLACE = "reinstall the package or train it again"
 class Architecture:
     """What is needed to build a model for 28×28 images; strings here, objects in the library.
 
-    model: "vae", "hvae", "ddpm" or "classifier"; width: channels at 14×14
-    latents, beta: of a VAE; depth: layers of a hierarchical VAE, with `latents` channels each
-    T, schedule, objective, classes: of a DDPM (classes = 0 hides them from it)
+    model: "vae", "hvae", "ddpm", "prior" (of the codes of a VAE) or "classifier"; width: channels at 14×14
+    latents, beta: of a VAE; depth: layers of a hierarchical VAE, with `latents` channels each; of a prior,
+        whose width is that of its layers, the blocks
+    T, schedule, objective, classes: of a DDPM or a prior (classes = 0 hides them from it)
 
     Raises ValueError for a number out of range or a name that is not known.
     """
@@ -58,22 +62,22 @@ class Architecture:
     def __post_init__(self) -> None:
         rules = {
             "model": (
-                self.model in ("vae", "hvae", "ddpm", "classifier"),
-                "'vae', 'hvae', 'ddpm' or 'classifier'",
+                self.model in ("vae", "hvae", "ddpm", "prior", "classifier"),
+                "'vae', 'hvae', 'ddpm', 'prior' or 'classifier'",
             ),
             "width": (self.width >= 2 and self.width % 2 == 0, "even and at least 2"),
             "latents": (self.latents >= 1, "at least 1"),
             "beta": (0 <= self.beta < math.inf, "0 or more"),
             "depth": (
-                self.depth >= 1 and (self.model == "hvae" or self.depth == 1),
-                "at least 1, and 1 unless the model is an hvae",
+                self.depth >= 1 and (self.model in ("hvae", "prior") or self.depth == 1),
+                "at least 1, and 1 unless the model is an hvae or a prior",
             ),
             "T": (self.T >= 1, "at least 1"),
             "schedule": (self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}"),
             "objective": (self.objective in OBJECTIVES, f"one of {', '.join(OBJECTIVES)}"),
             "classes": (
-                self.classes >= 0 and (self.model == "ddpm" or self.classes == 0),
-                "0 or more, and 0 unless the model is a ddpm",
+                self.classes >= 0 and (self.model in ("ddpm", "prior") or self.classes == 0),
+                "0 or more, and 0 unless the model is a ddpm or a prior",
             ),
         }
         for name, (right, rule) in rules.items():
@@ -128,8 +132,14 @@ def build(architecture: Architecture) -> nn.Module:
         return HierarchicalVAE(Ladder(a.depth, a.latents, a.width))
     if a.model == "classifier":
         return Classifier(a.width)
+    schedule, objective = SCHEDULES[a.schedule](a.T), OBJECTIVES[a.objective]
+    if a.model == "prior":
+        denoiser, shape = CodeDenoiser(a.latents, a.width, a.depth, a.classes), (a.latents,)
+        return DiffusionPrior(
+            Diffusion(denoiser, schedule, shape, GaussianLikelihood, objective, clip=False)
+        )
     net = UNet(width=a.width, classes=a.classes)
-    return Diffusion(net, SCHEDULES[a.schedule](a.T), objective=OBJECTIVES[a.objective])
+    return Diffusion(net, schedule, objective=objective)
 
 
 def parameters(model: nn.Module) -> int:
@@ -161,7 +171,7 @@ def card(name: str, folder: Path | None = None) -> dict[str, Any]:
 
 
 def load(name: str, folder: Path | None = None, device: str | torch.device = "cpu") -> Any:
-    """A trained model in eval mode, float32. Returns a VAE, HierarchicalVAE, Diffusion or Classifier.
+    """A trained model in eval mode, float32, of the class that its card names: what `build` returns.
 
     Raises FileNotFoundError for an unknown name, ValueError if the weights are not those of the card.
     """

@@ -90,7 +90,7 @@ def test_an_unknown_name_lists_the_names_there_are(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"model": "gan"}, "'vae', 'hvae', 'ddpm' or 'classifier'"),
+        ({"model": "gan"}, "'vae', 'hvae', 'ddpm', 'prior' or 'classifier'"),
         ({"model": "ddpm", "schedule": "quadratic"}, "linear, cosine"),
         ({"model": "ddpm", "objective": "hinge"}, "simple, bound"),
     ],

@@ -32,6 +32,7 @@ from lowerbound.diffusion import Diffusion, Noised, fixed_large, fixed_small, l_
 from lowerbound.estimate import Levels
 from lowerbound.gaussian import Gaussian
 from lowerbound.guidance import Guided
+from lowerbound.latent import DiffusionPrior
 from lowerbound.likelihood import GaussianLikelihood
 from lowerbound.metrics import log_prob_importance
 from lowerbound.nets import UNet
@@ -42,13 +43,14 @@ from lowerbound.proofs import ch3_forward, ch5_schedule
 from lowerbound.proofs import ch4_chain as chain
 from lowerbound.proofs import ch4_reverse as reverse
 from lowerbound.proofs import ch4_sampling as sampling
+from lowerbound.proofs import ch6_latent as latent
 from lowerbound.proofs import ch7_coordinates as coordinates
 from lowerbound.proofs import ch7_flows as flows
 from lowerbound.proofs import ch7_weights as weights
 from lowerbound.proofs.ch3_forward import alpha, alphabar, alphabar_s, beta, x0, xs, xt
 from lowerbound.samplers import ddim, dpm_solver, heun
 from lowerbound.symbolic import KL, Derivation, E
-from lowerbound.vae import VAE
+from lowerbound.vae import VAE, StandardNormal
 from oracles import AnyDenoiser, ExactDenoiser, full, generator, standard_normal, toy_diffusion
 from torch import nn
 
@@ -707,6 +709,57 @@ def test_evidence_of_two_states(x, first, second, std, share, encoder):
     )
     names = (symbol_of("two_states", name) for name in "abr")
     close(law.log_prob(one(x)), proof("two_states", *names)(a, b, encoder) + top, 1e3 * (1 + abs(top)))
+
+
+# A prior that is a chain
+
+
+@bridges("encoder_entropy", "gaussian_prior_rate")
+@given(points, scales)
+def test_rate_under_the_standard_normal_as_entropies(mean, std):
+    q = Gaussian(one(mean), 2 * one(std).log())
+    close(q.entropy(), proof("encoder_entropy", latent.sigma)(std), 1)
+    rates = StandardNormal(1).rates(q, q.mean)
+    close(rates[:, 0], proof("gaussian_prior_rate", latent.mu, latent.sigma)(mean, std), mean**2 + std**2)
+
+
+class Shrink(nn.Module):
+    """ε̂ that makes x̂_0 = slope · x_t."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, xt, log_snr):
+        signal, noise = torch.sigmoid(log_snr).sqrt()[:, None], torch.sigmoid(-log_snr).sqrt()[:, None]
+        return (1 - signal * self.slope) / noise * xt
+
+
+def one_step(left: float, slope: float, width: float) -> DiffusionPrior:
+    """p(z | z_1) = N(slope · z_1, width²), z_1 with ᾱ = left."""
+    chain = model_of(schedule.Schedule(torch.tensor([1, left], dtype=torch.float64)), net=Shrink(slope))
+    chain.log_width.data.fill_(math.log(width) + float(chain.schedule.log_snr[1]) / 2)
+    return DiffusionPrior(chain).double()
+
+
+FIRST, SECOND = NODES.repeat_interleave(8, 0), NODES.repeat(8, 1)  # (64, 1) each
+BOTH = WEIGHTS.repeat_interleave(8) * WEIGHTS.repeat(8)
+
+
+@bridges("one_step_prior", "latent_bound")
+@given(points, moderate, st.floats(0.05, 0.95), points, moderate, points, points, moderate)
+def test_bound_of_a_vae_whose_prior_is_a_chain(mean, std, left, slope, width, x, weight, noise):
+    theirs = proof("one_step_prior", latent.mu, latent.sigma, latent.abar, latent.m, latent.s)
+    rate = theirs(mean, std, left, slope, width)
+    prior = one_step(left, slope, width)
+    model = VAE(Fixed(mean, std**2), Line(weight, noise), GaussianLikelihood, prior=prior).double()
+    with patch("torch.randn", side_effect=[FIRST, SECOND]):
+        bound = model.bound(one(x).expand(64, 1))
+    size = 100 * (1 + slope**2) * (1 + mean**2) / width**2
+    close((BOTH * bound.rate).sum(), rate, size)
+    misfit = ((x - weight * mean) ** 2 + (weight * std) ** 2) / (2 * noise**2)
+    distortion = misfit + math.log(2 * math.pi * noise**2) / 2
+    close((BOTH * bound.nats()).sum(), distortion + rate, size + 100 * misfit)
 
 
 # One network in several coordinates

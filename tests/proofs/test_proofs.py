@@ -16,6 +16,7 @@ from lowerbound.proofs import ch4_chain as chain
 from lowerbound.proofs import ch4_reverse as reverse
 from lowerbound.proofs import ch4_sampling as sampling
 from lowerbound.proofs import ch5_schedule as schedule
+from lowerbound.proofs import ch6_latent as latent
 from lowerbound.proofs import ch7_coordinates as coordinates
 from lowerbound.proofs import ch7_flows as flows
 from lowerbound.proofs import ch7_weights as weights
@@ -27,7 +28,7 @@ from sympy import Derivative, Integral, Rational, Sum, Symbol, log, pi, sqrt
 
 NAMES = list(proofs.derivations())
 AXIOMS = {"skewness_price"}  # the one line of the book that is taken on trust
-CHAPTERS = (1, 2, 3, 4, 5, 7)
+CHAPTERS = (1, 2, 3, 4, 5, 6, 7)
 
 
 def proof(name):
@@ -498,6 +499,46 @@ MUTATIONS |= {
     "splitting costs": ("split_step", 3, lambda: -line("split_step", 3)),
     "the log of SNR alone": ("best_step_variance", 3, lambda: log(schedule.drop * schedule.error) / 2),
     "a bound from below": ("best_step_variance", 4, lambda: schedule.drop * schedule.error / 4),
+    "the encoder's entropy added": ("latent_bound", 4, lambda: _codes(log(p(x | z)), -1, -log(latent.p(z)))),
+    "the chain's bound twice": ("latent_bound", 5, lambda: _codes(-log(p(x | z)), 1, 2 * latent.bound(z))),
+    "gap of the chain subtracted": (
+        "latent_gap",
+        2,
+        lambda: _codes(-log(p(x | z)), 1, -log(latent.p(z)) - latent.gap(z)),
+    ),
+    "the encoder paid twice": ("latent_one_chain", 3, lambda: _codes(-log(p(x | z)), 2, latent.bound(z))),
+    "entropy added to the rate": (
+        "rate_as_entropies",
+        3,
+        lambda: E(latent.encoder, -log(latent.p(z))) + E(latent.encoder, -log(latent.encoder)),
+    ),
+    "information alone": ("best_prior", 2, lambda: line("best_prior", 3)),
+    "entropy of the codes left out": (
+        "second_stage",
+        3,
+        lambda: line("second_stage", 3) - Symbol("H", real=True),
+    ),
+    "one image too many": ("mixture_of_all", 2, lambda: line("mixture_of_all", 2) + log(2)),
+    "entropy without its half": ("encoder_entropy", 3, lambda: half * log(2 * pi * sigma**2)),
+    "rate without −1": ("gaussian_prior_rate", 3, lambda: half * (mu**2 + sigma**2 - log(sigma**2))),
+    "noise of the chain left out": (
+        "one_step_prior",
+        3,
+        lambda: line("one_step_prior", 3) - latent.m**2 * (1 - latent.abar) / (2 * latent.s**2),
+    ),
+    "the unit not paid for": (
+        "standardised_code",
+        3,
+        lambda: line("standardised_code", 3) - log(latent.s),
+    ),
+    "a scale shifts by log c": (
+        "scale_is_noise_level",
+        2,
+        lambda: log(latent.abar / (1 - latent.abar)) + log(Symbol("c", positive=True)),
+    ),
+    "the weight not in the log": ("small_weight_width", 2, lambda: line("small_weight_width", 2) * 2),
+    "a line keeps the variance": ("line_between_codes", 2, lambda: sp.Integer(1)),
+    "an arc loses it": ("arc_between_codes", 2, lambda: sp.cos(Symbol("omega", real=True)) ** 2),
 }
 
 # Chapter 7
@@ -582,6 +623,13 @@ MUTATIONS |= {
     ),
     "the end moves on": ("consistency_equation", 3, lambda: flows.level),
 }
+
+
+def _codes(first, weight, last):
+    """Three means over the code, as in chapter 6; `first` in the letters of chapter 1."""
+    first = first.xreplace({p(x | z): latent.p(x | z)})
+    spread = weight * E(latent.encoder, log(latent.encoder))
+    return E(latent.encoder, first) + spread + E(latent.encoder, last)
 
 
 def _changes(sign):

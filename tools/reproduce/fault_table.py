@@ -135,8 +135,8 @@ FAULTS = (
     Fault("a shorter axis of log SNR", "schedule.py", "log_snr_linear", "log_snr_T: float = -6.0", "log_snr_T: float = -5.0", (), "03_forward:20"),
     # vae
     Fault("reconstruction E[−p]", "vae.py", "VAE.bound", ".log_prob(x)", ".log_prob(x).exp()", ("test_vae.test_with_the_exact_posterior_the_bound_is_log_p(0)",)),
-    Fault("rate rewarded", "vae.py", "VAE.bound", "q.kl()", "-q.kl()", ("test_bridge.test_the_bound_of_a_vae_is_distortion_plus_rate()",)),
-    Fault("bound weighted by beta", "vae.py", "VAE.bound", "q.kl()", "self.beta * q.kl()", ("test_vae.test_beta_weighs_the_loss_and_never_the_bound()",)),
+    Fault("rate rewarded", "vae.py", "VAE.bound", "rates=self.prior", "rates=-self.prior", ("test_bridge.test_the_bound_of_a_vae_is_distortion_plus_rate()",)),
+    Fault("bound weighted by beta", "vae.py", "VAE.bound", "rates=self.prior", "rates=self.beta * self.prior", ("test_vae.test_beta_weighs_the_loss_and_never_the_bound()",)),
     Fault("mean pinched in sampling alone", "vae.py", "VAE.sample", "return p.sample(rng) if last_noise else p.mean", "return torch.tanh(p.sample(rng) if last_noise else p.mean)", ("test_vae.test_samples_are_the_decoders_mean_or_a_draw_around_it()",)),
     # diffusion: forward
     Fault("variance √(1 − ᾱ)", "diffusion.py", "Diffusion.q_sample", "(1 - alpha_bar).sqrt()", "(1 - alpha_bar) ** 0.25", (_CHAIN,)),
@@ -221,6 +221,15 @@ FAULTS = (
     Fault("colours of a picture in another order", "figures/display.py", "png", '.convert("RGB")', '.convert("RGB"); picture = Image.merge("RGB", picture.split()[::-1])', (), "01_elbo:4"),
     Fault("greys upside down", "figures/plots.py", "image_grid", 'cmap="gray"', 'cmap="gray_r"', (), "05_comparison:6"),
     Fault("images of a grid transposed", "figures/plots.py", "", "image.transpose(1, 2, 0)", "image.transpose(2, 1, 0)", (), "03_forward:22"),
+    Fault("encoder's entropy added to the rate of a chain", "latent.py", "DiffusionPrior.rates", "- q.entropy()", "+ q.entropy()", ("test_bridge.test_bound_of_a_vae_whose_prior_is_a_chain()",)),
+    Fault("unit of the codes not paid for", "latent.py", "DiffusionPrior.rates", "+ self.scale.log().sum() ", "", ("test_latent.test_the_unit_of_codes_is_paid_for()",)),
+    Fault("rate of a random step without the encoder's entropy", "latent.py", "DiffusionPrior.rate", " - q.entropy()", "", ("test_latent.test_one_step_is_an_unbiased_estimate_of_all()",)),
+    Fault("codes drawn around 0", "latent.py", "DiffusionPrior.sample", "self.shift + ", "", ("test_latent.test_samples_of_a_chain_that_is_right_have_the_law_of_the_codes()",)),
+    Fault("a straight line for the arc", "latent.py", "between", "angle.cos() * first + angle.sin() * last", "(1 - share) * first + share * last", ("test_latent.test_the_arc_between_two_codes_keeps_their_variance_and_ends_at_them()",)),
+    Fault("rate of a mixture without the encoder's entropy", "vae.py", "LatentMixture.rate", " - q.entropy()", "", ("test_latent.test_a_mixture_of_one_standard_normal_has_its_rate_in_the_mean()",)),
+    Fault("beta forgotten with a prior", "vae.py", "VAE.loss", "self.beta * rate", "rate", ("test_latent.test_beta_weighs_the_rate_of_any_prior()",)),
+    Fault("prior not asked for codes", "vae.py", "VAE.sample", "self.prior if codes is None else codes", "self.prior", ("test_latent.test_a_vae_draws_from_its_prior_and_from_another_if_told()",)),
+    Fault("entropy without the square", "gaussian.py", "Gaussian.entropy", "(1 + LOG_2PI", "(LOG_2PI", ("test_bridge.test_rate_under_the_standard_normal_as_entropies()",)),
 )  # fmt: skip
 
 _ANCESTRAL = """for k in range(T, 0, -1):

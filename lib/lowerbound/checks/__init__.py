@@ -51,6 +51,7 @@ from .lab1_bound import elbo_draw, naive_log_p, responsibilities
 from .lab2_vae import log_aggregate, sample_gradient
 from .lab3_forward import bayes, forward_step
 from .lab4_reverse import guided_eps, score
+from .lab6_latent import code_entropy, scaled_log_snr
 from .lab7_coordinates import eps_from_velocity, two_in_one
 from .proved import ProofCheck
 
@@ -70,6 +71,7 @@ LABS: dict[str, tuple[Check, ...]] = {
     "02_vae": (sample_gradient, log_aggregate),
     "03_forward": (forward_step, bayes),
     "04_reverse": (score, guided_eps),
+    "06_latent": (code_entropy, scaled_log_snr),
     "07_coordinates": (eps_from_velocity, two_in_one),
     "clinic": (effective_beta, step_grid, warm_decay, copy_ratio),
 }

@@ -17,6 +17,7 @@ from . import (  # noqa: F401  # noqa: F401
     ch4_reverse,
     ch4_sampling,
     ch5_schedule,
+    ch6_latent,
     ch7_coordinates,
     ch7_flows,
     ch7_weights,
