@@ -21,6 +21,7 @@ from words import translated
 
 CONTEXT = "figure\x04"  # before the key, as gettext has it: words of drawings are short, and have their own
 FIELD = "{formula}"
+LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl"})
 UNIT = 100 / 2048  # of the outlines, in hundredths of the size of the letters
 LAST = 60.0  # about the width of a formula's last letter
 STEP = 2.0  # points between those points of a curve that words are kept off
@@ -121,7 +122,7 @@ class Text:
     @property
     def key(self) -> str:
         """Its words, with a field for each formula."""
-        return "".join(run.text or FIELD for run in self.runs).replace("ﬁ", "fi").replace("ﬂ", "fl")
+        return "".join(run.text or FIELD for run in self.runs).translate(LIGATURES)
 
     @property
     def place(self) -> tuple[float, float, float]:

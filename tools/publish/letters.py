@@ -18,7 +18,7 @@ from fontTools.ttLib import TTFont
 FILE = Path(__file__).parents[2] / "book" / "_ext" / "letters.json"
 FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 MARKS = "\u0300\u0301\u0302\u0303\u0306\u0309\u031b\u0323"  # of Vietnamese letters
-OTHERS = "αβγδεθλμπσφχψω²³₀₁₂ₓ₋ₜ–—−±·×÷≤≥≠≈∞‖|→∼…‘’“”ﬁﬂđĐ"
+OTHERS = "αβγδεθλμπσφχψω²³₀₁₂ₓ₋ₜ–—−±·×÷≤≥≠≈∞‖|→∼…‘’“”ﬀﬁﬂﬃﬄđĐ"
 
 
 def letters() -> list[str]:
