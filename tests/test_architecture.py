@@ -32,7 +32,7 @@ PACKAGES = {
     "proofs": {"sympy"},
     "results": set(),
     "language": set(),
-    "figures": {"matplotlib", "cycler", "numpy", "IPython", "ipywidgets", "PIL"},
+    "figures": {"matplotlib", "cycler", "fontTools", "numpy", "IPython", "ipywidgets", "PIL"},
 }
 WITHOUT_TORCH = ("lowerbound", "lowerbound.proofs", "lowerbound.figures", "lowerbound.results")
 

@@ -29,7 +29,7 @@ class Coordinate:
         return image_part * x0 + noise_part * eps
 
     def weight(self, signal: Tensor, noise: Tensor) -> Tensor:
-        """How often ‖y − ŷ‖² contains ‖ε − ε̂‖², for one x_t: ((ad − bc) / a)². As signal and noise."""
+        """How often the squared error of y holds that of ε: ((ad − bc) / a)². As signal and noise."""
         image_part, noise_part = self.parts(signal, noise)
         return ((signal * noise_part - noise * image_part) / signal) ** 2
 
@@ -92,7 +92,8 @@ def two_steps_in_one(
 ) -> Float[Tensor, "B *dims"]:
     """The image guess by which one DDIM step lands where the two with these guesses did. (B, ...).
 
-    first, second: x̂_0 (B, ...) of the first and of the second step; snr: before, between and behind them.
+    first, second: the guesses of x_0 (B, ...) of the first and of the second step; snr: before, between and
+    behind them.
     Behind the last step, where the SNR is infinite, it is the second guess. Salimans & Ho 2022, App. G.
     """
     start, middle, end = (
