@@ -28,6 +28,7 @@ ADDRESS = {"address": r"https?://\S+", "page": r"\w+\.html\S*"}
 # Fields that may hold a single word of the table; in the others that is a name.
 ALONE = {"way", "sign", "word", "what", "wanted", "relation", "of", "value", "found", "reason"}
 LETTERS = 3, 12  # that an entry has at least to be looked for in a whole row; between two fields, more
+JOINS = 12  # letters that an entry has at least that may hold a text of another
 ENGLISH_WORD = re.compile(r"\b(?:the|is|not|of|it|and|to|are|by|in|that|this|where|right|a|an)\b")
 SENTENCE = 12  # letters that a sentence has at least
 
@@ -127,6 +128,7 @@ def _said(text: str, language: str, whole: bool = False) -> str:
         for form, own, match in _matching(text, language)
         if not whole or _tells(form)
         for filled in [_filled(form, match.groupdict(), language)]
+        if not (whole and _joins(form) and _english(filled))
     ]
     if ways:  # a form may stand for a part of another: the one that leaves the least in English
         return min(ways, key=lambda way: len(ENGLISH_WORD.findall(way)))
@@ -146,6 +148,17 @@ def _tells(form: str) -> bool:
     """Whether an entry has words enough to be known by them."""
     texts = FIELD.split(form)[::2]
     return sum(map(str.isalpha, "".join(texts))) >= LETTERS[texts[0] == texts[-1] == ""]
+
+
+def _joins(form: str) -> bool:
+    """Whether an entry has few words of its own: what it joins must be messages, too."""
+    return sum(map(str.isalpha, FIELD.sub("", form))) < JOINS
+
+
+def _english(filled: dict[str, str]) -> bool:
+    """Whether what fills the fields is a sentence in English still, and no single word left over."""
+    found = ENGLISH_WORD.findall(" ".join(filled.values()))
+    return len([word for word in found if word != "a"]) > 1  # which is a letter of formulas
 
 
 def _matching(text: str, language: str) -> Iterator[tuple[str, str, re.Match[str]]]:
