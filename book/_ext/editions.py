@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from lowerbound.language import say
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from words import translated
@@ -56,10 +55,12 @@ def translate_outputs(app: Sphinx, doctree: nodes.document) -> None:
     """Vietnamese: what checks and the engine say in a stored output is shown so; all else stays."""
     if not is_second(app):
         return
+    from lowerbound import language
+
     for block in doctree.findall(nodes.literal_block):
         if any("cell_output" in parent.get("classes", []) for parent in _above(block)):
             text = block.astext()
-            if (own := say(text, CODE)) != text:
+            if (own := language.say(text, CODE)) != text:
                 block.rawsource = own
                 block.children = []
                 block += nodes.Text(own)

@@ -327,6 +327,7 @@ def _own_vae(model: VAE) -> VaeCalls:
         bare.__dict__["_modules"] = {
             "encoder": _Stub(lambda _: (mean, logvar)),
             "decoder": _Stub(lambda _: (recon, torch.full_like(recon, -2.0))),
+            "prior": model.prior,
         }
         return bare.loss(x)
 

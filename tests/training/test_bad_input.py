@@ -173,7 +173,7 @@ BAD = {
     "--classes for a VAE": (
         cli("--classes", "10"),
         SystemExit,
-        "classes must be 0 or more, and 0 unless the model is a ddpm, got 10",
+        "classes must be 0 or more, and 0 unless the model is a ddpm or a prior, got 10",
     ),
     "--width 7": (cli("--width", "7"), SystemExit, "width must be even and at least 2, got 7"),
     "--latents 0": (cli("--latents", "0"), SystemExit, "latents must be at least 1, got 0"),
