@@ -655,7 +655,7 @@ FOUND = {  # what readers type, and an address that must be among the first thre
     "guidance": "book/04_reverse.html#",
     "noise schedule": "book/03_forward.html#",
     "x0 prediction": "book/04_reverse.html#",
-    "score matching": "book/04_reverse.html#",
+    "score matching": "book/07_coordinates.html#score-matching",
     "03:21": "book/01_elbo.html#the-elbo-line-by-line",
     "evidence lower bound": "book/01_elbo.html",
 }
