@@ -19,7 +19,10 @@ from sphinx.environment import BuildEnvironment
 
 PAGE = "book/notation"
 FILE = "symbols.js"
-CHAIN = "(03_forward|04_reverse|05_comparison|06_latent|07_coordinates|A[345]_|claims|cheat_sheet|clinic|checked|lecture_map|teaching)"
+CHAIN = (
+    "(03_forward|04_reverse|05_comparison|06_latent|07_coordinates|A[345]_|claims|cheat_sheet|clinic|checked"
+    "|lecture_map|teaching)"
+)
 ALSO = {"4": "|cheat_sheet"}  # pages beside a chapter's own that take its letters
 SCOPES = {r"\beta": "(02_vae|05_comparison|clinic|glossary|performance)"}  # another thing elsewhere
 
