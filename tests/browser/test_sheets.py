@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from lowerbound.checks.practice import judge
 from lowerbound.proofs import derivations
 from lowerbound.symbolic.sheet import answer, written
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from tools.publish.site import SITE, WIDTHS
 
@@ -236,13 +236,17 @@ def test_stop_ends_a_wait_for_the_engine_too(browser: Browser, address: str) -> 
     page.close()
 
 
+def put(page: Page, name: str) -> Locator:
+    """Open the sheet on which a function is written."""
+    anchor = page.locator(f"#function-{name.replace('_', '-')}")
+    anchor.locator("xpath=ancestor-or-self::section[1]").locator("button.put").click()
+    return page.locator(f"section.sheet[aria-label='Write {name}']")
+
+
 def test_two_sheets_are_answered_in_turn(functions: Opened) -> None:
     """The second waits for the first, whichever is stopped."""
     page = functions.page
-    page.locator("#function-coin-gap").locator("xpath=ancestor-or-self::section[1]").locator(
-        "button.put"
-    ).click()
-    box = page.locator("section.sheet[aria-label='Write coin_gap']")
+    box = put(page, "coin_gap")
     free = page.locator(".sheet").first
     said = [sheet.locator(".sheet-status") for sheet in (free, box)]
     free.locator("textarea").fill(ANYTHING)
@@ -306,10 +310,7 @@ def test_a_word_is_completed_and_a_check_can_be_stopped(free: Opened) -> None:
 
 def test_a_function_is_written_in_the_page_and_judged_as_in_a_notebook(functions: Opened) -> None:
     page = functions.page
-    page.locator("#function-best-guess").locator("xpath=ancestor-or-self::section[1]").locator(
-        "button.put"
-    ).click()
-    box = page.locator("section.sheet[aria-label='Write best_guess']")
+    box = put(page, "best_guess")
     area, status = box.locator("textarea"), box.locator(".sheet-status")
     assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
     area.press("End")

@@ -96,7 +96,7 @@ SMOKE = Setting(
     fitted=40,
     floors=2,
 )
-# Some twenty hours of one slow core: the report card, what ships, and a tenth of the training at one size.
+# For one slow core: the report card, what ships, and a tenth of the training at one size.
 CPU = Setting(
     replace(FULL, budget=2e13),
     sizes=("0.5M",),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import torch
 from lowerbound import data, zoo
 from lowerbound.estimate import stratified_bound
-from lowerbound.fit import update_average
+from lowerbound.fit import Recipe, fit
 from lowerbound.gaussian import Gaussian
 from lowerbound.latent import DiffusionPrior
 from lowerbound.schedule import log_snr_linear
@@ -81,36 +79,34 @@ def encoded(x: Tensor, name: str, run_dir: RunDir) -> Gaussian:
     return Gaussian(*torch.load(path, map_location=run_dir.device))
 
 
+def drawn_loss(prior: DiffusionPrior, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
+    """The chain's loss per latent on a fresh draw from each encoder's Gaussian; x (B, 2K): mean, logvar."""
+    z = Gaussian(*x.chunk(2, 1)).sample(rng)
+    return prior.chain.loss(prior.standardised(z), rng, y).mean() / z.shape[1]
+
+
 def trained(size: LatentPrior, seed: int, run_dir: RunDir) -> tuple[DiffusionPrior, dict[str, Any]]:
     """A prior trained on codes drawn anew at each step; and its number of weights and seconds."""
     images = run_dir.images("train")
     q = encoded(images.x[: size.images], "train", run_dir)
-    y, rng = images.y[: size.images].to(run_dir.device), run_dir.rng(seed)
-    codes = q.sample(rng)
+    codes = q.sample(run_dir.rng(seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         prior: Any = zoo.build(architecture(size)).to(run_dir.device)
     prior.shift.copy_(codes.mean(0))
     prior.scale.copy_(codes.std(0))
     prior.chain.drop_class = size.hidden
-    average = deepcopy(prior)
-    optimiser = torch.optim.AdamW(prior.parameters(), size.lr, betas=(0.9, 0.99), weight_decay=0.0)
-    began = time.process_time()
-    for step in range(size.steps):
-        rate = min(1.0, step / 100) * 0.5 * (1 + math.cos(math.pi * step / size.steps))
-        for group in optimiser.param_groups:
-            group["lr"] = size.lr * rate
-        rows = torch.randint(len(y), (size.batch,), generator=rng, device=run_dir.device)
-        z = Gaussian(q.mean[rows], q.logvar[rows]).sample(rng)
-        loss = prior.chain.loss(prior.standardised(z), rng, y[rows]).mean() / z.shape[1]
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0)
-        optimiser.step()
-        update_average(average, prior, min(size.ema, step / (9 + step)))
-    seconds = time.process_time() - began
-    about = {"parameters": zoo.parameters(prior.chain.net), "training_cpu_seconds": seconds}
-    return average.eval().requires_grad_(False), about
+    losses = fit(
+        prior,
+        torch.cat([q.mean, q.logvar], 1),
+        Recipe(size.steps, size.batch, size.lr, warmup=100, ema=size.ema, seed=seed),
+        images.y[: size.images].to(run_dir.device),
+        drawn_loss,
+        checkpoint=run_dir.scratch / f"latent-{seed}.checkpoint",
+        progress=False,
+    )
+    about = {"parameters": zoo.parameters(prior.chain.net), "training_cpu_seconds": losses.cpu_seconds}
+    return prior.eval().requires_grad_(False), about
 
 
 def prior_of(size: LatentPrior, seed: int, run_dir: RunDir) -> tuple[DiffusionPrior, dict[str, Any]]:

@@ -17,6 +17,9 @@ assignment 4: posterior, x0_from_eps, l_simple, weight, ancestral_step, ddim_ste
 assignment 5: parameters, training_cost, bits_from_density, winner, paired_gap, units_derivation
 lab 1: naive_log_p, elbo_draw, responsibilities
 lab 2: sample_gradient, log_aggregate
+lab 3: forward_step, bayes
+lab 4: score, guided_eps
+lab 6: code_entropy, scaled_log_snr
 lab 7: eps_from_velocity, two_in_one
 clinic: effective_beta, step_grid, warm_decay, copy_ratio
 
