@@ -98,7 +98,9 @@ SMOKE = Setting(
 )
 # For one slow core: the report card, what ships, and a tenth of the training at one size.
 CPU = Setting(
-    replace(FULL, budget=2e13),
+    replace(FULL, budget=2e13, warmup=50),  # a rate is tried in about 340 steps
+    tuning=1 / 8,
+    rates=(1e-3, 2e-3, 4e-3),
     sizes=("0.5M",),
     counts=(1, 4, 16, 64, 256),
     calls=(4, 8, 16, 1, 2),
@@ -327,7 +329,7 @@ def stages(setting: Setting, run_dir: RunDir) -> list[list[Job]]:
     runs = [(kind, size) for size in setting.sizes for kind in setting.models]
     runs += [(kind, setting.sizes[0]) for kind in setting.more]
     own = replace(setting, seeds=(), counts=(), models=(), more=(), sizes=(), floors=0)
-    shipped = replace(own, spending=FULL, rates=(), starts=())  # they are trained already
+    shipped = replace(own, spending=FULL, tuning=Setting.tuning, rates=(), starts=())  # they are trained already
     card = [run_dir.job("rulers", rulers.described)]
     card += [run_dir.job(f"floor-{s}", rulers.floor, s, setting.samples) for s in range(setting.floors)]
     card += [
