@@ -329,7 +329,8 @@ def stages(setting: Setting, run_dir: RunDir) -> list[list[Job]]:
     runs = [(kind, size) for size in setting.sizes for kind in setting.models]
     runs += [(kind, setting.sizes[0]) for kind in setting.more]
     own = replace(setting, seeds=(), counts=(), models=(), more=(), sizes=(), floors=0)
-    shipped = replace(own, spending=FULL, tuning=Setting.tuning, rates=(), starts=())  # they are trained already
+    trained = {"spending": FULL, "tuning": Setting.tuning, "rates": (), "starts": ()}
+    shipped = replace(own, **trained)
     card = [run_dir.job("rulers", rulers.described)]
     card += [run_dir.job(f"floor-{s}", rulers.floor, s, setting.samples) for s in range(setting.floors)]
     card += [
