@@ -103,6 +103,7 @@ CPU = Setting(
     rates=(1e-3, 2e-3, 4e-3),
     sizes=("0.5M",),
     counts=(1, 4, 16, 64, 256),
+    size="0.5M",
     calls=(4, 8, 16, 1, 2),
     samples=2500,
     candidates=500,
