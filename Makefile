@@ -22,6 +22,7 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export PYTHONHASHSEED := 0
 export MPLCONFIGDIR := $(abspath $(VENV))/.matplotlib  # its list of fonts is this environment's own
+unexport PYTHONDONTWRITEBYTECODE  # packages come uncompiled: each process would compile torch again
 unexport JPY_SESSION_NAME  # labs that make runs have no one to move a slider
 
 BUILD := $(BIN)/jupyter-book build . -n -W --keep-going
@@ -39,7 +40,7 @@ define stage
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf test lint unit labs pages browse unit-lane labs-lane execute assignments grade replica train experiments bench canary clean distclean
+.PHONY: help book pdf test lint unit labs pages browse unit-lane labs-lane browse-lane execute assignments grade replica train experiments bench canary clean distclean
 
 help:
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -83,16 +84,17 @@ pdf: book $(READY) ## the book, and as PDF beside its pages (needs a Chromium)
 	@$(PUBLISH).pdf
 
 test: $(READY) ## everything that CI runs, quick things first
-	@$(MAKE) --no-print-directory -j2 $(WHOLE) lint pages
-	@$(MAKE) --no-print-directory -j$(if $(filter 1,$(JOBS)),1,2) $(WHOLE) unit-lane labs-lane
+	@$(MAKE) --no-print-directory -j$(if $(filter 1,$(JOBS)),1,2) $(WHOLE) unit-lane browse-lane
 
 # Two lanes side by side, each with half of the processes: what one worker has loaded and proved serves all its
 # tests. The browser waits at times, and has all that are left.
-unit-lane:
+unit-lane: pages
 	@$(MAKE) --no-print-directory unit JOBS=$(HALF)
 
-labs-lane:
+labs-lane: lint
 	@$(MAKE) --no-print-directory labs JOBS=$(HALF)
+
+browse-lane: labs-lane pages
 	@$(MAKE) --no-print-directory browse
 
 lint: $(READY) ## style and types

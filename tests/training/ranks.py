@@ -1,14 +1,15 @@
-"""What each of two processes does, run by torchrun from test_parallel.py: `ranks.py FOLDER`."""
+"""What each of two processes does, run by torchrun as `ranks.py FOLDER [OPTIONS of lowerbound.train]`."""
 
 import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from lowerbound import data
+from lowerbound import data, train
 from lowerbound.dense import DenseDenoiser
 from lowerbound.diffusion import Diffusion
 from lowerbound.fit import Recipe, default_loss, fit
@@ -16,6 +17,7 @@ from lowerbound.likelihood import GaussianLikelihood
 from lowerbound.schedule import log_snr_linear
 
 RECIPE = Recipe(steps=300, batch=32, lr=5e-3, warmup=20, ema=0.9)
+SHORT = replace(RECIPE, steps=30)
 STOPPED_AT = 6
 
 
@@ -44,7 +46,7 @@ def stopped(path: Path) -> int:
         return default_loss(*arguments)
 
     try:
-        trained(loss=loss, checkpoint=path)
+        trained(SHORT, loss=loss, checkpoint=path)
     except KeyboardInterrupt:
         return steps
     return -1
@@ -55,6 +57,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     outcome = {"trained": trained(), "stopped": stopped(folder / "stopped.checkpoint")}
-    outcome["resumed"] = trained(checkpoint=folder / "stopped.checkpoint")
+    outcome["resumed"] = trained(SHORT, checkpoint=folder / "stopped.checkpoint")
     (folder / f"{dist.get_rank()}.json").write_text(json.dumps(outcome))
     dist.destroy_process_group()
+    train.main(sys.argv[2:])
