@@ -114,7 +114,7 @@ pages: $(LIGHT)
 browse: $(READY) ## the built book: links, and every page in a browser
 	@$(BIN)/python -m tools.publish.site || $(BIN)/python -m playwright install chromium || true
 	@echo; echo "── built book"; $(PYTEST) tests/browser --confcutdir=tests/browser -p no:nbval \
-		-n $(JOBS) --dist worksteal --durations=5
+		-n $(JOBS) --dist loadgroup --durations=5
 
 execute: $(READY) ## run every lab and store its outputs
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --ExecutePreprocessor.timeout=600 \

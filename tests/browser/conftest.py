@@ -15,6 +15,8 @@ from playwright.sync_api import Browser, sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tools.publish.site import NoBookError, launch, served
 
+# Files whose tests share what is read or opened for the first of them, so that one worker has them all.
+TOGETHER = {"test_clinic_search", "test_library", "test_links", "test_sheets"}
 NO_BROWSER = "no Chromium"
 REMEDY = "apt-get install chromium, or set CHROMIUM to the path of one; then make browse"
 
@@ -36,6 +38,14 @@ def browser() -> Iterator[Browser]:
             pytest.skip(NO_BROWSER)
         yield browser
         browser.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest come first: what chapters and labs are looked at for."""
+    items.sort(key=lambda item: ("test_page[" not in item.name, "/0" not in item.name))
+    for item in items:
+        if item.path.stem in TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

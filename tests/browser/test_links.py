@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,15 +16,25 @@ PAGES = sorted(
 )
 
 
+LOADS = {"script": "src", "img": "src", "iframe": "src", "link": "href"}
+
+
 class Page(HTMLParser):
-    """The anchors of a page, and the addresses it refers to."""
+    """The anchors of a page, the addresses it refers to, those it loads, and its icons."""
 
     def __init__(self) -> None:
         super().__init__()
         self.anchors = {"", "top"}
         self.addresses: list[str] = []
+        self.sources: list[str] = []
+        self.icons: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag in LOADS and (tag != "link" or given.get("rel") in ("stylesheet", "preload", "icon")):
+            self.sources.append(given.get(LOADS[tag]) or "")
+        if tag == "i":
+            self.icons |= set((given.get("class") or "").split())
         for name, value in attrs:
             if name in ("id", "name") and value:
                 self.anchors.add(value)
@@ -63,27 +72,12 @@ def test_links(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_scripts_styles_and_pictures_come_from_the_book(name: str) -> None:
-    text = (SITE / name).read_text(encoding="utf-8")
-    foreign = []
-
-    class Sources(HTMLParser):
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            given = dict(attrs)
-            loads = {"script": "src", "img": "src", "iframe": "src", "link": "href"}.get(tag)
-            address = given.get(loads or "") or ""
-            fetched = tag != "link" or given.get("rel") in ("stylesheet", "preload", "icon")
-            if fetched and urlsplit(address).netloc:
-                foreign.append(address)
-
-    Sources().feed(text)
-    assert foreign == []
+    assert [address for address in parse(SITE / name).sources if urlsplit(address).netloc] == []
 
 
 def test_every_icon_is_in_the_fonts_served_with_the_book() -> None:
     licences = (ROOT / "book" / "_static" / "vendor" / "LICENSES.md").read_text(encoding="utf-8")
     kept = set(licences.split("Icons kept: ")[1].split(",")[0].split())
-    used = set()
-    for name in PAGES:
-        for icon in re.findall(r'<i class="([^"]*)"', (SITE / name).read_text(encoding="utf-8")):
-            used |= {part.removeprefix("fa-") for part in icon.split() if part.startswith("fa-")}
+    icons = {icon for name in PAGES for icon in parse(SITE / name).icons}
+    used = {icon.removeprefix("fa-") for icon in icons if icon.startswith("fa-")}
     assert used - {"solid", "brands", "lg"} <= kept, "cut the fonts anew, as LICENSES.md says"

@@ -357,18 +357,19 @@ UNFOLD = """() => {
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_formulas_on_a_phone(browser: Browser, address: str, name: str, dark: bool) -> None:
-    visit = Visit(browser, WIDTHS["phone"], dark=dark)
+def test_formulas_on_a_phone(browser: Browser, address: str, name: str) -> None:
+    visit = Visit(browser, WIDTHS["phone"])
     page = visit.open(f"{address}/{name}.html")
     page.evaluate(UNFOLD)
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0, "formulas that MathJax refused"
     assert page.locator("main div.math").count() == page.locator("main div.math.narrow").count()
-    assert page.evaluate(CUT) == [], "cut without a word"
-    assert page.evaluate(ALONE) == [], "lines that begin with a mark"
-    assert page.evaluate(UNREAD) == [], "reasons out of sight"
-    assert page.evaluate(SMALL) == [], "derivations smaller than the formulas beside them"
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 1
+    for theme in ("light", "dark"):
+        in_theme(page, theme)
+        assert page.evaluate(CUT) == [], "cut without a word"
+        assert page.evaluate(ALONE) == [], "lines that begin with a mark"
+        assert page.evaluate(UNREAD) == [], "reasons out of sight"
+        assert page.evaluate(SMALL) == [], "derivations smaller than the formulas beside them"
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 1
     cut = page.locator("main .scrolls").first
     cut.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
     expect(cut, "the end of what scrolls does not fade").not_to_have_class(re.compile("more-right"))

@@ -32,6 +32,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # no other host is reached
 
 EVERY_FORMULA = """() => window.formulasFound ? formulasFound.then(
   () => MathJax.startup.document.lazyTypesetAll()
@@ -166,7 +167,7 @@ def chromium() -> str | None:
 def launch(playwright: Playwright) -> Browser:
     """Start the browser."""
     try:
-        return playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        return playwright.chromium.launch(executable_path=chromium(), args=[*FLAGS, ALONE])
     except Error as error:
         remedy = "apt-get install chromium, or playwright install chromium, or set CHROMIUM to its path"
         raise NoBookError(f"no Chromium could be started: {remedy}\n{error}") from error
@@ -184,7 +185,7 @@ class Visit:
         self.page.set_default_timeout(60_000)
         self.faults: list[str] = []
         self.transferred = 0
-        self.page.route("**/*", self._route)
+        self.page.on("request", self._request)
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         self.page.on("response", self._response)
@@ -192,12 +193,9 @@ class Visit:
         wire.send("Network.enable")
         wire.on("Network.loadingFinished", self._finished)
 
-    def _route(self, route: Any) -> None:
-        if re.match(r"(http://127\.0\.0\.1|data:|blob:)", route.request.url):
-            route.continue_()
-        else:
-            self.faults.append(f"request to another host: {route.request.url}")
-            route.abort()
+    def _request(self, request: Any) -> None:
+        if not re.match(r"(http://127\.0\.0\.1|data:|blob:)", request.url):
+            self.faults.append(f"request to another host: {request.url}")
 
     def _console(self, message: Any) -> None:
         if message.type == "error":
