@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import statistics
@@ -243,6 +244,7 @@ def sees(
     )
 
 
+@functools.cache
 def student_quantile(probability: float, freedom: float) -> float:
     """Where Student's t of so many degrees of freedom has this probability below it.
 
