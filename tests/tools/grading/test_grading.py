@@ -181,13 +181,13 @@ def test_unwritten_functions_and_the_librarys_answers_get_none_and_one_that_neve
     }
     cells = submissions["stubborn"].cells
     cells[:] = [c for c in cells if "def next_moments" not in c.source or "sleep" in c.source]
-    verdicts = graded(tmp_path, name, submissions, Limits(call=30))
+    verdicts = graded(tmp_path, name, submissions, Limits(call=10))
     assert are_unwritten(verdicts["empty"])
     assert (verdicts["forwards"].points, verdicts["forwards"].refused) == (0, "")
     assert len(failed(verdicts["forwards"])) == len(assignment.tests)
     assert [message for _, message in failed(verdicts["forwards"]) if "does not exist" not in message] == []
     assert [test for test, _ in failed(verdicts["stubborn"])] == ["next_moments-test"]
-    assert "did not stop after 30 s" in failed(verdicts["stubborn"])[0][1]
+    assert "did not stop after 10 s" in failed(verdicts["stubborn"])[0][1]
 
 
 class FullSandbox:
