@@ -399,6 +399,7 @@ def test_formulas_on_a_phone(browser: Browser, address: str, name: str) -> None:
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0, "formulas that MathJax refused"
     assert page.locator("main div.math").count() == page.locator("main div.math.narrow").count()
     for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
         in_theme(page, theme)
         assert page.evaluate(CUT) == [], "cut without a word"
         assert page.evaluate(ALONE) == [], "lines that begin with a mark"
