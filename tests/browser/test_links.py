@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from html.parser import HTMLParser
+import html
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -19,34 +20,32 @@ PAGES = sorted(
 LOADS = {"script": "src", "img": "src", "iframe": "src", "link": "href"}
 
 
-class Page(HTMLParser):
+UNREAD = re.compile(r"<!--.*?-->|(<(?:script|style)\b[^>]*>).*?</(?:script|style)>", re.S)
+TAG = re.compile(r"""<([a-z]\w*)((?:[^<>"']|"[^"]*"|'[^']*')*)>""")
+ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+
+
+class Page:
     """The anchors of a page, the addresses it refers to, those it loads, and its icons."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, text: str) -> None:
         self.anchors = {"", "top"}
         self.addresses: list[str] = []
         self.sources: list[str] = []
         self.icons: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag in LOADS and (tag != "link" or given.get("rel") in ("stylesheet", "preload", "icon")):
-            self.sources.append(given.get(LOADS[tag]) or "")
-        if tag == "i":
-            self.icons |= set((given.get("class") or "").split())
-        for name, value in attrs:
-            if name in ("id", "name") and value:
-                self.anchors.add(value)
-            if name in ("href", "src") and value:
-                self.addresses.append(value)
+        for tag, inside in TAG.findall(UNREAD.sub(r"\1", text)):
+            given = {name: html.unescape(a or b) for name, a, b in ATTRIBUTE.findall(inside)}
+            self.anchors |= {given[name] for name in ("id", "name") if given.get(name)}
+            self.addresses += [given[name] for name in ("href", "src") if given.get(name)]
+            if tag in LOADS and (tag != "link" or given.get("rel") in ("stylesheet", "preload", "icon")):
+                self.sources.append(given.get(LOADS[tag], ""))
+            if tag == "i":
+                self.icons |= set(given.get("class", "").split())
 
 
 @functools.cache
 def parse(path: Path) -> Page:
-    page = Page()
-    page.feed(path.read_text(encoding="utf-8"))
-    return page
+    return Page(path.read_text(encoding="utf-8"))
 
 
 def test_the_book_is_built() -> None:
