@@ -84,7 +84,7 @@ pdf: book $(READY) ## the book, and as PDF beside its pages (needs a Chromium)
 	@$(PUBLISH).pdf
 
 test: $(READY) ## everything that CI runs, quick things first
-	@$(MAKE) --no-print-directory -j$(if $(filter 1,$(JOBS)),1,2) $(WHOLE) unit-lane browse-lane
+	@$(MAKE) --no-print-directory -j$(if $(filter 1,$(JOBS)),1,2) $(WHOLE) lint pages unit-lane browse-lane
 
 # Two lanes side by side, each with half of the processes: what one worker has loaded and proved serves all its
 # tests. The browser waits at times, and has all that are left.
