@@ -186,7 +186,7 @@ def difference(
     over_seeds = sum(_variance(means) / len(means) for means in seeds)
     over_images = _variance(gaps) / len(gaps) if len(gaps) > 1 else 0.0
     below = 1 - (1 - level) / (2 * comparisons)
-    t = student_quantile(below, min(map(len, seeds)) - 1)
+    t = _quantile(below, min(map(len, seeds)) - 1)
     z = statistics.NormalDist().inv_cdf(below)
     mean, reach = statistics.fmean(gaps), math.sqrt(t**2 * over_seeds + z**2 * over_images)
     return Interval(mean, mean - reach, mean + reach, level, comparisons)
@@ -244,7 +244,6 @@ def sees(
     )
 
 
-@functools.cache
 def student_quantile(probability: float, freedom: float) -> float:
     """Where Student's t of so many degrees of freedom has this probability below it.
 
@@ -265,3 +264,6 @@ def student_quantile(probability: float, freedom: float) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if mass(middle, end) / whole < 2 * (1 - probability) else (middle, high)
     return math.sqrt(freedom) * math.tan((low + high) / 2)
+
+
+_quantile = functools.cache(student_quantile)  # the same few are asked for again and again
