@@ -304,8 +304,8 @@ def prior_derivation():
         d = Derivation("priors", start=(given + ours) - (given + theirs))
         d.step(ours - theirs, "the distortion is the same")
         d.step(E(encoder, sp.log(encoder / p(z))) - E(encoder, sp.log(encoder / r(z))), "definition of KL")
-        own = E(encoder, sp.log(encoder))
-        d.step((own - E(encoder, sp.log(p(z)))) - (own - E(encoder, sp.log(r(z)))), "log of a quotient")
+        logs = [sp.log(encoder) - sp.log(prior) for prior in (p(z), r(z))]
+        d.step(E(encoder, logs[0]) - E(encoder, logs[1]), "log of a quotient")
         return d.step(E(encoder, sp.log(r(z))) - E(encoder, sp.log(p(z))), "the entropy cancels")
 
 

@@ -31,7 +31,7 @@ prior_derivation = ProofCheck(
     "eq-latent-rate",
     lambda: _with_prior(p(z)) - _with_prior(r(z)),
     lambda: E(q(z | x), sp.log(r(z))) - E(q(z | x), sp.log(p(z))),
-    steps=4,
+    steps=3,
 )
 
 
@@ -100,6 +100,10 @@ latent_bound = Check(
             lambda d, lv, s, c: d - _entropy(lv - 2 * s.log()) + c + s.log().sum(),
             "the unit is paid for twice: log s counts double, or the entropy is that of u as well.",
         ),
+        "entropy averaged": Mistake(
+            lambda d, lv, s, c: _bound(d, lv, s, c) + _entropy(lv) * (1 - 1 / lv.shape[1]),
+            "the entropies of the latents are averaged; they add up.",
+        ),
         "no chain": Mistake(
             lambda d, lv, s, c: d - _entropy(lv) + s.log().sum(), "the chain's bound is left out."
         ),
@@ -166,6 +170,24 @@ mixture_rate = Check(
         "variances": Mistake(
             lambda z, lv, w, m, s: _rate(z, lv, w, m, s.sqrt()),
             "the scales are standard deviations and are used as variances.",
+        ),
+        "precisions": Mistake(
+            lambda z, lv, w, m, s: _rate(z, lv, w, m, 1 / s),
+            "the scales are standard deviations and are used the other way up, as roots of precisions.",
+        ),
+        "no half in the exponent": Mistake(
+            lambda z, lv, w, m, s: (
+                -(_joint(z, w, m, s) - 0.5 * (((z[:, None] - m) / s) ** 2).sum(2)).logsumexp(1) - _entropy(lv)
+            ),
+            "the half before the squares of the components is missing.",
+        ),
+        "one Gaussian": Mistake(
+            lambda z, lv, w, m, s: _rate(z, lv, torch.ones_like(w[:1]), (w @ m)[None], (w @ s)[None]),
+            "means and scales are averaged into one Gaussian; it is the densities that are averaged.",
+        ),
+        "product": Mistake(
+            lambda z, lv, w, m, s: -_joint(z, w, m, s).sum(1) - _entropy(lv),
+            "the densities of the components are multiplied here; a mixture adds them.",
         ),
         "no widths in front": Mistake(
             lambda z, lv, w, m, s: (
@@ -263,6 +285,18 @@ scaled_levels = Check(
             lambda a, c: torch.cat([_scaled(a, c)[1:2], _scaled(a, c)[1:]]),
             "at t = 0 there is no noise: ᾱ_0 = 1 whatever the scale.",
         ),
+        "the log of the ratio": Mistake(
+            lambda a, c: torch.cat([a[:1], torch.logit(_scaled(a, c)[1:])]),
+            "this is the log of the signal-to-noise ratio; asked for is the ᾱ_t that belongs to it.",
+        ),
+        "scale on the signal": Mistake(
+            lambda a, c: a / (c * c * a + 1 - a),
+            "below, the signal is scaled and not the noise: above and below no longer fit together.",
+        ),
+        "the end alone": Mistake(
+            lambda a, c: torch.cat([a[:-1], _scaled(a, c)[-1:]]),
+            "only the last level is moved; all have to be.",
+        ),
         "a step late": Mistake(
             lambda a, c: torch.cat([a[:1], _scaled(a, c)[:-1]]), "every level stands one step too late."
         ),
@@ -333,6 +367,14 @@ first_step = Check(
             lambda s, a: _cost(1 / (s * s) + a / (1 - a)),
             "the precisions are added and not turned over: this is one over the variance.",
         ),
+        "no logarithm": Mistake(
+            lambda s, a: 0.5 * (1 + LOG_2PI + _left(s, a)),
+            "the variance itself is added; its logarithm belongs there.",
+        ),
+        "KL": Mistake(
+            lambda s, a: 0.5 * (_left(s, a) / (s * s) - 1 - math.log(_left(s, a) / (s * s))),
+            "this is a KL to the distribution of the codes; asked for is the average of −log p, an entropy.",
+        ),
         "information": Mistake(
             lambda s, a: _cost(s * s) - _cost(_left(s, a)),
             "this is what z_1 says about z, in nats; asked for is what is left to pay.",
@@ -357,7 +399,7 @@ weighted_terms = Check(
     "weighted_terms",
     "eq-latent-weight",
     _weights,
-    _terms,
+    lambda k, beta: _terms(k, beta),
     {
         "weighted rate": Mistake(
             lambda k, b: (_terms(k, b)[0], b * _terms(k, b)[1]),

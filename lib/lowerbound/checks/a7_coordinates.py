@@ -33,7 +33,7 @@ velocity_derivation = ProofCheck(
         eps: (state - (1 - tau) * x0) / tau,
         eps_net: (state - (1 - tau) * x0_net) / tau,
     },
-    steps=4,
+    steps=3,
 )
 
 
@@ -126,6 +126,10 @@ image_and_noise = Check(
             "the noise is found by a division by its share, which is kept away from 0: where there is "
             "no noise it is wrong. Another formula needs no division.",
         ),
+        "one level": Mistake(
+            lambda v, x, a: _both(v, x, a[:1].expand(len(a))),
+            "the level of the first example is used for all; each has its own.",
+        ),
         "clipped": Mistake(
             _mixed(image=lambda v, x, a, b: (a * x - b * v).clamp(-1, 1)),
             "the image is clipped to [−1, 1]; here it is a solution of two equations, and no pixel.",
@@ -176,6 +180,10 @@ straight = Check(
         "1 − ᾱ": Mistake(
             _other_units(time=lambda a, b: b**2),
             "τ is taken for the variance of the noise in x_t; it is the noise's share of the sum.",
+        ),
+        "one root": Mistake(
+            _other_units(sums=lambda a, b: a + b**2, time=lambda a, b: b**2 / (a + b**2)),
+            "the noise in x_t is √(1 − ᾱ); its root is missing.",
         ),
         "the noise's share of x_t": Mistake(
             _other_units(time=lambda a, b: b), "τ is b here, the noise in x_t before it is divided."
@@ -276,6 +284,10 @@ logit_normal_weight = Check(
             lambda lam, m, s: _bell(2 * lam, -m, s) * _velocity_weight(lam),
             "the logit of τ is −λ, with λ half of the log SNR; here it is taken twice.",
         ),
+        "λ halved": Mistake(
+            lambda lam, m, s: _bell(lam / 2, -m, s) * _velocity_weight(lam),
+            "λ is half of the log SNR already; in the bell it is halved once more.",
+        ),
         "signal of a chain": Mistake(
             lambda lam, m, s: _bell(lam, -m, s) / torch.sigmoid(2 * lam),
             "this divides by ᾱ, as for v. On the straight path the signal is 1 − τ.",
@@ -322,6 +334,22 @@ def _flow(z: Tensor, tau: float, centres: Tensor, s: float, **ways: Any) -> Tens
 
 def _says(**ways: Any) -> Any:
     return lambda z, tau, centres, s: _flow(z, tau, centres, s, **ways)
+
+
+def _inner(variance: Any = None, image: Any = None, noise: Any = None) -> Any:
+    """Within a bump another variance, or another part of z in image or noise: functions of 1 − τ, τ, s."""
+
+    def of(z: Tensor, tau: float, centres: Tensor, s: float) -> Tensor:
+        a = 1 - tau
+        v = variance(a, tau, s) if variance else a * a * s * s + tau * tau
+        off = z[:, None] - a * centres
+        share = torch.softmax(-(off**2).sum(2) / (2 * v), 1)[:, :, None]
+        moved = (noise(a, tau, s, v) if noise else tau / v) - (
+            image(a, tau, s, v) if image else a * s * s / v
+        )
+        return (share * (moved * off - centres)).sum(1)
+
+    return of
 
 
 mean_velocity = Check(
@@ -385,6 +413,40 @@ mean_velocity = Check(
                 z - _flow(z, tau, centres, s, says=lambda image, noise: 0 * image + centres)
             ) / tau,
             "the image is taken for the mean centre. Within a bump it moves with z, by the bump's width.",
+        ),
+        "s for s²": Mistake(
+            _inner(image=lambda a, t, s, v: a * s / v),
+            "in the image of a bump stands s, a standard deviation, where its square belongs.",
+        ),
+        "image without its signal": Mistake(
+            _inner(image=lambda a, t, s, v: s * s / v),
+            "within a bump the image moves with z by (1 − τ) s² over the variance; the signal is missing.",
+        ),
+        "noise divided by τ": Mistake(
+            _inner(noise=lambda a, t, s, v: 1 / t),
+            "the noise is z less the centre, divided by τ, as if a bump had no width.",
+        ),
+        "noise's τ squared": Mistake(
+            _inner(noise=lambda a, t, s, v: t * t / v), "τ comes into the noise once and not squared."
+        ),
+        "centre as it is seen": Mistake(
+            lambda z, tau, centres, s: _flow(
+                z, tau, centres, s, says=lambda image, noise: noise - image + tau * centres
+            ),
+            "the image of a bump lies around its centre itself, and not where the centre is seen at τ.",
+        ),
+        "root of the variance": Mistake(
+            _inner(lambda a, t, s: math.sqrt(a * a * s * s + t * t)),
+            "a standard deviation stands where the variance of a bump belongs.",
+        ),
+        "widths added": Mistake(
+            _inner(lambda a, t, s: (a * s + t) ** 2), "the widths are added; it is variances that add up."
+        ),
+        "shares that do not add up": Mistake(
+            _says(share=lambda v: v.exp()), "the shares of the bumps do not add up to one."
+        ),
+        "logs of the shares": Mistake(
+            _says(share=lambda v: v.log_softmax(1)), "the logarithms of the shares stand in their place."
         ),
         "score": Mistake(
             lambda z, tau, centres, s: -_flow(z, tau, centres, s, says=lambda image, noise: noise) / tau,
@@ -487,6 +549,19 @@ bend = Check(
         "turns": Mistake(
             lambda path: (_velocities(path)[0].diff(dim=0) ** 2).sum(2).mean(0),
             "each step is compared with the one before; compare it with the line.",
+        ),
+        "median": Mistake(
+            _bent(over=lambda g: g.sum(2).median(0).values), "this is the median, and not the mean over the steps."
+        ),
+        "last step left out": Mistake(
+            _bent(over=lambda g: g.sum(2)[:-1].mean(0)), "the last step is left out of the mean."
+        ),
+        "first step left out": Mistake(
+            _bent(over=lambda g: g.sum(2)[1:].mean(0)), "the first step is left out of the mean."
+        ),
+        "length": Mistake(
+            lambda path: path.diff(dim=0).norm(dim=2).sum(0) / (path[-1] - path[0]).norm(dim=1),
+            "this is the length of the path over the distance of its ends, another measure.",
         ),
         "first velocity": Mistake(
             _bent(square=lambda each, line: (each - each[:1]) ** 2),
