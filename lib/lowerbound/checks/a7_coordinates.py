@@ -551,7 +551,7 @@ bend = Check(
             "each step is compared with the one before; compare it with the line.",
         ),
         "median": Mistake(
-            _bent(over=lambda g: g.sum(2).median(0).values), "this is the median, and not the mean over the steps."
+            _bent(over=lambda g: g.sum(2).median(0).values), "this is the median, not the mean of the steps."
         ),
         "last step left out": Mistake(
             _bent(over=lambda g: g.sum(2)[:-1].mean(0)), "the last step is left out of the mean."
