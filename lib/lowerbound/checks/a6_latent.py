@@ -208,12 +208,6 @@ mixture_rate = Check(
             lambda z, lv, w, m, s: _rate(z, lv, w, m, s) + 0.5 * LOG_2PI * lv.shape[1],
             "the mixture has its 2π and the entropy has none.",
         ),
-        "log q at the draw's mean": Mistake(
-            lambda z, lv, w, m, s: (
-                _rate(z, lv, w, m, s) + _entropy(lv) - 0.5 * (lv + LOG_2PI).sum(1)
-            ),
-            "log q is taken at the middle of the encoder, where it is largest; the entropy is its average.",
-        ),
         "latents summed last": Mistake(
             lambda z, lv, w, m, s: (
                 -torch.logsumexp(

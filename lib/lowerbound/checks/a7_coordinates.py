@@ -195,10 +195,6 @@ straight = Check(
             _other_units(time=lambda a, b: a / (a + b)),
             "the time runs the other way: at τ = 0 is the image, at τ = 1 the noise.",
         ),
-        "roots forgotten": Mistake(
-            _other_units(sums=lambda a, b: a / a, time=lambda a, b: b**2 / (a**2 + b**2)),
-            "ᾱ and 1 − ᾱ are squares of signal and noise; their roots are missing.",
-        ),
         "angle": Mistake(
             _other_units(time=lambda a, b: torch.atan2(b, a) * 2 / math.pi),
             "this is the angle on the circle, as v has it. The straight path has another time.",
