@@ -298,15 +298,18 @@ def units_derivation():
 
 
 def prior_derivation():
-    encoder, r = q(z | x), Family("r")
+    p, q, r = PRIORS
+    encoder = q(z | x)
     with as_written():
         given, ours, theirs = E(encoder, -sp.log(p(x | z))), KL(encoder, p(z)), KL(encoder, r(z))
         d = Derivation("priors", start=(given + ours) - (given + theirs))
-        d.step(ours - theirs, "the distortion is the same")
         d.step(E(encoder, sp.log(encoder / p(z))) - E(encoder, sp.log(encoder / r(z))), "definition of KL")
         logs = [sp.log(encoder) - sp.log(prior) for prior in (p(z), r(z))]
         d.step(E(encoder, logs[0]) - E(encoder, logs[1]), "log of a quotient")
         return d.step(E(encoder, sp.log(r(z))) - E(encoder, sp.log(p(z))), "the entropy cancels")
+
+
+PRIORS = Family("p", "theta"), Family("q", "phi"), Family("r")
 
 
 def velocity_derivation():
@@ -392,6 +395,15 @@ def ended(name, *endings):
             yield longer.step(expr, "in another form")
 
 
+def prior_ends():
+    p, q, r = PRIORS
+    encoder = q(z | x)
+    return (
+        E(encoder, sp.log(r(z) / p(z))),
+        E(encoder, -sp.log(p(z))) - E(encoder, -sp.log(r(z))),
+    )
+
+
 def other_ends():
     v, alpha, bar, e, h = (
         sp.Symbol("v", positive=True),
@@ -414,10 +426,7 @@ def other_ends():
                 E(encoder, sp.log(p(x | z))) - E(encoder, sp.log(encoder / p(z))),
                 -KL(encoder, p(z)) + E(encoder, sp.log(p(x | z))),
             ),
-            "prior_derivation": (
-                E(encoder, sp.log(Family("r")(z) / p(z))),
-                E(encoder, -sp.log(p(z))) - E(encoder, -sp.log(Family("r")(z))),
-            ),
+            "prior_derivation": prior_ends(),
             "velocity_derivation": (
                 (VELOCITY[1] - VELOCITY[0]) ** 2 / sp.Symbol("tau", positive=True) ** 2,
                 ((VELOCITY[0] - VELOCITY[1]) / sp.Symbol("tau", positive=True)) ** 2,

@@ -5,6 +5,7 @@ A spelling changes how a right function takes its arguments or gives its value, 
 
 import collections
 import fractions
+import itertools
 import json
 import math
 
@@ -139,7 +140,7 @@ def rewritten(name):
         "bend": [
             lambda p: torch.stack(
                 [
-                    sum(((y - x) / (1 / (len(p) - 1)) - (one[-1] - one[0])).square().sum() for x, y in zip(one[:-1], one[1:], strict=True))
+                    sum(((y - x) / (1 / (len(p) - 1)) - (one[-1] - one[0])).square().sum() for x, y in itertools.pairwise(one))
                     / (len(p) - 1)
                     for one in p.unbind(1)
                 ]

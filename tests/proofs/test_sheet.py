@@ -29,8 +29,6 @@ ASSIGNED = {
     "problem-variance": "recursion_derivation",
     "problem-guess": "guess_derivation",
     "problem-units": "units_derivation",
-    "problem-priors": "prior_derivation",
-    "problem-velocity": "velocity_derivation",
 }
 
 SOLVED = {  # lines that lead from the first line of an exercise's problem to its goal
