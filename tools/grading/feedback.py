@@ -9,9 +9,7 @@ from typing import Any
 import nbformat
 from lowerbound.language import say
 from nbconvert import HTMLExporter
-from nbconvert.preprocessors.sanitize import ALLOWED_TAGS
 from nbformat import NotebookNode
-from traitlets.config import Config
 
 from tools.grading.assignment import Assignment, cell_id
 from tools.grading.judge import Verdict
@@ -44,15 +42,9 @@ def page(
     return str(body)
 
 
-# What text is made of; without these, tags of headings and paragraphs would be shown as text.
-TAGS = {"h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "pre", "div", "span", "del", "sup", "sub"}
-TAGS |= {"table", "thead", "tbody", "tr", "th", "td", "details", "summary"}
-
-
 @cache
 def _exporter() -> HTMLExporter:
-    allowed = {"SanitizeHTML": {"tags": {*ALLOWED_TAGS, *TAGS}}}
-    return HTMLExporter(config=Config(allowed), sanitize_html=True, embed_images=False)
+    return HTMLExporter(sanitize_html=True, embed_images=False)
 
 
 def _bare(node: NotebookNode) -> NotebookNode:
