@@ -21,7 +21,7 @@ from lowerbound.proofs import ch2_vae as vae
 from lowerbound.proofs import ch3_forward as forward
 from lowerbound.proofs import ch4_reverse as reverse
 from lowerbound.proofs.ch1_elbo import p, q, x, z
-from lowerbound.symbolic import KL, Derivation, E, Normal, as_written
+from lowerbound.symbolic import KL, Derivation, E, Family, Normal, as_written
 from torch import Tensor
 from torch.nn import Module
 
@@ -297,6 +297,37 @@ def units_derivation():
         return d.step(-sp.log(rho) / (size * sp.log(2)) - sp.log(delta) / sp.log(2), "divide")
 
 
+def prior_derivation():
+    p, q, r = PRIORS
+    encoder = q(z | x)
+    with as_written():
+        given, ours, theirs = E(encoder, -sp.log(p(x | z))), KL(encoder, p(z)), KL(encoder, r(z))
+        d = Derivation("priors", start=(given + ours) - (given + theirs))
+        d.step(E(encoder, sp.log(encoder / p(z))) - E(encoder, sp.log(encoder / r(z))), "definition of KL")
+        logs = [sp.log(encoder) - sp.log(prior) for prior in (p(z), r(z))]
+        d.step(E(encoder, logs[0]) - E(encoder, logs[1]), "log of a quotient")
+        return d.step(E(encoder, sp.log(r(z))) - E(encoder, sp.log(p(z))), "the entropy cancels")
+
+
+PRIORS = Family("p", "theta"), Family("q", "phi"), Family("r")
+
+
+def velocity_derivation():
+    x0, guess, state, eps, eps_net, u, u_net = VELOCITY
+    tau = sp.Symbol("tau", positive=True)
+    with as_written():
+        noise, noise_net = (state - (1 - tau) * x0) / tau, (state - (1 - tau) * guess) / tau
+        given = {u: eps - x0, u_net: eps_net - guess, eps: noise, eps_net: noise_net}
+        d = Derivation("velocity", start=(u - u_net) ** 2, given=given)
+        d.step(((eps - x0) - (eps_net - guess)) ** 2, "what a velocity is")
+        d.step(((noise - x0) - (noise_net - guess)) ** 2, "put in the noise")
+        d.step((-(x0 - guess) / tau) ** 2, "the state cancels")
+        return d.step((x0 - guess) ** 2 / tau**2, "square")
+
+
+VELOCITY = sp.symbols("x_0 xhat_0 z epsilon epsilonhat u uhat", real=True)
+
+
 @cache
 def right(name):
     return globals()[name]()
@@ -364,6 +395,15 @@ def ended(name, *endings):
             yield longer.step(expr, "in another form")
 
 
+def prior_ends():
+    p, q, r = PRIORS
+    encoder = q(z | x)
+    return (
+        E(encoder, sp.log(r(z) / p(z))),
+        E(encoder, -sp.log(p(z))) - E(encoder, -sp.log(r(z))),
+    )
+
+
 def other_ends():
     v, alpha, bar, e, h = (
         sp.Symbol("v", positive=True),
@@ -385,6 +425,11 @@ def other_ends():
             "bound_derivation": (
                 E(encoder, sp.log(p(x | z))) - E(encoder, sp.log(encoder / p(z))),
                 -KL(encoder, p(z)) + E(encoder, sp.log(p(x | z))),
+            ),
+            "prior_derivation": prior_ends(),
+            "velocity_derivation": (
+                (VELOCITY[1] - VELOCITY[0]) ** 2 / sp.Symbol("tau", positive=True) ** 2,
+                ((VELOCITY[0] - VELOCITY[1]) / sp.Symbol("tau", positive=True)) ** 2,
             ),
         }
 

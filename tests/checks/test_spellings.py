@@ -5,6 +5,7 @@ A spelling changes how a right function takes its arguments or gives its value, 
 
 import collections
 import fractions
+import itertools
 import json
 import math
 
@@ -118,8 +119,57 @@ def rewritten(name):
         "parameters": [lambda m: sum(np.prod(p.shape) for p in m.parameters() if p.requires_grad)],
         "training_cost": [lambda w, s, b: 3 * s * b * np.dot(w[:-1], w[1:])],
         "paired_gap": [lambda a, b: (np.mean((a - b).numpy()), np.std((a - b).numpy(), ddof=1) / np.sqrt(len(a)))],
+        "latent_bound": [
+            lambda d, lv, s, c: d - normal(0.0, (lv / 2).exp()).entropy().sum(-1) + c + torch.prod(s).log(),
+        ],
+        "mixture_rate": [
+            lambda z, lv, w, m, s: -_mixture(w, m, s).log_prob(z) - normal(0.0, (lv / 2).exp()).entropy().sum(-1)
+        ],
+        "scaled_levels": [lambda a, c: torch.sigmoid(torch.logit(a) - 2 * math.log(c))],
+        "first_step": [lambda s, a: normal(0.0, torch.tensor(s * math.sqrt((1 - a) / (a * s**2 + 1 - a)))).entropy()],
+        "weighted_terms": [
+            lambda k, b: (
+                k * b / (2 * k + 2 * b),
+                distributions.kl_divergence(normal(0.0, torch.tensor(math.sqrt(b / (k + b)))), normal(0.0, 1.0)),
+            )
+        ],
+        "image_and_noise": [_by_solving],
+        "straight": [lambda x, a: (x * (r := (1 / a - 1).sqrt() + 1).reciprocal()[:, None] / a.sqrt()[:, None], 1 - 1 / r)],
+        "logit_normal_weight": [lambda lam, m, s: normal(-m, s).log_prob(lam).exp() * (1 + torch.exp(-lam)) ** 2],
+        "mean_velocity": [_by_the_score],
+        "bend": [
+            lambda p: torch.stack(
+                [
+                    sum(((y - x) / (1 / (len(p) - 1)) - (one[-1] - one[0])).square().sum() for x, y in itertools.pairwise(one))
+                    / (len(p) - 1)
+                    for one in p.unbind(1)
+                ]
+            )
+        ],
     }  # fmt: skip
     return forms.get(name, [])
+
+
+def _mixture(w, m, s):
+    bumps = distributions.Independent(distributions.Normal(m, s), 1)
+    return distributions.MixtureSameFamily(distributions.Categorical(w), bumps)
+
+
+def _by_solving(v, x, a):
+    """Two linear equations for each example, solved as such."""
+    signal, noise = a.sqrt(), (1 - a).sqrt()
+    rows = torch.stack([torch.stack([signal, noise], 1), torch.stack([-noise, signal], 1)], 1)
+    return torch.linalg.solve(rows, torch.stack([x, v], 1)).unbind(1)
+
+
+def _by_the_score(z, tau, centres, s):
+    """The noise from the slope of the log density, found by automatic differentiation; the image from it."""
+    width = torch.full_like(centres, math.sqrt((1 - tau) ** 2 * s**2 + tau**2))
+    place = z.clone().requires_grad_()
+    density = _mixture(torch.ones(len(centres), dtype=z.dtype), (1 - tau) * centres, width)
+    (score,) = torch.autograd.grad(density.log_prob(place).sum(), place)
+    noise = -tau * score
+    return noise - (z - tau * noise) / (1 - tau)
 
 
 def _precision(x0, xt, t, a):

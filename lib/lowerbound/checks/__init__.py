@@ -15,6 +15,8 @@ assignment 3: q_sample, next_moments, fixed_point, terminal_kl, schedule_to, rec
 assignment 4: posterior, x0_from_eps, l_simple, weight, ancestral_step, ddim_step, bits_per_dim,
   guess_derivation
 assignment 5: parameters, training_cost, bits_from_density, winner, paired_gap, units_derivation
+assignment 6: latent_bound, mixture_rate, scaled_levels, first_step, weighted_terms, prior_derivation
+assignment 7: image_and_noise, straight, logit_normal_weight, mean_velocity, bend, velocity_derivation
 lab 1: naive_log_p, elbo_draw, responsibilities
 lab 2: sample_gradient, log_aggregate
 lab 3: forward_step, bayes
@@ -48,6 +50,22 @@ from .a4_reverse import (
     x0_from_eps,
 )
 from .a5_comparison import bits_from_density, paired_gap, parameters, training_cost, units_derivation, winner
+from .a6_latent import (
+    first_step,
+    latent_bound,
+    mixture_rate,
+    prior_derivation,
+    scaled_levels,
+    weighted_terms,
+)
+from .a7_coordinates import (
+    bend,
+    image_and_noise,
+    logit_normal_weight,
+    mean_velocity,
+    straight,
+    velocity_derivation,
+)
 from .clinic import copy_ratio, effective_beta, step_grid, warm_decay
 from .engine import Check, CheckError, Elsewhere, Mistake
 from .lab1_bound import elbo_draw, naive_log_p, responsibilities
@@ -68,6 +86,12 @@ ASSIGNMENTS: dict[str, tuple[Check | ProofCheck, ...]] = {
         posterior, x0_from_eps, l_simple, weight, ancestral_step, ddim_step, bits_per_dim, guess_derivation
     ),
     "A5_comparison": (parameters, training_cost, bits_from_density, winner, paired_gap, units_derivation),
+    "A6_latent": (
+        latent_bound, mixture_rate, scaled_levels, first_step, weighted_terms, prior_derivation
+    ),
+    "A7_coordinates": (
+        image_and_noise, straight, logit_normal_weight, mean_velocity, bend, velocity_derivation
+    ),
 }  # fmt: skip
 LABS: dict[str, tuple[Check, ...]] = {
     "01_elbo": (naive_log_p, elbo_draw, responsibilities),

@@ -1,6 +1,6 @@
 """A function of numbers that is written in a page, and what its check says of it.
 
-Ten of the 28 functions of the assignments take numbers and give numbers; the others need torch.
+Twelve of the 38 functions of the assignments take numbers and give numbers; the others need torch.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from ..symbolic.clock import OutOfTime, time_limit
 from .a1_bound import best_encoder, best_guess, coin_bound, coin_gap, deceptive_step, gaussian_bound
 from .a3_forward import fixed_point, next_moments
 from .a5_comparison import training_cost, winner
+from .a6_latent import first_step, weighted_terms
 from .engine import Check, CheckError
 
 OF_NUMBERS: tuple[Check, ...] = (
     *(coin_bound, coin_gap, best_guess, gaussian_bound, best_encoder, deceptive_step),
     *(next_moments, fixed_point),
     *(training_cost, winner),
+    *(first_step, weighted_terms),
 )
 SECONDS = 20  # that a function may take at all points together
 LETTERS = 10_000  # that it may print
