@@ -14,7 +14,7 @@ assignment 2: reparameterise, kl, log_likelihood, loss, rate_per_latent, rate_de
 assignment 3: q_sample, next_moments, fixed_point, terminal_kl, schedule_to, recursion_derivation
 assignment 4: posterior, x0_from_eps, l_simple, weight, ancestral_step, ddim_step, bits_per_dim,
   guess_derivation
-assignment 5: parameters, training_cost, bits_from_density, winner, paired_gap, units_derivation
+assignment 5: parameters, training_cost, bits_from_density, interval, paired_gap, units_derivation
 lab 1: naive_log_p, elbo_draw, responsibilities
 lab 2: sample_gradient, log_aggregate
 lab 3: forward_step, bayes
@@ -47,7 +47,14 @@ from .a4_reverse import (
     weight,
     x0_from_eps,
 )
-from .a5_comparison import bits_from_density, paired_gap, parameters, training_cost, units_derivation, winner
+from .a5_comparison import (
+    bits_from_density,
+    interval,
+    paired_gap,
+    parameters,
+    training_cost,
+    units_derivation,
+)
 from .clinic import copy_ratio, effective_beta, step_grid, warm_decay
 from .engine import Check, CheckError, Elsewhere, Mistake
 from .lab1_bound import elbo_draw, naive_log_p, responsibilities
@@ -67,7 +74,7 @@ ASSIGNMENTS: dict[str, tuple[Check | ProofCheck, ...]] = {
     "A4_reverse": (
         posterior, x0_from_eps, l_simple, weight, ancestral_step, ddim_step, bits_per_dim, guess_derivation
     ),
-    "A5_comparison": (parameters, training_cost, bits_from_density, winner, paired_gap, units_derivation),
+    "A5_comparison": (parameters, training_cost, bits_from_density, interval, paired_gap, units_derivation),
 }  # fmt: skip
 LABS: dict[str, tuple[Check, ...]] = {
     "01_elbo": (naive_log_p, elbo_draw, responsibilities),
