@@ -19,8 +19,8 @@ from lowerbound.checks.engine import Raised, run, same
 from wrong_functions import CORPUS, FRESH, HELD_OUT
 
 TABLES = {"corpus": CORPUS, "held out": HELD_OUT, "fresh": FRESH}
-NAMED = {"corpus": 203, "held out": 28, "fresh": 24}
-PLACED = {"corpus": 3, "held out": 18, "fresh": 2}
+NAMED = {"corpus": 203, "held out": 26, "fresh": 24}
+PLACED = {"corpus": 3, "held out": 19, "fresh": 2}
 ROWS = [(table, name, label) for table, rows in TABLES.items() for name in rows for label in rows[name]]
 JUDGED = {"deceptive_step", "schedule_to"}
 # What the review asked for by name, and a word of the sentence that must be said.

@@ -408,6 +408,7 @@ CORPUS = {
         "b − a": lambda a, b, t: about(gap(b, a), t * error(a, b)),
         "1.96": lambda a, b, t: about(gap(a, b), 1.96 * error(a, b)),
         "whole width t": lambda a, b, t: about(gap(a, b), t * error(a, b) / 2),
+        "upper end alone": lambda a, b, t: (gap(a, b), gap(a, b) + t * error(a, b)),
         "middle and reach": lambda a, b, t: (gap(a, b), t * error(a, b)),
     },
     "paired_gap": {
@@ -516,7 +517,10 @@ HELD_OUT = {
     "bits_from_density": {"8 bits less": lambda p, n: 8 + p / (n * log(2)), "per image bins": lambda p, n: (-p + log(127.5)) / (n * log(2))},
     "interval": {
         "relative": lambda a, b, t: about(gap(a, b) / statistics.fmean(b), t * error(a, b) / statistics.fmean(b)),
-        "upper end alone": lambda a, b, t: (gap(a, b), gap(a, b) + t * error(a, b)),
+        "sorted pairs": lambda a, b, t: about(
+            gap(a, b),
+            t * statistics.stdev(x - y for x, y in zip(sorted(a), sorted(b), strict=False)) / sqrt(min(len(a), len(b))),
+        ),
     },
     "paired_gap": {"t": lambda a, b: (float((a - b).mean()), float((a - b).mean() / ((a - b).std() / sqrt(len(a))))),
                    "relative": lambda a, b: (float(((a - b) / b).mean()), float((a - b).std() / sqrt(len(a))))},

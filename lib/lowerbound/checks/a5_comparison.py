@@ -277,8 +277,8 @@ T_QUANTILES = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # of Student's t at 97.
 
 
 def _seeds(rng: Rng) -> Iterator[tuple[Costs, Costs, float]]:
-    for first, second in ((3, 3), (2, 4), (5, 3), (4, 4), (3, 5)):
-        level, shift = between(rng, 1, 4), between(rng, 0.1, 0.4)
+    for first, second, sign in ((3, 3, 1), (2, 4, -1), (5, 3, 1), (4, 4, -1), (3, 5, 1)):
+        level, shift = between(rng, 1, 4), sign * between(rng, 0.3, 0.6)
         a = [level + 0.1 * v for v in normals(rng, first)]
         b = [level + shift + 0.3 * v for v in normals(rng, second)]
         yield a, b, T_QUANTILES[min(first, second)]
@@ -419,6 +419,10 @@ interval = Check(
         "middle and half-width": Mistake(
             lambda a, b, t: (_gap(a, b), t * _error_of_gap(a, b)),
             "this is the middle and half the width; the two ends are asked for.",
+        ),
+        "middle for the low end": Mistake(
+            lambda a, b, t: (_gap(a, b), _gap(a, b) + t * _error_of_gap(a, b)),
+            "the first value is the middle; the interval reaches as far below it as above.",
         ),
         "extremes": Mistake(
             lambda a, b, t: (min(a) - max(b), max(a) - min(b)),
