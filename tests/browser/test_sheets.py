@@ -341,10 +341,10 @@ def test_open_sheets_are_accessible(functions: Opened) -> None:
     """A sheet with its answer and a function with its message, in both colours, on desk and phone."""
     page = functions.page
     functions.check("letters a, b\n(a + b)^2\n= a^2 + b^2   # forgotten")
-    page.locator("#function-winner").locator("xpath=ancestor-or-self::section[1]").locator(
+    page.locator("#function-interval").locator("xpath=ancestor-or-self::section[1]").locator(
         "button.put"
     ).click()
-    box = page.locator("section.sheet[aria-label='Write winner']")
+    box = page.locator("section.sheet[aria-label='Write interval']")
     box.locator(".sheet-check").click()
     box.locator(".sheet-message").wait_for(timeout=LONG)
     for width in WIDTHS.values():

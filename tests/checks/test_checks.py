@@ -215,7 +215,7 @@ def test_arguments_are_copies_and_a_function_leaves_them_as_they_are():
     with pytest.raises(CheckError, match="writes into its argument `mean`"):
         checks.kl(spoils)
     with pytest.raises(CheckError, match="writes into its argument `b`"):
-        checks.winner(lambda a, b: b.sort() or checks.winner.oracle(a, b))
+        checks.interval(lambda a, b, t: b.sort() or checks.interval.oracle(a, b, t))
     checks.kl(checks.kl.oracle)
 
 

@@ -19,8 +19,8 @@ from lowerbound.checks.engine import Raised, run, same
 from wrong_functions import BEYOND, CORPUS, FRESH, HELD_OUT
 
 TABLES = {"corpus": CORPUS, "held out": HELD_OUT, "fresh": FRESH, "beyond": BEYOND}
-NAMED = {"corpus": 203, "held out": 28, "fresh": 24, "beyond": 66}
-PLACED = {"corpus": 3, "held out": 18, "fresh": 2, "beyond": 6}
+NAMED = {"corpus": 203, "held out": 26, "fresh": 24, "beyond": 66}
+PLACED = {"corpus": 3, "held out": 19, "fresh": 2, "beyond": 6}
 ROWS = [(table, name, label) for table, rows in TABLES.items() for name in rows for label in rows[name]]
 JUDGED = {"deceptive_step", "schedule_to"}
 # What the review asked for by name, and a word of the sentence that must be said.
@@ -41,7 +41,8 @@ SENTENCES = {
     ("q_sample", "one index late"): "the last is alpha_bar[T]",
     ("schedule_to", "in bits"): "logarithms here are natural",
     ("schedule_to", "for an image"): "for each dimension",
-    ("winner", "≤ for <"): "ties with one",
+    ("interval", "scatter of seeds"): "how far single seeds scatter",
+    ("interval", "1.96"): "estimated from a few seeds",
 }
 
 
@@ -137,24 +138,10 @@ GENERAL = {  # what any function may suffer from: a check, a function, and what 
         lambda m, lv: kl(m.sinh().exp().tanh(), lv),
         "changes its sign, the right value stays as it is",
     ),
-    "too often": (
-        "winner",
-        lambda a, b: "a" if len(a) == len(b) else right(a, b),
-        "'a' it gives too often",
-    ),
-    "too seldom": (
-        "winner",
-        lambda a, b: right(a, b) if a[0] < 2 else hasty(a, b),
-        "'neither' is its only answer",
-    ),
 }  # fmt: skip
 
 
-def hasty(a, b):
-    return "a" if sum(a) / len(a) < sum(b) / len(b) else "b"
-
-
-kl, bound, right = checks.kl.oracle, checks.gaussian_bound.oracle, checks.winner.oracle
+kl, bound = checks.kl.oracle, checks.gaussian_bound.oracle
 
 
 @pytest.mark.parametrize("what", GENERAL)

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 import torch
 from lowerbound import checks
-from lowerbound.checks.draws import Twister, between, normals, order, whole
+from lowerbound.checks.draws import Twister, between, normals, whole
 from lowerbound.checks.practice import OF_NUMBERS, judge
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,6 @@ def test_its_draws_are_those_of_torch(seed):
             (between, (-1, 3)),
             (normals, (k % 15,)),
             (whole, (2, 39)),
-            (order, (k % 9 + 1,)),
         ):
             assert draw(ours, *arguments) == draw(theirs, *arguments)
 

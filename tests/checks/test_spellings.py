@@ -61,7 +61,6 @@ GIVES = {
     "sympy's expressions": numbers(lambda v: sp.log(sp.exp(sp.Float(v), evaluate=False), evaluate=False)),
     "fractions": numbers(fractions.Fraction),
     "whole floats": numbers(float, float),
-    "numpy's words": lambda v: np.str_(v) if type(v) is str else v,
 }  # fmt: skip
 TAKES = {
     "float32 arguments": single,

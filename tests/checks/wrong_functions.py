@@ -65,10 +65,16 @@ def without_gradient(value):
         return value()
 
 
-def by_two_errors(a, b):
-    gap = statistics.fmean(a) - statistics.fmean(b)
-    error = sqrt(statistics.variance(a) / len(a) + statistics.variance(b) / len(b))
-    return "neither" if abs(gap) < 2 * error else "a" if gap < 0 else "b"
+def gap(a, b):
+    return sum(a) / len(a) - sum(b) / len(b)
+
+
+def error(a, b):
+    return sqrt(statistics.variance(a) / len(a) + statistics.variance(b) / len(b))
+
+
+def about(middle, reach):
+    return middle - reach, middle + reach
 
 
 def snr_weight(t, a, of):
@@ -389,18 +395,22 @@ CORPUS = {
         "density not divided": lambda p, n: -p / log(2) + math.log2(127.5),
         "density alone": lambda p, n: -p / log(2),
     },
-    "winner": {
-        "≤ for <": lambda a, b: "a" if max(a) <= min(b) else "b" if max(b) <= min(a) else "neither",
-        "capitals": lambda a, b: "A" if max(a) < min(b) else "B" if max(b) < min(a) else "neither",
-        "one spread": lambda a, b: (
-            "neither"
-            if abs(statistics.fmean(a) - statistics.fmean(b)) < statistics.stdev(a)
-            else "a"
-            if statistics.fmean(a) < statistics.fmean(b)
-            else "b"
+    "interval": {
+        "scatter of seeds": lambda a, b, t: about(gap(a, b), t * sqrt(statistics.variance(a) + statistics.variance(b))),
+        "spreads over n": lambda a, b, t: about(
+            gap(a, b), t * sqrt((statistics.stdev(a) / len(a)) ** 2 + (statistics.stdev(b) / len(b)) ** 2)
         ),
-        "always a": lambda a, b: "a",
-        "no neither": lambda a, b: "a" if max(a) < min(b) else "b",
+        "standard deviations": lambda a, b, t: about(
+            gap(a, b), t * sqrt(statistics.stdev(a) / len(a) + statistics.stdev(b) / len(b))
+        ),
+        "population": lambda a, b, t: about(
+            gap(a, b), t * sqrt(statistics.pvariance(a) / len(a) + statistics.pvariance(b) / len(b))
+        ),
+        "b − a": lambda a, b, t: about(gap(b, a), t * error(a, b)),
+        "1.96": lambda a, b, t: about(gap(a, b), 1.96 * error(a, b)),
+        "whole width t": lambda a, b, t: about(gap(a, b), t * error(a, b) / 2),
+        "upper end alone": lambda a, b, t: (gap(a, b), gap(a, b) + t * error(a, b)),
+        "middle and reach": lambda a, b, t: (gap(a, b), t * error(a, b)),
     },
     "paired_gap": {
         "order": lambda a, b: (float((a - b).std() / sqrt(len(a))), float((a - b).mean())),
@@ -506,9 +516,13 @@ HELD_OUT = {
     "parameters": {"shapes added": lambda m: sum(sum(p.shape) for p in m.parameters() if p.requires_grad)},
     "training_cost": {"every pair": lambda w, s, b: 3 * s * b * sum(x * y for i, x in enumerate(w) for y in w[i + 1 :])},
     "bits_from_density": {"8 bits less": lambda p, n: 8 + p / (n * log(2)), "per image bins": lambda p, n: (-p + log(127.5)) / (n * log(2))},
-    "winner": {"sums": lambda a, b: "a" if sum(a) < sum(b) else "b", "wins counted": lambda a, b: (
-        "a" if sum(x < y for x, y in zip(a, b, strict=False)) > sum(x > y for x, y in zip(a, b, strict=False)) else "b"
-    )},
+    "interval": {
+        "relative": lambda a, b, t: about(gap(a, b) / statistics.fmean(b), t * error(a, b) / statistics.fmean(b)),
+        "sorted pairs": lambda a, b, t: about(
+            gap(a, b),
+            t * statistics.stdev(x - y for x, y in zip(sorted(a), sorted(b), strict=False)) / sqrt(min(len(a), len(b))),
+        ),
+    },
     "paired_gap": {"t": lambda a, b: (float((a - b).mean()), float((a - b).mean() / ((a - b).std() / sqrt(len(a))))),
                    "relative": lambda a, b: (float(((a - b) / b).mean()), float((a - b).std() / sqrt(len(a))))},
 }  # fmt: skip
@@ -564,7 +578,12 @@ FRESH = {
     "parameters": {"matrices": lambda m: sum(p.numel() for p in m.parameters() if p.requires_grad and p.ndim > 1)},
     "training_cost": {"biases": lambda w, s, b: 3 * s * b * sum((x + 1) * y for x, y in zip(w[:-1], w[1:], strict=True))},
     "bits_from_density": {"levels 1/255 apart": lambda p, n: (-p / n - log(1 / 255)) / log(2)},
-    "winner": {"two errors apart": by_two_errors},
+    "interval": {
+        "two intervals": lambda a, b, t: (
+            gap(a, b) - t * (error(a, [0, 0]) + error(b, [0, 0])), gap(a, b) + t * (error(a, [0, 0]) + error(b, [0, 0]))
+        ),
+        "never below zero": lambda a, b, t: about(abs(gap(a, b)), t * error(a, b)),
+    },
     "paired_gap": {
         "not paired": lambda a, b: (float((a - b).mean()), float((a.var() / len(a) + b.var() / len(b)).sqrt())),
     },

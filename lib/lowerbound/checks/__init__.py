@@ -14,7 +14,7 @@ assignment 2: reparameterise, kl, log_likelihood, loss, rate_per_latent, rate_de
 assignment 3: q_sample, next_moments, fixed_point, terminal_kl, schedule_to, recursion_derivation
 assignment 4: posterior, x0_from_eps, l_simple, weight, ancestral_step, ddim_step, bits_per_dim,
   guess_derivation
-assignment 5: parameters, training_cost, bits_from_density, winner, paired_gap, units_derivation
+assignment 5: parameters, training_cost, bits_from_density, interval, paired_gap, units_derivation
 assignment 6: latent_bound, mixture_rate, scaled_levels, first_step, weighted_terms, prior_derivation
 assignment 7: image_and_noise, straight, logit_normal_weight, mean_velocity, bend, velocity_derivation
 lab 1: naive_log_p, elbo_draw, responsibilities
@@ -49,7 +49,14 @@ from .a4_reverse import (
     weight,
     x0_from_eps,
 )
-from .a5_comparison import bits_from_density, paired_gap, parameters, training_cost, units_derivation, winner
+from .a5_comparison import (
+    bits_from_density,
+    interval,
+    paired_gap,
+    parameters,
+    training_cost,
+    units_derivation,
+)
 from .a6_latent import (
     first_step,
     latent_bound,
@@ -85,7 +92,7 @@ ASSIGNMENTS: dict[str, tuple[Check | ProofCheck, ...]] = {
     "A4_reverse": (
         posterior, x0_from_eps, l_simple, weight, ancestral_step, ddim_step, bits_per_dim, guess_derivation
     ),
-    "A5_comparison": (parameters, training_cost, bits_from_density, winner, paired_gap, units_derivation),
+    "A5_comparison": (parameters, training_cost, bits_from_density, interval, paired_gap, units_derivation),
     "A6_latent": (
         latent_bound, mixture_rate, scaled_levels, first_step, weighted_terms, prior_derivation
     ),

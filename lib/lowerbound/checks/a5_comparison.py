@@ -11,7 +11,7 @@ from typing import Any
 import sympy as sp
 
 from .cases import POINTS, bits, normal
-from .draws import Rng, between, normals, order, whole
+from .draws import Rng, between, normals, whole
 from .engine import Check, Mistake, Slots
 from .optional import Tensor, nn, torch
 from .proved import ProofCheck
@@ -272,100 +272,173 @@ units_derivation = ProofCheck(
 )
 
 
-RACES = (
-    ([0.10, 0.12, 0.14], [0.20, 0.21, 0.22]),
-    ([0.30, 0.32], [0.11, 0.20]),
-    ([0.10, 0.20, 0.12], [0.18, 0.30, 0.22]),
-    ([0.21, 0.10, 0.22], [0.15, 0.16, 0.14]),
-    ([0.00, 0.26, 0.20], [0.21, 0.22, 0.23]),
-    ([0.21, 0.00, 0.20], [0.15, 0.16, 0.17]),
-    ([0.10, 0.20, 0.22], [0.15, 0.16, 0.17]),
-    ([0.01, 0.02], [0.10, 0.30, 0.20]),
-    ([0.10, 0.12], [0.12, 0.15]),  # a tie
-    ([0.25, 0.30], [0.20, 0.25, 0.10]),
-)
+Costs = list[float]
+T_QUANTILES = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # of Student's t at 97.5 %, by the fewer seeds
 
 
-def _seeds(rng: Rng) -> Iterator[tuple[list[float], list[float]]]:
-    """The races in random order, each above a level of its own, so that no list of answers is right."""
-    for i in order(rng, len(RACES)):
-        level = between(rng, 1, 4)
-        a, b = ([level + bits for bits in side] for side in RACES[i])
-        yield a, b
-    for size in (2, 3, 4) * 5:  # and some as they come
-        shift, level = between(rng, -1.5, 1.5), between(rng, 1, 4)
-        a, b = normals(rng, size), normals(rng, size % 3 + 2)
-        yield [level + 0.1 * v for v in a], [level + 0.1 * (v + shift) for v in b]
+def _seeds(rng: Rng) -> Iterator[tuple[Costs, Costs, float]]:
+    for first, second, sign in ((3, 3, 1), (2, 4, -1), (5, 3, 1), (4, 4, -1), (3, 5, 1)):
+        level, shift = between(rng, 1, 4), sign * between(rng, 0.3, 0.6)
+        a = [level + 0.1 * v for v in normals(rng, first)]
+        b = [level + shift + 0.3 * v for v in normals(rng, second)]
+        yield a, b, T_QUANTILES[min(first, second)]
 
 
-def _less(of: Callable[[list[float]], float]) -> Any:
-    """The winner by one number of each side."""
-    return lambda a, b: "a" if of(a) < of(b) else "b"
+def _error_of_gap(a: Costs, b: Costs) -> float:
+    return math.sqrt(statistics.variance(a) / len(a) + statistics.variance(b) / len(b))
 
 
-def _apart(a: list[float], b: list[float], spread: float) -> str:
-    """The winner by the means, where they are further apart than a spread."""
-    gap = statistics.fmean(a) - statistics.fmean(b)
-    return "neither" if abs(gap) < spread else "a" if gap < 0 else "b"
+def _about(middle: float, reach: float) -> tuple[float, float]:
+    return middle - reach, middle + reach
 
 
-def _winner(a: list[float], b: list[float]) -> str:
-    return "a" if max(a) < min(b) else "b" if max(b) < min(a) else "neither"
+def _gap(a: Costs, b: Costs) -> float:
+    return statistics.fmean(a) - statistics.fmean(b)
 
 
-winner = Check(
-    "winner",
+def _interval(a: Costs, b: Costs, t: float) -> tuple[float, float]:
+    return _about(_gap(a, b), t * _error_of_gap(a, b))
+
+
+def _reach(of: Callable[[Costs, Costs, float], float]) -> Any:
+    """About the right middle, with a wrong half-width."""
+    return lambda a, b, t: _about(_gap(a, b), of(a, b, t))
+
+
+def _middle(of: Callable[[Costs, Costs], float]) -> Any:
+    """With the right half-width, about a wrong middle."""
+    return lambda a, b, t: _about(of(a, b), t * _error_of_gap(a, b))
+
+
+def _pooled(a: Costs, b: Costs) -> float:
+    n, m = len(a), len(b)
+    within = (n - 1) * statistics.variance(a) + (m - 1) * statistics.variance(b)
+    return math.sqrt(within / (n + m - 2) * (1 / n + 1 / m))
+
+
+def _by_seed(a: Costs, b: Costs) -> float:
+    gaps = [x - y for x, y in zip(a, b, strict=False)]
+    return statistics.stdev(gaps) / math.sqrt(len(gaps))
+
+
+interval = Check(
+    "interval",
     "ex-comparison-design",
     _seeds,
-    _winner,
+    _interval,
     {
-        "by the mean": Mistake(
-            _less(statistics.fmean), "the means decide, whatever the seeds say of the spread."
+        "not divided by n": Mistake(
+            _reach(lambda a, b, t: t * math.sqrt(statistics.variance(a) + statistics.variance(b))),
+            "this is how far single seeds scatter. The mean of n seeds is surer: "
+            "divide each variance by its n.",
         ),
-        "by the best seed": Mistake(
-            _less(min), "the best seed of each decides: that rewards luck, and more seeds."
+        "n for n − 1": Mistake(
+            _reach(
+                lambda a, b, t: (
+                    t * math.sqrt(statistics.pvariance(a) / len(a) + statistics.pvariance(b) / len(b))
+                )
+            ),
+            "the variances are divided by n where n − 1 belongs: the mean was fitted too.",
         ),
-        "by the worst seed": Mistake(
-            _less(max), "the worst seed of each decides; one unlucky seed is not a reading."
+        "divided by n − 1 again": Mistake(
+            _reach(
+                lambda a, b, t: (
+                    t
+                    * math.sqrt(statistics.variance(a) / (len(a) - 1) + statistics.variance(b) / (len(b) - 1))
+                )
+            ),
+            "the variance of a mean of n seeds is s²/n; n − 1 is already in s².",
         ),
-        "by the first seed": Mistake(
-            lambda a, b: "a" if a[0] < b[0] else "b", "only the first seed is looked at."
+        "errors added": Mistake(
+            _reach(
+                lambda a, b, t: (
+                    t * (statistics.stdev(a) / math.sqrt(len(a)) + statistics.stdev(b) / math.sqrt(len(b)))
+                )
+            ),
+            "the two errors are added. They are independent, so it is their squares that add.",
         ),
-        "by the median": Mistake(
-            _less(statistics.median), "the medians decide, whatever the seeds say of the spread."
+        "errors subtracted": Mistake(
+            _reach(
+                lambda a, b, t: (
+                    t * math.sqrt(abs(statistics.variance(a) / len(a) - statistics.variance(b) / len(b)))
+                )
+            ),
+            "one variance is taken off the other. Both models scatter, so a difference is less sure "
+            "than either mean.",
         ),
-        "more is better": Mistake(
-            lambda a, b: {"a": "b", "b": "a"}.get(_winner(a, b), "neither"),
-            "bits are a cost: fewer are better.",
+        "one side": Mistake(
+            _reach(lambda a, b, t: t * statistics.stdev(a) / math.sqrt(len(a))),
+            "only the scatter of a is in it, and b's seeds scatter, too.",
         ),
-        "never": Mistake(lambda a, b: "neither", "there are seeds enough to tell in some of the races."),
+        "other side": Mistake(
+            _reach(lambda a, b, t: t * statistics.stdev(b) / math.sqrt(len(b))),
+            "only the scatter of b is in it, and a's seeds scatter, too.",
+        ),
+        "pooled": Mistake(
+            _reach(lambda a, b, t: t * _pooled(a, b)),
+            "both models share one variance here. One kind of model may scatter more than the other: "
+            "divide each one's own variance by its own n.",
+        ),
+        "all seeds as one": Mistake(
+            _reach(lambda a, b, t: t * statistics.stdev(a + b) * math.sqrt(1 / len(a) + 1 / len(b))),
+            "the spread of all seeds together holds the difference itself. Take each model's own variance.",
+        ),
         "pair by pair": Mistake(
-            lambda a, b: (
-                "a" if all(map(float.__lt__, a, b)) else "b" if all(map(float.__gt__, a, b)) else "neither"
-            ),
-            "seed i of one side has nothing to do with seed i of the other: compare all with all.",
+            _reach(lambda a, b, t: t * _by_seed(a, b)),
+            "seed i of one side has nothing to do with seed i of the other; only points are paired.",
         ),
-        "a tie wins": Mistake(
-            lambda a, b: "a" if max(a) <= min(b) else "b" if max(b) <= min(a) else "neither",
-            "a seed that ties with one of the other side is not below it.",
+        "variance for its root": Mistake(
+            _reach(lambda a, b, t: t * _error_of_gap(a, b) ** 2),
+            "this is t times the variance of the difference; take its root.",
         ),
-        "never neither": Mistake(
-            lambda a, b: "a" if max(a) < min(b) else "b",
-            "'b' is returned where 'neither' belongs: b has to win too.",
+        "root of t": Mistake(
+            _reach(lambda a, b, t: math.sqrt(t) * _error_of_gap(a, b)),
+            "t stands under the root; it does not belong there.",
         ),
-        "means and one spread": Mistake(
-            lambda a, b: _apart(a, b, statistics.stdev(a)),
-            "the means and the spread of one side decide. All seeds of one must be below all of the other.",
+        "no t": Mistake(
+            _reach(lambda a, b, t: _error_of_gap(a, b)),
+            "this reaches one standard error to each side. With three seeds, that holds the right value "
+            "about 60 times in a hundred; times t, 95 times or more.",
         ),
-        "one seed is enough": Mistake(
-            lambda a, b: (
-                "a"
-                if min(a) < min(b) and max(a) < max(b)
-                else "b"
-                if min(b) < min(a) and max(b) < max(a)
-                else "neither"
-            ),
-            "best is compared with best and worst with worst. One's worst must be below the other's best.",
+        "normal": Mistake(
+            _reach(lambda a, b, t: 1.96 * _error_of_gap(a, b)),
+            "1.96 is right where the spread is known. Here it is estimated from a few seeds: "
+            "t says how much wider.",
+        ),
+        "two errors": Mistake(
+            _reach(lambda a, b, t: 2 * _error_of_gap(a, b)),
+            "two standard errors are right where the spread is known. Here it is estimated from a few seeds: "
+            "t says how much wider.",
+        ),
+        "half as wide": Mistake(
+            _reach(lambda a, b, t: t * _error_of_gap(a, b) / 2),
+            "t standard errors reach to each side; here all of the interval is as wide as that.",
+        ),
+        "other sign": Mistake(lambda a, b, t: _interval(b, a, t), "the difference is a − b; you have b − a."),
+        "ends exchanged": Mistake(lambda a, b, t: _interval(a, b, t)[::-1], "the low end comes first."),
+        "middle and half-width": Mistake(
+            lambda a, b, t: (_gap(a, b), t * _error_of_gap(a, b)),
+            "this is the middle and half the width; the two ends are asked for.",
+        ),
+        "middle for the low end": Mistake(
+            lambda a, b, t: (_gap(a, b), _gap(a, b) + t * _error_of_gap(a, b)),
+            "the first value is the middle; the interval reaches as far below it as above.",
+        ),
+        "extremes": Mistake(
+            lambda a, b, t: (min(a) - max(b), max(a) - min(b)),
+            "these are the least and the largest difference of two seeds: they grow apart with every seed, "
+            "where an interval for the mean narrows.",
+        ),
+        "medians": Mistake(
+            _middle(lambda a, b: statistics.median(a) - statistics.median(b)),
+            "the middle is the difference of the medians; that of the means is asked for.",
+        ),
+        "best seeds": Mistake(
+            _middle(lambda a, b: min(a) - min(b)),
+            "the middle is the difference of the best seeds: that rewards luck, and more seeds.",
+        ),
+        "sums": Mistake(
+            _middle(lambda a, b: sum(a) - sum(b)), "the seeds are added, where their mean is asked for."
         ),
     },
 )

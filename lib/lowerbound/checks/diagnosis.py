@@ -229,8 +229,6 @@ def _single(
     part: int | None = None,
 ) -> Found:
     """One value at each point, which is wrong at some."""
-    if isinstance(theirs[0], str):
-        return _words(check, function, cases, ours, theirs)
     a, b = ([Numbers.of(v) for v in side] for side in (ours, theirs))
     for x, y in zip(a, b, strict=True):
         if x.shape != y.shape:
@@ -251,34 +249,6 @@ def _single(
     lack = _lacking(check, function, cases, a, b, part)
     name = f"{WHERE}{place[0]}" if place else f"{LACKS}{lack[0]}" if lack else None
     return name, "\n".join([says, *(fact[1] for fact in (place, lack) if fact)])
-
-
-def _words(check: Check, function: Any, cases: list[Case], ours: list[str], theirs: list[str]) -> Found:
-    answers = sorted(set(theirs))
-    odd = next((word for word in ours if word not in answers), None)
-    if odd is not None:
-        return (
-            "another word",
-            f"it returned {odd!r}; the answers are {', '.join(map(repr, answers))}, as they stand here.",
-        )
-    if len(set(ours)) == 1:
-        return "constant", f"it returns {ours[0]!r} whatever it is given."
-    missing = [word for word in answers if word not in ours]
-    if missing:
-        return (
-            "an answer left out",
-            f"it never returns {' or '.join(map(repr, missing))}, and some cases ask for it.",
-        )
-    wrong = [(x, y) for x, y in zip(ours, theirs, strict=True) if x != y]
-    says = f"it returned {wrong[0][0]!r} where that is wrong"
-    given, wanted = ({pair[i] for pair in wrong} for i in (0, 1))
-    if len(wanted) == 1:
-        (word,) = wanted
-        return f"too seldom {word}", f"{says}: {word!r} is its only answer that it gives too seldom."
-    if len(given) == 1:
-        (word,) = given
-        return f"too often {word}", f"{says}: its other answers are right, and {word!r} it gives too often."
-    return None, f"{says}."
 
 
 def _shape(ours: Numbers, theirs: Numbers, check: Check, cases: list[Case]) -> Found:

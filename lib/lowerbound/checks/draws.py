@@ -47,14 +47,6 @@ class Twister:
         self._second = radius * math.sin(angle)
         return radius * math.cos(angle)
 
-    def order(self, size: int) -> list[int]:
-        """As `torch.randperm(size)`."""
-        numbers = list(range(size))
-        for i in range(size - 1):
-            j = i + self._bits() % (size - i)
-            numbers[i], numbers[j] = numbers[j], numbers[i]
-        return numbers
-
 
 Rng = torch.Generator | Twister if torch else Twister
 
@@ -82,10 +74,3 @@ def normals(rng: Rng, size: int) -> list[float]:
     if isinstance(rng, Twister):
         return [rng.normal() for _ in range(size)]
     return [float(v) for v in torch.randn(size, generator=rng, dtype=torch.float64)]
-
-
-def order(rng: Rng, size: int) -> list[int]:
-    """0 … size − 1 in random order."""
-    if isinstance(rng, Twister):
-        return rng.order(size)
-    return [int(i) for i in torch.randperm(size, generator=rng)]

@@ -9,6 +9,7 @@ import contextlib
 import io
 import linecache
 import math
+import statistics
 import traceback
 from types import SimpleNamespace
 from typing import Any
@@ -16,14 +17,14 @@ from typing import Any
 from ..symbolic.clock import OutOfTime, time_limit
 from .a1_bound import best_encoder, best_guess, coin_bound, coin_gap, deceptive_step, gaussian_bound
 from .a3_forward import fixed_point, next_moments
-from .a5_comparison import training_cost, winner
+from .a5_comparison import interval, training_cost
 from .a6_latent import first_step, weighted_terms
 from .engine import Check, CheckError
 
 OF_NUMBERS: tuple[Check, ...] = (
     *(coin_bound, coin_gap, best_guess, gaussian_bound, best_encoder, deceptive_step),
     *(next_moments, fixed_point),
-    *(training_cost, winner),
+    *(training_cost, interval),
     *(first_step, weighted_terms),
 )
 SECONDS = 20  # that a function may take at all points together
@@ -53,6 +54,7 @@ def judge(name: str, code: str) -> dict[str, Any]:
     check = {each.name: each for each in OF_NUMBERS}[name]
     names: dict[str, Any] = {
         "math": math,
+        "statistics": statistics,
         "checks": SimpleNamespace(**{each.name: each for each in OF_NUMBERS}),
     }
     printed = _Printed()

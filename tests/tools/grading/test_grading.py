@@ -587,7 +587,7 @@ LATER = {  # a cell that a task itself suggests, after everything else is right
     "A2_vae": "sigma = 0.3\nmu, s = 0.0, 1.0\nloss = torch.tensor(1.0)",
     "A3_forward": "alpha = 1 - 0.05\nv = 1.0",
     "A4_reverse": "x0, eps, xt = torch.randn(3, 4, 2)",
-    "A5_comparison": "winner = winner([1.0], [2.0])\nD = 196",
+    "A5_comparison": "interval = interval([1.0, 2.0], [2.0, 4.0], 4.3)\nD = 196",
     "A6_latent": "s, c = 1 / 0.18215, 0.18215\nz = torch.randn(10, 2)\nq = p = r = None",
     "A7_coordinates": "bend = bend(torch.randn(3, 4, 2))\nz, tau, u = torch.randn(3, 4, 2)",
 }
