@@ -1,4 +1,4 @@
-"""What the checks and the engine say, in another language: a message is looked up when it is shown.
+"""What the library says, in another language: a message is looked up when it is shown.
 
 >>> from lowerbound import language
 >>> language.use("vi")
@@ -6,7 +6,8 @@
 The same does the environment variable LOWERBOUND_LANGUAGE. The messages themselves stay English. For each
 language there is a table of gettext, `assets/messages.LANGUAGE.po`, whose entries are messages with fields in
 braces: an entry stands for every text of its form. Formulas, numbers and names stay as they are, and so does
-a text that has no entry.
+a text that has no entry. An error of the library keeps its type and its English arguments in code; a notebook
+shows its message in the language.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import functools
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 VARIABLE = "LOWERBOUND_LANGUAGE"
 ENGLISH = "en"
@@ -24,9 +28,12 @@ FOLDER = Path(__file__).with_name("assets")
 FIELD = re.compile(r"\{([a-z_]+\d*)\}")
 WORD = re.compile(r"[^\W\d_]{2,}")
 NAMED = re.compile(r"((?:'?[\w.]+'?): )(.+)")  # what a message is about, and the message
+NOTED = re.compile(r"(.* {4}\[)(.+)(\])")  # a line of a derivation, and its reason
 ADDRESS = {"address": r"https?://\S+", "page": r"\w+\.html\S*"}
 # Fields that may hold a single word of the table; in the others that is a name.
-ALONE = {"way", "sign", "word", "what", "wanted", "relation", "of", "value", "found", "reason"}
+ALONE = {
+    *("way", "sign", "word", "what", "wanted", "relation", "of", "value", "found", "reason", "kind", "where"),
+}
 LETTERS = 3, 12  # that an entry has at least to be looked for in a whole row; between two fields, more
 JOINS = 12  # letters that an entry has at least that may hold a text of another
 ENGLISH_WORD = re.compile(r"\b(?:the|is|not|of|it|and|to|are|by|in|that|this|where|right|a|an)\b")
@@ -44,6 +51,8 @@ def use(language: str | None) -> None:
     if language is not None and language not in languages():
         raise ValueError(f"there are messages in {', '.join(languages())}, and none in {language!r}")
     _chosen = language
+    if chosen() != ENGLISH:
+        _show_errors()
 
 
 def languages() -> list[str]:
@@ -65,6 +74,49 @@ def say(text: str, language: str | None = None) -> str:
     if language == ENGLISH:
         return text
     return "\n".join(_said(row, language, whole=True) for row in text.split("\n"))
+
+
+def say_parts(text: str, language: str | None = None) -> str:
+    """A row that is put together from messages with ": " and "; " between them, each looked up.
+
+    It is taken whole where that leaves less of it in English.
+    """
+    language = language or chosen()
+    if language == ENGLISH or not text:
+        return text
+    parts = re.split(r"(: |; |, )", text)
+    ways = [say(text, language)]
+    for stops in ((": ", "; "), ("; ",), (": ",)):
+        pieces = [""]
+        for part in parts:
+            pieces += [part, ""] if part in stops else [pieces.pop() + part]
+        ways.append("".join(say(piece, language) for piece in pieces))
+    return min(ways, key=lambda way: len(_unsaid(text) & _unsaid(way)))
+
+
+def _unsaid(text: str) -> set[str]:
+    return set(re.findall(r"[a-z]{2,}", text))
+
+
+def _show_errors() -> None:
+    """In a notebook, show the library's TypeErrors and ValueErrors in the chosen language."""
+    shells = sys.modules.get("IPython.core.getipython")
+    shell = shells.get_ipython() if shells is not None else None
+    if shell is not None:
+        shell.set_custom_exc((TypeError, ValueError), _shown)
+
+
+def _shown(
+    shell: Any, kind: type, error: Exception, trace: TracebackType, tb_offset: int | None = None
+) -> None:
+    """What a notebook does with an error: if it is raised in the library, its message is said first."""
+    end: TracebackType | None = trace
+    while end is not None and end.tb_next is not None:
+        end = end.tb_next
+    raised_in = end.tb_frame.f_globals.get("__name__", "") if end is not None else ""
+    if raised_in.split(".")[0] == __name__.split(".")[0] and error.args and isinstance(error.args[0], str):
+        error.args = (say(error.args[0]), *error.args[1:])
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
 
 
 def read(text: str) -> dict[str, str]:
@@ -132,6 +184,8 @@ def _said(text: str, language: str, whole: bool = False) -> str:
     ]
     if ways:  # a form may stand for a part of another: the one that leaves the least in English
         return min(ways, key=lambda way: len(ENGLISH_WORD.findall(way)))
+    if noted := NOTED.fullmatch(text):
+        return noted[1] + _said(noted[2], language) + noted[3]
     if text[0] == " ":
         return text[: -len(text.lstrip())] + _said(text.lstrip(), language, whole)
     if (about := NAMED.fullmatch(text)) and (rest := _said(about[2], language, whole)) != about[2]:
@@ -177,3 +231,7 @@ def _filled(form: str, fields: dict[str, str], language: str) -> dict[str, str]:
         else _said(value, language)
         for name, value in fields.items()
     }
+
+
+if chosen() != ENGLISH:
+    _show_errors()
