@@ -51,8 +51,7 @@ def use(language: str | None) -> None:
     if language is not None and language not in languages():
         raise ValueError(f"there are messages in {', '.join(languages())}, and none in {language!r}")
     _chosen = language
-    if chosen() != ENGLISH:
-        _show_errors()
+    _show_errors()
 
 
 def languages() -> list[str]:
@@ -98,11 +97,15 @@ def _unsaid(text: str) -> set[str]:
     return set(re.findall(r"[a-z]{2,}", text))
 
 
-def _show_errors() -> None:
-    """In a notebook, show the library's TypeErrors and ValueErrors in the chosen language."""
+def _shell() -> Any:
+    """The notebook's shell, or None where there is none."""
     shells = sys.modules.get("IPython.core.getipython")
-    shell = shells.get_ipython() if shells is not None else None
-    if shell is not None:
+    return shells.get_ipython() if shells is not None else None
+
+
+def _show_errors(*_: Any) -> None:
+    """In a notebook, show the library's TypeErrors and ValueErrors in the language; in English, do nothing."""
+    if (shell := _shell()) is not None and chosen() != ENGLISH:
         shell.set_custom_exc((TypeError, ValueError), _shown)
 
 
@@ -233,5 +236,6 @@ def _filled(form: str, fields: dict[str, str], language: str) -> dict[str, str]:
     }
 
 
-if chosen() != ENGLISH:
+if _shell() is not None:
     _show_errors()
+    _shell().events.register("pre_run_cell", _show_errors)  # the variable may be set in any cell

@@ -204,6 +204,17 @@ FOUND = {  # what readers type, with accents and without, and an address that mu
     "sụp đổ hậu nghiệm": "book/02_vae.html#",
     "posterior collapse": "book/",
     "03:21": "book/01_elbo.html#the-elbo-line-by-line",
+    # Questions, with English words in them, with other spellings, and more words than one section has.
+    "vì sao ảnh vae bị mờ": "book/clinic.html#samples-are-blurry",
+    "kl bang 0": "book/clinic.html#kl-is-zero",
+    "loss ra nan": "book/clinic.html#loss-is-nan",
+    "tự mã hóa biến phân": "book/02_vae.html",
+    "tính kl giữa hai phân phối chuẩn": "book/02_vae.html#what-a-code-costs-the-kl-term-in-closed-form",
+    "lấy mẫu nhanh hơn ít bước": "book/04_reverse.html#fewer-steps-heun-and-dpm-solver",
+    "bat dang thuc jensen": "book/01_elbo.html#a-second-way-jensens-inequality",
+    "hàm điểm": "book/04_reverse.html#the-score-and-tweedies-formula",
+    "khuyếch tán ngược": "book/04_reverse.html",
+    "so sánh vae và diffusion": "book/05_comparison.html",
 }
 
 
