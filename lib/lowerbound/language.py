@@ -104,7 +104,7 @@ def _shell() -> Any:
 
 
 def _show_errors(*_: Any) -> None:
-    """In a notebook, show the library's TypeErrors and ValueErrors in the language; in English, do nothing."""
+    """In a notebook, show the library's TypeErrors and ValueErrors in the chosen language."""
     if (shell := _shell()) is not None and chosen() != ENGLISH:
         shell.set_custom_exc((TypeError, ValueError), _shown)
 

@@ -68,7 +68,8 @@ def test_the_changelog_in_vietnamese_stands_under_the_english_headings(tmp_path:
     for path in (place, own):
         (tmp_path / path).write_text((ROOT / path).read_text(encoding="utf-8"), encoding="utf-8")
     text = (ROOT / place).read_text(encoding="utf-8")
-    later = text.replace("(unreleased)", "(2030-01-01)", 1).replace("\n## ", "\n## 9.9.9 (unreleased)\n\n## ", 1)
+    dated = text.replace("(unreleased)", "(2030-01-01)", 1)
+    later = dated.replace("\n## ", "\n## 9.9.9 (unreleased)\n\n## ", 1)
     (tmp_path / place).write_text(later, encoding="utf-8")
     assert editions.fingerprint(place, tmp_path) == editions.fingerprint(place)
     shown = editions.changes(tmp_path)
@@ -77,7 +78,7 @@ def test_the_changelog_in_vietnamese_stands_under_the_english_headings(tmp_path:
     assert len(shown.split("\n")) == len(later.split("\n"))
     (tmp_path / place).write_text(text.replace("\n- ", "\n- One more.\n- ", 1), encoding="utf-8")
     found = editions.check([place], tmp_path)[place]
-    assert found and "in English" in found[0]
+    assert "in English" in "".join(found)
     (tmp_path / place).write_text(text.replace("`make grade`", "`make marks`"), encoding="utf-8")
     assert "names other code" in editions.check([place], tmp_path)[place][0]
     assert editions.fingerprint(place, tmp_path) != editions.fingerprint(place)

@@ -50,7 +50,7 @@ def vi(text: str) -> str:
 
 def test_everything_that_can_be_said_has_its_entry() -> None:
     assert len(messages.messages()) > 1200
-    assert len(messages.reasons()) > 250
+    assert len(messages.reasons()) > 200
     assert messages.missing() == {}
 
 
@@ -144,9 +144,9 @@ def test_a_planted_message_without_an_entry_is_found(file: str, old: str, new: s
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ("d.step(2 * a, 'collect $a$ twice over')", {"collect $a$ twice over"}),
+        ("d.step(2 * a, 'twice over, $a$ goes')", {"twice over, $a$ goes"}),
         ("d.at_least(0, reason='squares sum up')", {"squares sum up"}),
-        ("d.step(E(q, p(X)), 'Pythagoras').step(a, 'collect')", {"Pythagoras"}),
+        ("d.step(E(q, p(X)), 'Thales').step(a, 'collect')", {"Thales"}),
         ("d.step(2 * a, '$a + a = 2a$'); d.step(a, 'collect $a$')", set()),
         ("print('not a reason')", set()),
     ],
@@ -374,7 +374,7 @@ from lowerbound.symbolic import Derivation
         ("int('the')", "ValueError: invalid literal for int() with base 10: 'the'"),
         (
             "import torch; data.to_unit(torch.zeros(2))",
-            "ValueError: x phải là uint8, nhưng lại là torch.float32; ảnh đã nằm trong [-1, 1] "
+            "TypeError: x phải là uint8, nhưng lại là torch.float32; ảnh đã nằm trong [-1, 1] "
             "thì không cần đổi tỉ lệ",
         ),
     ],

@@ -115,6 +115,7 @@ NOT_SAID = frozenset(
         "(.+?) +(?:whole|integer)",
         "(.+?) +real",
         # names, code and settings, of checkup and of the command line
+        "{name} with {name2}",
         "eps epsilon noise pred_noise pred_eps eps_pred noise_pred",
         "v velocity v_prediction pred_v v_pred",
         "x0 x_0 x_start start_x sample pred_x0 image data x",

@@ -411,7 +411,7 @@ class Derivation(Checked):
 
     def how(self) -> str:
         """In words, of each line: number, relation to the line before, reason, and how it was checked."""
-        rows = [f"{self.name}: {self.title}" if self.title else self.name]
+        rows = [f"{self.name}: {say(self.title)}" if self.title else self.name]
         for number, step in enumerate(self.steps, 1):
             how = "the first line" if number == 1 else step.evidence or step.kind
             rows.append(f"{number:>3} {step.relation if number > 1 else '':>2} {text(step.expr)}")
@@ -481,7 +481,7 @@ class Derivation(Checked):
         return f"$${self.latex()}$$"
 
     def __repr__(self) -> str:
-        lines = [f"{self.name}: {self.title}" if self.title else self.name, f"     {text(self.first)}"]
+        lines = [f"{self.name}: {say(self.title)}" if self.title else self.name, f"     {text(self.first)}"]
         lines += [f"  {s.relation:>2} {text(s.expr)}    [{say(s.note)}]" for s in self.steps[1:]]
         return "\n".join(lines)
 
