@@ -414,7 +414,7 @@ def test_a_checkup_reports_in_vietnamese() -> None:
     reports = [
         checkup(zoo.build(zoo.PRESETS["vae-smoke"][0]), x, trained=False),
         checkup(zoo.build(zoo.PRESETS["ddpm-smoke"][0]), (x + 1) / 2, trained=False),
-        checkup(torch.nn.Identity(), x),
+        checkup(torch.nn.Linear(3, 2), x),
     ]
     english = [repr(report) + report._repr_html_() for report in reports]
     language.use("vi")
