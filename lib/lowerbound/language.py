@@ -29,6 +29,7 @@ FIELD = re.compile(r"\{([a-z_]+\d*)\}")
 WORD = re.compile(r"[^\W\d_]{2,}")
 NAMED = re.compile(r"((?:'?[\w.]+'?): )(.+)")  # what a message is about, and the message
 NOTED = re.compile(r"(.* {4}\[)(.+)(\])")  # a line of a derivation, and its reason
+SEE = re.compile(r"(.+)( See \S+\.html#\S+)")  # what was found, and where it is explained
 ADDRESS = {"address": r"https?://\S+", "page": r"\w+\.html\S*"}
 # Fields that may hold a single word of the table; in the others that is a name.
 ALONE = {
@@ -83,14 +84,23 @@ def say_parts(text: str, language: str | None = None) -> str:
     language = language or chosen()
     if language == ENGLISH or not text:
         return text
+    if seen := SEE.fullmatch(text):
+        return say_parts(seen[1], language) + say(seen[2], language)
     parts = re.split(r"(: |; |, )", text)
     ways = [say(text, language)]
-    for stops in ((": ", "; "), ("; ",), (": ",)):
-        pieces = [""]
+    for stops in ((": ", "; "), ("; ",), (": ",), (": ", ", "), (", ",)):
+        pieces = [("", "")]  # the stop before a piece, and the piece
         for part in parts:
-            pieces += [part, ""] if part in stops else [pieces.pop() + part]
-        ways.append("".join(say(piece, language) for piece in pieces))
+            stop, piece = pieces.pop()
+            pieces += [(stop, piece), (part, "")] if part in stops else [(stop, piece + part)]
+        ways.append("".join(_piece(stop, piece, language) for stop, piece in pieces))
     return min(ways, key=lambda way: len(_unsaid(text) & _unsaid(way)))
+
+
+def _piece(stop: str, piece: str, language: str) -> str:
+    """A piece behind its stop; an entry may begin with that."""
+    own = say(piece, language)
+    return stop + own if own != piece else say(stop + piece, language)
 
 
 def _unsaid(text: str) -> set[str]:
