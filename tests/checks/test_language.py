@@ -414,24 +414,24 @@ def test_the_command_line_refuses_in_vietnamese(capsys: pytest.CaptureFixture[st
         (
             "T = 50, 1 - ᾱ_1 = 0.1, ᾱ_T = 0.3: 55 per cent of the image is left in x_T, and samples start "
             "without it; rescale β to this T",
-            "T = 50, 1 - ᾱ_1 = 0.1, ᾱ_T = 0.3: trong x_T còn lại 55 phần trăm của ảnh, mà mẫu xuất phát không có "
-            "phần ấy; hãy đổi tỉ lệ β theo T này",
+            "T = 50, 1 - ᾱ_1 = 0.1, ᾱ_T = 0.3: trong x_T còn lại 55 phần trăm của ảnh, mà mẫu xuất phát "
+            "không có phần ấy; hãy đổi tỉ lệ β theo T này",
         ),
         (
             "both are means, over 784 pixels and 8 units; in place of sums this amounts to β = 98 "
             "See book/clinic.html#clinic-beta",
-            "cả hai đều là trung bình, trên 784 điểm ảnh và 8 biến ẩn; so với khi lấy tổng thì như đặt β = 98 "
-            "Xem vi/book/clinic.html#clinic-beta",
+            "cả hai đều là trung bình, trên 784 điểm ảnh và 8 biến ẩn; so với khi lấy tổng thì như đặt "
+            "β = 98 Xem vi/book/clinic.html#clinic-beta",
         ),
         (
             "t from 1 to 999 of 1000, and only 10 levels in all: the others are never learned",
             "t từ 1 đến 999 trong 1000, và tất cả chỉ có 10 mức: các mức khác không bao giờ được học",
         ),
         (
-            "mean 0.3, standard deviation 0.2; the data have 0.3 and 0.12, by DDIM in these steps 0.2 and 0.1: "
-            "the steps leave noise in",
-            "trung bình 0.3, độ lệch chuẩn 0.2; dữ liệu có 0.3 và 0.12, còn DDIM với các bước này cho 0.2 và 0.1: "
-            "các bước để sót nhiễu",
+            "mean 0.3, standard deviation 0.2; the data have 0.3 and 0.12, by DDIM in these steps 0.2 and "
+            "0.1: the steps leave noise in",
+            "trung bình 0.3, độ lệch chuẩn 0.2; dữ liệu có 0.3 và 0.12, còn DDIM với các bước này cho 0.2 và "
+            "0.1: các bước để sót nhiễu",
         ),
         ("Net: 7 right, 2 wrong", "Net: 7 đúng, 2 sai"),
     ],
