@@ -24,6 +24,7 @@ ONLY_HERE = f"only-{CODE}-"  # labels of sections, at the end of a page, that th
 STATE = Path("book", CODE, "state.json")  # is there, so the edition is
 PLACES = "places.json"  # of the English edition: anchors of the sections, and minutes to read, of each page
 REPORT = re.compile(r"(?<=>)[^<>]+(?=<)")  # the texts of a table
+BIBLIOGRAPHY = "bibliography.html#"
 log = logging.getLogger(__name__)
 
 
@@ -140,6 +141,16 @@ def say_proof(app: Sphinx, doctree: nodes.document) -> None:
                 text.parent.replace(text, nodes.Text(f"{translated('Proof.')} {text[len('Proof. ') :]}"))
 
 
+def say_citations(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Vietnamese: translate the word between two authors, which a citation has in English."""
+    if not is_second(app):
+        return
+    for link in doctree.findall(nodes.reference):
+        if BIBLIOGRAPHY in link.get("refuri", ""):
+            for text in [text for text in link.findall(nodes.Text) if " and " in text]:
+                text.parent.replace(text, nodes.Text(text.replace(" and ", f" {translated('and')} ")))
+
+
 def link_editions(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Name both editions of a page in its head, and give its header the link to the other."""
     second = is_second(app)
@@ -226,6 +237,7 @@ def setup(app: Sphinx) -> None:
     app.connect("doctree-read", say_proof)
     app.connect("doctree-read", say_untranslated, priority=450)
     app.connect("doctree-read", minutes_in_english, priority=600)  # in the place of what was counted
+    app.connect("doctree-resolved", say_citations)
     app.connect("html-page-context", link_editions)
     app.connect("html-page-context", lead_to_sources, priority=800)
     app.connect("build-finished", write_places)

@@ -253,6 +253,21 @@ def test_a_derivation_is_changed_in_vietnamese(browser: Browser, address: str) -
     visit.context.close()
 
 
+def test_two_authors_of_a_citation_are_joined_in_vietnamese() -> None:
+    text = (EDITION / "book" / "01_elbo.html").read_text(encoding="utf-8")
+    assert ">Kingma và Welling, 2014</a>" in text
+    assert re.findall(r'bibliography\.html#[^>]*>[^<]* and [^<]*</a>', text) == []
+
+
+def test_reasons_and_reports_in_stored_outputs_are_shown_in_vietnamese() -> None:
+    pages = (EDITION / "notebooks" / f"{name}.html" for name in ("01_elbo", "clinic"))
+    lab, clinic = (page.read_text(encoding="utf-8") for page in pages)
+    assert lab.count("định nghĩa của KL") >= 6
+    assert "definition of KL" not in lab
+    assert "TutorialVAE: 7 đúng, 2 sai" in clinic
+    assert "cả hai đều là trung bình, trên 784 điểm ảnh và 8 biến ẩn" in clinic
+
+
 @pytest.mark.parametrize("name", ["notebooks/01_elbo", "notebooks/02_vae", "notebooks/clinic"])
 def test_stored_messages_are_shown_in_vietnamese(name: str) -> None:
     english, own = ((folder / f"{name}.html").read_text(encoding="utf-8") for folder in (SITE, EDITION))
