@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[1]
 ORDER = (
     *("gaussian", "bound", "likelihood", "schedule", "coordinates", "entry", "nets", "dense"),
     *("guidance", "samplers", "vae", "diffusion", "latent", "data", "checkpoint", "classifier", "fit"),
-    *("metrics", "estimate", "zoo", "train", "runtime", "adapters"),
+    *("metrics", "estimate", "zoo", "language", "train", "runtime", "adapters"),
     *("findings", "checkup_vae", "checkup_diffusion", "clinic"),
 )
 MAY_IMPORT = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
-from words import translated
+from words import in_formula, translated
 
 CODE, NAME = "vi", "Tiếng Việt"
 ONLY_HERE = f"only-{CODE}-"  # labels of sections, at the end of a page, that the English page has not
 STATE = Path("book", CODE, "state.json")  # is there, so the edition is
 PLACES = "places.json"  # of the English edition: anchors of the sections, and minutes to read, of each page
+REPORT = re.compile(r"(?<=>)[^<>]+(?=<)")  # the texts of a table
+BIBLIOGRAPHY = "bibliography.html#"
 log = logging.getLogger(__name__)
 
 
@@ -52,18 +55,30 @@ def note_anchors(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def translate_outputs(app: Sphinx, doctree: nodes.document) -> None:
-    """Vietnamese: what checks and the engine say in a stored output is shown so; all else stays."""
+    """Vietnamese: what the library says in a stored output is shown so; all else stays."""
     if not is_second(app):
         return
     from lowerbound import language
 
-    for block in doctree.findall(nodes.literal_block):
-        if any("cell_output" in parent.get("classes", []) for parent in _above(block)):
-            text = block.astext()
-            if (own := language.say(text, CODE)) != text:
-                block.rawsource = own
-                block.children = []
-                block += nodes.Text(own)
+    for block in doctree.findall(_is_output):
+        text = block.astext()
+        own = language.say(text, CODE)
+        if isinstance(block, nodes.math_block):
+            own = in_formula(text)
+        elif isinstance(block, nodes.raw):
+            own = REPORT.sub(lambda cell: html.escape(language.say_parts(html.unescape(cell[0]), CODE)), text)
+        if own != text:
+            block.rawsource = own
+            block.children = []
+            block += nodes.Text(own)
+
+
+def _is_output(node: nodes.Node) -> bool:
+    """Whether a node is what a cell put out: text, a formula, or the table of a `checkup`."""
+    table = isinstance(node, nodes.raw) and node.astext().startswith("<table><caption")
+    return (table or isinstance(node, nodes.literal_block | nodes.math_block)) and any(
+        "cell_output" in parent.get("classes", []) for parent in _above(node)
+    )
 
 
 def _above(node: nodes.Node) -> Iterator[nodes.Element]:
@@ -124,6 +139,16 @@ def say_proof(app: Sphinx, doctree: nodes.document) -> None:
             text = next(iter(box.findall(nodes.Text)))
             if text.startswith("Proof. "):
                 text.parent.replace(text, nodes.Text(f"{translated('Proof.')} {text[len('Proof. ') :]}"))
+
+
+def say_citations(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Vietnamese: translate the word between two authors, which a citation has in English."""
+    if not is_second(app):
+        return
+    for link in doctree.findall(nodes.reference):
+        if BIBLIOGRAPHY in link.get("refuri", ""):
+            for text in [text for text in link.findall(nodes.Text) if " and " in text]:
+                text.parent.replace(text, nodes.Text(text.replace(" and ", f" {translated('and')} ")))
 
 
 def link_editions(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -212,6 +237,7 @@ def setup(app: Sphinx) -> None:
     app.connect("doctree-read", say_proof)
     app.connect("doctree-read", say_untranslated, priority=450)
     app.connect("doctree-read", minutes_in_english, priority=600)  # in the place of what was counted
+    app.connect("doctree-resolved", say_citations)
     app.connect("html-page-context", link_editions)
     app.connect("html-page-context", lead_to_sources, priority=800)
     app.connect("build-finished", write_places)

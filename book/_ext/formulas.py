@@ -62,7 +62,9 @@ def keep_together(app: Sphinx, doctree: nodes.document, page: str) -> None:
         mark = MARKS.match(after) if isinstance(after, nodes.Text) else None
         if mark and mark[0]:
             box = nodes.inline("", "", classes=["together"])
-            after.parent.replace(after, nodes.Text(after[len(mark[0]) :]))
+            around = after.parent  # in which other texts may be equal to this one
+            place = next(i for i, node in enumerate(around.children) if node is after)
+            around[place] = nodes.Text(after[len(mark[0]) :])
             formula.replace_self(box)
             box += [formula, nodes.Text(mark[0])]
 

@@ -2,6 +2,7 @@
 
 (function () {
   var SHOWN = 30;
+  var FEW = 3;
   var AROUND = 110; // characters before and after a word that was found
   // What people type, and what the book calls it.
   var SYNONYMS = {
@@ -26,8 +27,29 @@
     "tiem an": "ẩn",
     "ham kha nang": "hàm hợp lý",
     "kha nang cuc dai": "hợp lý cực đại",
+    "so sanh": "so với",
   };
-  if (document.documentElement.lang === "vi") Object.assign(SYNONYMS, SYNONYMS_IN_VIETNAMESE);
+  // Words that are typed in English in the middle of a question in Vietnamese.
+  var ENGLISH_WORDS = {
+    diffusion: "khuếch tán",
+    encoder: "mã hoá",
+    decoder: "giải mã",
+    prior: "tiên nghiệm",
+    posterior: "hậu nghiệm",
+    noise: "nhiễu",
+    loss: "mất mát",
+    sampling: "lấy mẫu",
+    sample: "mẫu",
+    schedule: "lịch trình",
+    guidance: "dẫn hướng",
+    forward: "thuận",
+    reverse: "ngược",
+    lab: "thực hành",
+    homework: "bài tập",
+  };
+  // What makes a question of words, and is in none of the titles that answer it.
+  var ASKING = ["vi sao", "tai sao", "nhu the nao", "the nao", "ra sao", "la gi", "cach", "va", "bi", "cua", "la", "giua", "tinh"];
+  var VIETNAMESE = document.documentElement.lang === "vi";
   var WEIGHT = { chapter: 1.6, page: 1, term: 1.5, lab: 0.7 };
 
   // A text in the language of the page: see book.js.
@@ -77,6 +99,28 @@
     });
   }
 
+  // The words of a question that are looked for: in Vietnamese without those that only ask, and English
+  // words by what the book calls them, too.
+  function every(text) {
+    if (!VIETNAMESE) return { combineWith: "AND", queries: [text] };
+    var words = text.split(/[^\p{L}\p{N}_]+/u).filter(Boolean);
+    var asked = " " + words.map(bare).join(" ") + " ";
+    ASKING.forEach(function (said) {
+      asked = asked.replaceAll(" " + said + " ", " " + said.replace(/\S+/g, "-") + " ");
+    });
+    var kept = asked.trim().split(" ");
+    var left = words.filter(function (word, i) {
+      return kept[i] !== "-";
+    });
+    return {
+      combineWith: "AND",
+      queries: (left.length ? left : words).map(function (word) {
+        var own = ENGLISH_WORDS[stem(word)];
+        return own ? { combineWith: "OR", queries: [word, { combineWith: "AND", queries: [own] }] } : word;
+      }),
+    };
+  }
+
   var engine = null;
 
   function find(text) {
@@ -100,14 +144,27 @@
     var also = Object.keys(SYNONYMS).filter(function (word) {
       return (" " + bare(text).replace(/[^a-z0-9]+/g, " ") + " ").includes(" " + word + " ");
     });
-    var every = { combineWith: "AND", queries: [text] };
-    var wanted = also.length
-      ? { combineWith: "OR", queries: [every].concat(also.map(function (word) {
-          return { combineWith: "AND", queries: [SYNONYMS[word]] };
-        })) }
-      : every;
+    var asked = every(text);
+    var ways = [asked].concat(also.map(function (word) {
+      return { combineWith: "AND", queries: [SYNONYMS[word]] };
+    }));
+    if (VIETNAMESE) {
+      var plain = " " + bare(text) + " ";
+      Object.keys(SYNONYMS_IN_VIETNAMESE).forEach(function (said) {
+        plain = plain.replace(" " + said + " ", " " + SYNONYMS_IN_VIETNAMESE[said] + " ");
+      });
+      if (plain !== " " + bare(text) + " ") ways.push(every(plain));
+    }
+    var wanted = ways.length > 1 ? { combineWith: "OR", queries: ways } : asked;
     var found = engine.search(wanted, options);
-    if (!found.length) found = engine.search(text, Object.assign({}, options, { combineWith: "OR", fuzzy: false }));
+    if (found.length < FEW) {
+      // Few have all the words: those that have some of them follow.
+      var some = engine.search(
+        Object.assign({}, asked, { combineWith: "OR" }), Object.assign({}, options, { fuzzy: false })
+      );
+      var ids = new Set(found.map(function (hit) { return hit.id; }));
+      found = found.concat(some.filter(function (hit) { return !ids.has(hit.id); }));
+    }
     return found.map(function (hit) {
       return SECTIONS[hit.id];
     });

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from lowerbound.language import say, say_parts
+
 RIGHT, LOOK, WRONG, SKIPPED = "right", "look", "wrong", "not checked"
 
 MARKS = {RIGHT: "✓", LOOK: "?", WRONG: "✗", SKIPPED: "–"}
@@ -48,14 +50,21 @@ class Checkup:
 
     def _headline(self) -> str:
         counts = {state: sum(f.state == state for f in self.findings) for state in MARKS}
-        told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        return f"{self.name}: {told}"
+        told = ", ".join(say(f"{count} {state}") for state, count in counts.items() if count)
+        return f"{say(self.name)}: {told}"
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        """Of each finding its state, what was checked and what was found, in the chosen language."""
+        rows = []
+        for f in self.findings:
+            see = say(f" See {PAGE}#{f.entry}") if f.entry and f.state in (WRONG, LOOK) else ""
+            rows.append((f"{MARKS[f.state]} {f.state}", say(f.check), say_parts(f.says) + see))
+        return rows
 
     def __repr__(self) -> str:
         lines = [self._headline()]
-        for f in self.findings:
-            see = f" See {PAGE}#{f.entry}" if f.entry and f.state in (WRONG, LOOK) else ""
-            text = f"{MARKS[f.state]} {f.check}: {f.says}{see}"
+        for state, check, found in self._rows():
+            text = f"{state[0]} {check}: {found}"
             lines += textwrap.wrap(text, 100, subsequent_indent="  ", break_long_words=False)
         return "\n".join(lines)
 
@@ -63,9 +72,8 @@ class Checkup:
         plain = "padding: 0 0.8em 0.2em 0; text-align: left; vertical-align: top"
         styles = (f"{plain}; white-space: nowrap", plain, f"{plain}; overflow-wrap: anywhere")
         rows = []
-        for f in self.findings:
-            see = f" See {PAGE}#{f.entry}" if f.entry and f.state in (WRONG, LOOK) else ""
-            texts = (f"{MARKS[f.state]} {f.state}", f.check, f.says + see)
+        for state, check, found in self._rows():
+            texts = (say(state), check, found)
             rows.append(
                 "".join(
                     f'<td style="{style}">{html.escape(text)}</td>'
@@ -73,7 +81,7 @@ class Checkup:
                 )
             )
         head = "".join(
-            f'<th scope="col" style="{plain}">{text}</th>' for text in ("state", "checked", "found")
+            f'<th scope="col" style="{plain}">{say(text)}</th>' for text in ("state", "checked", "found")
         )
         body = "\n".join(f"<tr>{row}</tr>" for row in rows)
         style = 'style="caption-side: top; color: inherit; text-align: left"'

@@ -1,4 +1,4 @@
-"""What the checks and the engine say, in another language: a message is looked up when it is shown.
+"""What the library says, in another language: a message is looked up when it is shown.
 
 >>> from lowerbound import language
 >>> language.use("vi")
@@ -6,7 +6,8 @@
 The same does the environment variable LOWERBOUND_LANGUAGE. The messages themselves stay English. For each
 language there is a table of gettext, `assets/messages.LANGUAGE.po`, whose entries are messages with fields in
 braces: an entry stands for every text of its form. Formulas, numbers and names stay as they are, and so does
-a text that has no entry.
+a text that has no entry. An error of the library keeps its type and its English arguments in code; a notebook
+shows its message in the language.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import functools
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 VARIABLE = "LOWERBOUND_LANGUAGE"
 ENGLISH = "en"
@@ -24,9 +28,13 @@ FOLDER = Path(__file__).with_name("assets")
 FIELD = re.compile(r"\{([a-z_]+\d*)\}")
 WORD = re.compile(r"[^\W\d_]{2,}")
 NAMED = re.compile(r"((?:'?[\w.]+'?): )(.+)")  # what a message is about, and the message
+NOTED = re.compile(r"(.* {4}\[)(.+)(\])")  # a line of a derivation, and its reason
+SEE = re.compile(r"(.+)( See \S+\.html#\S+)")  # what was found, and where it is explained
 ADDRESS = {"address": r"https?://\S+", "page": r"\w+\.html\S*"}
 # Fields that may hold a single word of the table; in the others that is a name.
-ALONE = {"way", "sign", "word", "what", "wanted", "relation", "of", "value", "found", "reason"}
+ALONE = {
+    *("way", "sign", "word", "what", "wanted", "relation", "of", "value", "found", "reason", "kind", "where"),
+}
 LETTERS = 3, 12  # that an entry has at least to be looked for in a whole row; between two fields, more
 JOINS = 12  # letters that an entry has at least that may hold a text of another
 ENGLISH_WORD = re.compile(r"\b(?:the|is|not|of|it|and|to|are|by|in|that|this|where|right|a|an)\b")
@@ -44,6 +52,7 @@ def use(language: str | None) -> None:
     if language is not None and language not in languages():
         raise ValueError(f"there are messages in {', '.join(languages())}, and none in {language!r}")
     _chosen = language
+    _show_errors()
 
 
 def languages() -> list[str]:
@@ -65,6 +74,62 @@ def say(text: str, language: str | None = None) -> str:
     if language == ENGLISH:
         return text
     return "\n".join(_said(row, language, whole=True) for row in text.split("\n"))
+
+
+def say_parts(text: str, language: str | None = None) -> str:
+    """A row that is put together from messages with ": " and "; " between them, each looked up.
+
+    It is taken whole where that leaves less of it in English.
+    """
+    language = language or chosen()
+    if language == ENGLISH or not text:
+        return text
+    if seen := SEE.fullmatch(text):
+        return say_parts(seen[1], language) + say(seen[2], language)
+    parts = re.split(r"(: |; |, )", text)
+    ways = [say(text, language)]
+    for stops in ((": ", "; "), ("; ",), (": ",), (": ", ", "), (", ",)):
+        pieces = [("", "")]  # the stop before a piece, and the piece
+        for part in parts:
+            stop, piece = pieces.pop()
+            pieces += [(stop, piece), (part, "")] if part in stops else [(stop, piece + part)]
+        ways.append("".join(_piece(stop, piece, language) for stop, piece in pieces))
+    return min(ways, key=lambda way: len(_unsaid(text) & _unsaid(way)))
+
+
+def _piece(stop: str, piece: str, language: str) -> str:
+    """A piece behind its stop; an entry may begin with that."""
+    own = say(piece, language)
+    return stop + own if own != piece else say(stop + piece, language)
+
+
+def _unsaid(text: str) -> set[str]:
+    return set(re.findall(r"[a-z]{2,}", text))
+
+
+def _shell() -> Any:
+    """The notebook's shell, or None where there is none."""
+    shells = sys.modules.get("IPython.core.getipython")
+    return shells.get_ipython() if shells is not None else None
+
+
+def _show_errors(*_: Any) -> None:
+    """In a notebook, show the library's TypeErrors and ValueErrors in the chosen language."""
+    if (shell := _shell()) is not None and chosen() != ENGLISH:
+        shell.set_custom_exc((TypeError, ValueError), _shown)
+
+
+def _shown(
+    shell: Any, kind: type, error: Exception, trace: TracebackType, tb_offset: int | None = None
+) -> None:
+    """What a notebook does with an error: if it is raised in the library, its message is said first."""
+    end: TracebackType | None = trace
+    while end is not None and end.tb_next is not None:
+        end = end.tb_next
+    raised_in = end.tb_frame.f_globals.get("__name__", "") if end is not None else ""
+    if raised_in.split(".")[0] == __name__.split(".")[0] and error.args and isinstance(error.args[0], str):
+        error.args = (say(error.args[0]), *error.args[1:])
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
 
 
 def read(text: str) -> dict[str, str]:
@@ -132,6 +197,8 @@ def _said(text: str, language: str, whole: bool = False) -> str:
     ]
     if ways:  # a form may stand for a part of another: the one that leaves the least in English
         return min(ways, key=lambda way: len(ENGLISH_WORD.findall(way)))
+    if noted := NOTED.fullmatch(text):
+        return noted[1] + _said(noted[2], language) + noted[3]
     if text[0] == " ":
         return text[: -len(text.lstrip())] + _said(text.lstrip(), language, whole)
     if (about := NAMED.fullmatch(text)) and (rest := _said(about[2], language, whole)) != about[2]:
@@ -177,3 +244,8 @@ def _filled(form: str, fields: dict[str, str], language: str) -> dict[str, str]:
         else _said(value, language)
         for name, value in fields.items()
     }
+
+
+if _shell() is not None:
+    _show_errors()
+    _shell().events.register("pre_run_cell", _show_errors)  # the variable may be set in any cell

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 
 from lowerbound import zoo
+from lowerbound.language import say
 from lowerbound.train import Run, run
 from lowerbound.zoo import PRESETS
 
@@ -31,8 +32,10 @@ def announce() -> None:
     fastest = device()
     name = torch.cuda.get_device_name() if fastest.type == "cuda" else fastest.type
     print(
-        f"lowerbound {version('lowerbound')}, torch {torch.__version__.split('+')[0]}, device {name}: "
-        f"what is trained at length takes the preset “{size(fastest)}”"
+        say(
+            f"lowerbound {version('lowerbound')}, torch {torch.__version__.split('+')[0]}, device {name}: "
+            f"what is trained at length takes the preset “{size(fastest)}”"
+        )
     )
 
 
@@ -67,13 +70,17 @@ def train(model: str, preset: str = "", out: Path | None = None, full: bool = Tr
     out = folder() if out is None else out
     settings = Run(name, name, architecture, recipe, out, full, fallback=True, progress=True, shown=_live())
     print(
-        f"{name}: {recipe.steps:,} steps of {recipe.batch} images on {fastest.type}, saved in {out} every "
-        f"{settings.every} steps. Run this again after an interruption, and it goes on."
+        say(
+            f"{name}: {recipe.steps:,} steps of {recipe.batch} images on {fastest.type}, saved in {out} "
+            f"every {settings.every} steps. Run this again after an interruption, and it goes on."
+        )
     )
     if "google.colab" in sys.modules and not DRIVE.is_dir():
         print(
-            "That folder ends with this runtime. To keep it, interrupt, mount Google Drive "
-            "(from google.colab import drive; drive.mount('/content/drive')), and run this again."
+            say(
+                "That folder ends with this runtime. To keep it, interrupt, mount Google Drive "
+                "(from google.colab import drive; drive.mount('/content/drive')), and run this again."
+            )
         )
     run(replace(settings, resume=settings.checkpoint.exists()), fastest)
     return zoo.load(name, out, fastest)
@@ -92,7 +99,7 @@ def _live() -> Callable[[Path], None] | None:
     handles: list[Any] = []
 
     def show(grid: Path) -> None:
-        picture = image(data=grid.read_bytes(), alt=f"Samples after {int(grid.stem):,} steps.")
+        picture = image(data=grid.read_bytes(), alt=say(f"Samples after {int(grid.stem):,} steps."))
         if handles:
             handles[0].update(picture)
         else:

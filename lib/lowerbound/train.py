@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from lowerbound import checkpoint, data, metrics, zoo
+from lowerbound import checkpoint, data, language, metrics, zoo
 from lowerbound.classifier import classifier_loss
 from lowerbound.fit import PRECISIONS, Recipe, Step, default_loss, distributed, fit, resolve
 from lowerbound.samplers import ddim
@@ -192,14 +192,19 @@ def _refuse_or_announce(settings: Run, say: Callable[[str], None]) -> None:
             f"or {checkpoint.start_afresh(settings.checkpoint)}"
         )
     if settings.resume and not exists:
-        say(f"there is no {settings.checkpoint} to go on from; starting at step 0")
+        say(language.say(f"there is no {settings.checkpoint} to go on from; starting at step 0"))
+
+
+def _refusal(message: str) -> str:
+    """An error in one line, in the chosen language."""
+    return language.say(f"lowerbound.train: error: {' '.join(message.split())}")
 
 
 class _Parser(argparse.ArgumentParser):
     """Tells an error in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"lowerbound.train: error: {' '.join(message.split())}\n")
+        self.exit(2, f"{_refusal(message)}\n")
 
 
 def _settings() -> list[tuple[int, str, type]]:
@@ -262,13 +267,13 @@ def main(argv: list[str] | None = None) -> None:
             run(Run(architecture=parts[0], recipe=parts[1], **options), device)
     except KeyboardInterrupt:
         if os.environ.get("RANK", "0") == "0":
-            print(f"stopped; go on with: {_again(argv)}", file=sys.stderr)
+            print(language.say(f"stopped; go on with: {_again(argv)}"), file=sys.stderr)
         raise SystemExit(130) from None
     except UNDERSTOOD as error:
         message = str(error)
         if isinstance(error, OSError) and error.strerror and not error.filename:
             message = error.strerror  # without "[Errno 28]"
-        print(f"lowerbound.train: error: {' '.join(message.split())}", file=sys.stderr)
+        print(_refusal(message), file=sys.stderr)
         raise SystemExit(1) from None
 
 

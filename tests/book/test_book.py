@@ -39,6 +39,18 @@ def test_the_extension_loads_where_the_library_is_not_installed() -> None:
     subprocess.run([sys.executable, "-c", program], cwd=EXTENSIONS, check=True)
 
 
+def test_a_mark_moves_from_behind_its_own_formula() -> None:
+    """A text behind a link is equal to the one behind the formula, and stays."""
+    paragraph = nodes.paragraph("", "Move ", nodes.reference("", "Fig. 1"), nodes.Text(".\n"))
+    paragraph += [nodes.Text("It is "), nodes.math("", "q"), nodes.Text(".\n")]
+    paragraph += [nodes.math("", "p"), nodes.Text(".\n")]
+    document = nodes.document(None, None)
+    document += paragraph
+    formulas.keep_together(None, document, "page")
+    assert paragraph.astext() == "Move Fig. 1.\nIt is q.\np.\n"
+    assert [box.astext() for box in document.findall(nodes.inline)] == ["q.", "p."]
+
+
 # The table of contents
 
 

@@ -61,6 +61,29 @@ def test_a_page_and_its_translation_differ_in_words_alone(page: Path) -> None:
     assert [*parity.differences(ROOT / page, other), *parity.faults(other)] == []
 
 
+def test_the_changelog_in_vietnamese_stands_under_the_english_headings(tmp_path: Path) -> None:
+    assert editions.check([editions.CHANGES]) == {editions.CHANGES: []}
+    place, own = editions.CHANGES, editions.translation(editions.CHANGES)
+    (tmp_path / own).parent.mkdir(parents=True, exist_ok=True)
+    for path in (place, own):
+        (tmp_path / path).write_text((ROOT / path).read_text(encoding="utf-8"), encoding="utf-8")
+    text = (ROOT / place).read_text(encoding="utf-8")
+    dated = text.replace("(unreleased)", "(2030-01-01)", 1)
+    later = dated.replace("\n## ", "\n## 9.9.9 (unreleased)\n\n## ", 1)
+    (tmp_path / place).write_text(later, encoding="utf-8")
+    assert editions.fingerprint(place, tmp_path) == editions.fingerprint(place)
+    shown = editions.changes(tmp_path)
+    assert "## 9.9.9 (chưa phát hành)" in shown
+    assert "(2030-01-01)" in shown
+    assert len(shown.split("\n")) == len(later.split("\n"))
+    (tmp_path / place).write_text(text.replace("\n- ", "\n- One more.\n- ", 1), encoding="utf-8")
+    found = editions.check([place], tmp_path)[place]
+    assert "in English" in "".join(found)
+    (tmp_path / place).write_text(text.replace("`make grade`", "`make marks`"), encoding="utf-8")
+    assert "names other code" in editions.check([place], tmp_path)[place][0]
+    assert editions.fingerprint(place, tmp_path) != editions.fingerprint(place)
+
+
 def test_every_translation_is_of_a_page() -> None:
     folders = ("book/vi/*.md", "notebooks/vi/*.ipynb", "notebooks/vi/assignments/*.ipynb")
     found = {path.relative_to(ROOT) for pattern in folders for path in ROOT.glob(pattern)}

@@ -204,6 +204,17 @@ FOUND = {  # what readers type, with accents and without, and an address that mu
     "sụp đổ hậu nghiệm": "book/02_vae.html#",
     "posterior collapse": "book/",
     "03:21": "book/01_elbo.html#the-elbo-line-by-line",
+    # Questions, with English words in them, with other spellings, and more words than one section has.
+    "vì sao ảnh vae bị mờ": "book/clinic.html#samples-are-blurry",
+    "kl bang 0": "book/clinic.html#kl-is-zero",
+    "loss ra nan": "book/clinic.html#loss-is-nan",
+    "tự mã hóa biến phân": "book/02_vae.html",
+    "tính kl giữa hai phân phối chuẩn": "book/02_vae.html#what-a-code-costs-the-kl-term-in-closed-form",
+    "lấy mẫu nhanh hơn ít bước": "book/04_reverse.html#fewer-steps-heun-and-dpm-solver",
+    "bat dang thuc jensen": "book/01_elbo.html#a-second-way-jensens-inequality",
+    "hàm điểm": "book/04_reverse.html#the-score-and-tweedies-formula",
+    "khuyếch tán ngược": "book/04_reverse.html",
+    "so sánh vae và diffusion": "book/05_comparison.html",
 }
 
 
@@ -240,6 +251,21 @@ def test_a_derivation_is_changed_in_vietnamese(browser: Browser, address: str) -
     assert box.locator(".sheet-message").inner_text() == said.strip()
     assert visit.faults == []
     visit.context.close()
+
+
+def test_two_authors_of_a_citation_are_joined_in_vietnamese() -> None:
+    text = (EDITION / "book" / "01_elbo.html").read_text(encoding="utf-8")
+    assert ">Kingma và Welling, 2014</a>" in text
+    assert re.findall(r'bibliography\.html#[^>]*>[^<]* and [^<]*</a>', text) == []
+
+
+def test_reasons_and_reports_in_stored_outputs_are_shown_in_vietnamese() -> None:
+    pages = (EDITION / "notebooks" / f"{name}.html" for name in ("01_elbo", "clinic"))
+    lab, clinic = (page.read_text(encoding="utf-8") for page in pages)
+    assert lab.count("định nghĩa của KL") >= 6
+    assert "definition of KL" not in lab
+    assert "TutorialVAE: 7 đúng, 2 sai" in clinic
+    assert "cả hai đều là trung bình, trên 784 điểm ảnh và 8 biến ẩn" in clinic
 
 
 @pytest.mark.parametrize("name", ["notebooks/01_elbo", "notebooks/02_vae", "notebooks/clinic"])

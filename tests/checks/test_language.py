@@ -1,4 +1,4 @@
-"""What the checks and the engine say, in Vietnamese: nothing is left out, and what is not a message stays."""
+"""What the library says, in Vietnamese: nothing is left out, and what is not a message stays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import torch
 from babel.messages.pofile import read_po
-from lowerbound import checks, language, proofs
+from lowerbound import checks, language, proofs, train, zoo
+from lowerbound.clinic import checkup
 from lowerbound.language import FIELD, say
 from lowerbound.symbolic import StepError
 from lowerbound.symbolic.sheet import answer
@@ -29,7 +30,7 @@ ENTRIES = language.read((ROOT / messages.TABLE).read_text(encoding="utf-8"))
 ENGLISH = re.compile(
     r"\b(?:the|is|are|was|not|of|it|and|to|by|that|this|where|with|belongs|stands|right)\b"
 )
-CODE = re.compile(r"`[^`]*`|where=|where \w+ [>=]|\{[^}]*\}")  # in an entry
+CODE = re.compile(r"`[^`]*`|[\w.]+\([^)]*\)|where=|where \w+ [>=]|\{[^}]*\}")  # in an entry
 NOTEBOOKS = [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "notebooks/assignments").glob("*.ipynb")]
 
 
@@ -48,7 +49,8 @@ def vi(text: str) -> str:
 
 
 def test_everything_that_can_be_said_has_its_entry() -> None:
-    assert len(messages.messages()) > 850
+    assert len(messages.messages()) > 1200
+    assert len(messages.reasons()) > 200
     assert messages.missing() == {}
 
 
@@ -58,7 +60,10 @@ def test_the_table_holds_nothing_that_is_said_no_more() -> None:
     entries = {entry.id: entry for entry in catalogue if entry.id}
     assert {key: entry.string for key, entry in entries.items()} == ENTRIES, "as gettext reads it"
     families = tuple(f"lib/lowerbound/{name}/" for name in messages.FAMILIES)
-    of_these = {key for key, entry in entries.items() if entry.locations[0][0].startswith(families)}
+    modules = tuple(f"lib/lowerbound/{name}.py" for name in (*messages.CHECKUP, *messages.REFUSING))
+    of_these = {
+        key for key, entry in entries.items() if entry.locations[0][0].startswith((*families, *modules))
+    }
     assert of_these - set(messages.messages()) == set()
     assert messages.NOT_SAID - set(messages.texts()) == set()
     assert messages.NOT_SAID & set(ENTRIES) == set()
@@ -102,6 +107,30 @@ def test_an_entry_has_the_same_fields_rows_and_spaces_on_both_sides() -> None:
             "the sign of log s is wrong",
         ),
         ("checks/diagnosis.py", '"larger" if', '"greater" if', "greater"),
+        (
+            "checkup_vae.py",
+            '"mu or logvar is NaN or infinite"',
+            '"mu or logvar is no number"',
+            "mu or logvar is no number",
+        ),
+        (
+            "checkup_diffusion.py",
+            '"the fourth root": (',
+            '"the root of the root": (',
+            "the root of the root",
+        ),
+        (
+            "train.py",
+            "threads must be at least 1; got",
+            "there must be a thread; got",
+            "there must be a thread; got {threads}",
+        ),
+        (
+            "entry.py",
+            "got {given} without channels; use x[:, None]",
+            "and has no channels",
+            "x must be {wanted}, and has no channels",
+        ),
     ],
 )
 def test_a_planted_message_without_an_entry_is_found(file: str, old: str, new: str, found: str) -> None:
@@ -110,6 +139,28 @@ def test_a_planted_message_without_an_entry_is_found(file: str, old: str, new: s
     known = {*ENTRIES, *messages.NOT_SAID}
     assert set(messages.said(text)) - known == set()
     assert set(messages.said(text.replace(old, new))) - known == {found}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("d.step(2 * a, 'twice over, $a$ goes')", {"twice over, $a$ goes"}),
+        ("d.at_least(0, reason='squares sum up')", {"squares sum up"}),
+        ("d.step(E(q, p(X)), 'Thales').step(a, 'collect')", {"Thales"}),
+        ("d.step(2 * a, '$a + a = 2a$'); d.step(a, 'collect $a$')", set()),
+        ("print('not a reason')", set()),
+    ],
+)
+def test_a_planted_reason_without_an_entry_is_found(source: str, found: set[str]) -> None:
+    assert {reason for reason in messages.reasons_in(source) if messages.unsaid(reason, ENTRIES)} == found
+
+
+def test_a_reason_planted_in_a_notebook_is_found(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    source = ["%pip install nothing\n", "d.step(a, 'by the stars')\n"]
+    cells = [{"cell_type": "markdown", "source": ["d"]}, {"cell_type": "code", "source": source}]
+    (tmp_path / "notebooks" / "lab.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    assert messages.reasons(tmp_path) == {"by the stars": "notebooks/lab.ipynb, cell 1"}
 
 
 # The checks
@@ -291,6 +342,122 @@ def test_a_terminal_with_the_variable_speaks_vietnamese() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8"
     )
     assert "StepError: dòng 2 của 'd' không suy ra được từ dòng 1 (gom lại)." in done.stderr
+
+
+def test_a_derivation_is_printed_with_its_reasons_in_vietnamese() -> None:
+    elbo = proofs.derivations()["elbo"]()
+    english = elbo.latex(), repr(elbo), elbo.how()
+    language.use("vi")
+    own = elbo.latex(), repr(elbo), elbo.how()
+    for before, after in zip(english, own, strict=True):
+        assert "definition of KL" in before
+        assert "định nghĩa của KL" in after
+        assert "definition of KL" not in after
+    assert vi(english[1]) == own[1], "as a stored output is shown"
+    language.use(None)
+    assert (elbo.latex(), repr(elbo), elbo.how()) == english
+
+
+CELL = """
+import sympy
+from lowerbound import data, language
+from lowerbound.symbolic import Derivation
+{use}
+"""
+
+
+@pytest.mark.parametrize(
+    ("raises", "said"),
+    [
+        ("Derivation('d', a).step(2 * a)", "TypeError: step(expr, reason) cần một lý do bằng lời"),
+        ("data.to_unit(sympy)", "AttributeError: module 'sympy' has no attribute 'dtype'"),
+        ("int('the')", "ValueError: invalid literal for int() with base 10: 'the'"),
+        (
+            "import torch; data.to_unit(torch.zeros(2))",
+            "TypeError: x phải là uint8, nhưng lại là torch.float32; ảnh đã nằm trong [-1, 1] "
+            "thì không cần đổi tỉ lệ",
+        ),
+    ],
+)
+@pytest.mark.parametrize("use", ["", 'language.use("vi")', "%env LOWERBOUND_LANGUAGE=vi"])
+def test_a_notebook_shows_the_librarys_errors_in_vietnamese(raises: str, said: str, use: str) -> None:
+    shell = "from IPython.core.interactiveshell import InteractiveShell as Shell; "
+    cells = [CELL.format(use=use), f"a = sympy.Symbol('a', real=True)\n{raises}"]
+    code = f"{shell}shell = Shell.instance(colors='NoColor'); [shell.run_cell(cell) for cell in {cells!r}]"
+    environment = {k: v for k, v in os.environ.items() if k != language.VARIABLE}
+    environment |= {"PYTHONIOENCODING": "utf-8"} | ({} if use else {language.VARIABLE: "vi"})
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8"
+    )
+    assert said in done.stdout.strip().split("\n")[-1]
+
+
+def test_the_command_line_refuses_in_vietnamese(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    said = {
+        ("vae-tiny",): "tham số PRESET: không có lựa chọn 'vae-tiny' (hãy chọn trong ",
+        (): "thiếu các tham số bắt buộc: PRESET",
+        ("vae-smoke", "--threads", "0"): "threads phải ít nhất là 1; nhưng lại là 0",
+        ("vae-smoke", "--steps", "0"): "steps phải ít nhất là 1; nhưng lại là 0",
+        ("vae-smoke", "--steps", "many"): "tham số --steps: 'many' không phải một giá trị kiểu int",
+        ("vae-smoke", "--device", "abacus"): "không có thiết bị 'abacus'; hãy dùng cpu, cuda hoặc mps",
+    }
+    language.use("vi")
+    for arguments, expected in said.items():
+        with pytest.raises(SystemExit):
+            train.main([*arguments])
+        assert capsys.readouterr().err.startswith(f"lowerbound.train: lỗi: {expected}")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            "T = 50, 1 - ᾱ_1 = 0.1, ᾱ_T = 0.3: 55 per cent of the image is left in x_T, and samples start "
+            "without it; rescale β to this T",
+            "T = 50, 1 - ᾱ_1 = 0.1, ᾱ_T = 0.3: trong x_T còn lại 55 phần trăm của ảnh, mà mẫu xuất phát "
+            "không có phần ấy; hãy đổi tỉ lệ β theo T này",
+        ),
+        (
+            "both are means, over 784 pixels and 8 units; in place of sums this amounts to β = 98 "
+            "See book/clinic.html#clinic-beta",
+            "cả hai đều là trung bình, trên 784 điểm ảnh và 8 biến ẩn; so với khi lấy tổng thì như đặt "
+            "β = 98 Xem vi/book/clinic.html#clinic-beta",
+        ),
+        (
+            "t from 1 to 999 of 1000, and only 10 levels in all: the others are never learned",
+            "t từ 1 đến 999 trong 1000, và tất cả chỉ có 10 mức: các mức khác không bao giờ được học",
+        ),
+        (
+            "mean 0.3, standard deviation 0.2; the data have 0.3 and 0.12, by DDIM in these steps 0.2 and "
+            "0.1: the steps leave noise in",
+            "trung bình 0.3, độ lệch chuẩn 0.2; dữ liệu có 0.3 và 0.12, còn DDIM với các bước này cho 0.2 và "
+            "0.1: các bước để sót nhiễu",
+        ),
+        ("Net: 7 right, 2 wrong", "Net: 7 đúng, 2 sai"),
+    ],
+)
+def test_what_a_checkup_puts_together_is_said_part_by_part(found: str, said: str) -> None:
+    assert language.say_parts(found, "vi") == said
+    assert language.say_parts(found, "en") == found
+
+
+def test_a_checkup_reports_in_vietnamese() -> None:
+    rng = torch.Generator().manual_seed(0)
+    x = 2 * torch.rand(64, 1, 28, 28, generator=rng) - 1
+    reports = [
+        checkup(zoo.build(zoo.PRESETS["vae-smoke"][0]), x, trained=False),
+        checkup(zoo.build(zoo.PRESETS["ddpm-smoke"][0]), (x + 1) / 2, trained=False),
+        checkup(torch.nn.Linear(3, 2), x),
+    ]
+    english = [report._repr_html_() for report in reports]  # in whole rows
+    language.use("vi")
+    for before, report in zip(english, reports, strict=True):
+        own = report._repr_html_()
+        assert own != before
+        assert re.search(r": \d+ đúng", repr(report))
+        plain = re.sub(r"<[^>]*>|\w+Error: .*?(?=;)|[\w.]+\([^)]*\)|vi/book/\S+", " ", own)
+        assert not ENGLISH.search(plain), plain
+        assert re.findall(r"\d+\.\d+", own) == re.findall(r"\d+\.\d+", before), "numbers stay"
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -18,6 +18,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ CODE = "vi"
 STRINGS = Path("book", CODE, "strings.po")
 MESSAGES = Path("lib", "lowerbound", "assets", f"messages.{CODE}.po")  # of the library: see language.py there
 PROOFS = "lib/lowerbound/proofs"  # what these say stands on pages, too
+CHANGES = Path("CHANGELOG.md")  # the Vietnamese has a line for each of its lines, without the headings
 STATE = Path("book", CODE, "state.json")
 OWN = Path("book", CODE, "_config.yml")
 STAGE, SITE = Path("_build", CODE), Path("_build", "html")
@@ -58,6 +60,8 @@ def pages(root: Path = ROOT) -> list[Path]:
 
 def translation(page: Path) -> Path:
     """Where the translation of an English page lies: book/index.md at book/vi/index.md."""
+    if page == CHANGES:
+        return Path("book", CODE, "changelog.txt")
     return Path(page.parts[0], CODE, *page.parts[1:])
 
 
@@ -81,10 +85,25 @@ def _catalogue(path: Path) -> Catalog:
 def fingerprint(page: Path, root: Path = ROOT) -> str:
     """A hash of what is translated of a page: its text, of a notebook that of its cells of text."""
     text = (root / page).read_text(encoding="utf-8")
+    if page == CHANGES:
+        text = "\n".join(_told(text))
     if page.suffix == ".ipynb":
         cells = json.loads(text)["cells"]
         text = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _told(text: str) -> list[str]:
+    """The lines of the changelog that are translated: all but its headings, which have version and date."""
+    return [line for line in text.split("\n") if line and not line.startswith("#")]
+
+
+def changes(root: Path = ROOT) -> str:
+    """The changelog in Vietnamese, under the headings of the English one."""
+    text, own = ((root / place).read_text(encoding="utf-8") for place in (CHANGES, translation(CHANGES)))
+    lines = dict(zip(_told(text), _told(own), strict=True))
+    shown = (lines.get(line, line.replace("(unreleased)", "(chưa phát hành)")) for line in text.split("\n"))
+    return "\n".join(shown)
 
 
 def stale(root: Path = ROOT) -> list[str]:
@@ -93,7 +112,7 @@ def stale(root: Path = ROOT) -> list[str]:
     why = {True: "has changed since it was translated", False: "is not recorded"}
     return [
         f"{page} {why[str(page) in known]}"
-        for page in english(root)
+        for page in [*english(root), CHANGES]
         if (root / translation(page)).is_file() and known.get(str(page)) != fingerprint(page, root)
     ]
 
@@ -130,8 +149,23 @@ def check(pages: list[Path], root: Path = ROOT) -> dict[Path, list[str]]:
     for page in pages:
         place = root / translation(page)
         if place.is_file():
-            found[page] = [*differences(root / page, place), *faults(place)]
+            parted = _parted(root) if page == CHANGES else differences(root / page, place)
+            found[page] = [*parted, *faults(place)]
     return found
+
+
+def _parted(root: Path) -> list[str]:
+    """What parts between the lines of the changelog: their number, and what they name in code."""
+    places = (root / CHANGES, root / translation(CHANGES))
+    told, own = (_told(place.read_text(encoding="utf-8")) for place in places)
+    if len(told) != len(own):
+        return [f"{len(own)} lines, in English {len(told)}"]
+    names = re.compile(r"`[^`]*`|\]\([^)]*\)")
+    return [
+        f"line {number} names other code"
+        for number, pair in enumerate(zip(told, own, strict=True), 1)
+        if len({tuple(sorted(names.findall(line))) for line in pair}) > 1
+    ]
 
 
 # The staged folder
@@ -193,8 +227,9 @@ def stage(root: Path = ROOT) -> Path:
     for page in pages(root):
         source = translation(page) if (root / translation(page)).is_file() else page
         put(page, (root / source).read_bytes())
-    for name in ("lib", "results", "tests", "tools", "CITATION.cff", "CHANGELOG.md"):
+    for name in ("lib", "results", "tests", "tools", "CITATION.cff"):
         link(Path(name))
+    put(CHANGES, changes(root))
     for path in (root / "book").iterdir():
         if path.suffix != ".md" and path.name != CODE:
             link(Path("book", path.name))
@@ -249,7 +284,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("pages", nargs="*", type=Path, help="English pages, as book/index.md; without, all")
     parser.add_argument("-q", "--quiet", action="store_true")
     args = parser.parse_args(argv)
-    named = args.pages or english()
+    named = args.pages or [*english(), CHANGES]
     if args.command == "build":
         build(quiet=args.quiet)
     elif args.command == "record":

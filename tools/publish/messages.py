@@ -1,27 +1,37 @@
-"""`python -m tools.publish.messages`: what the checks and the engine can say and have no Vietnamese for.
+"""`python -m tools.publish.messages`: what the library can say to a reader and has no Vietnamese for.
 
-The texts are read from the source of `lowerbound.checks` and `lowerbound.symbolic`, each with its fields.
+The texts are read from the source, each with its fields: of `lowerbound.checks` and `lowerbound.symbolic`, of
+`checkup`, of what the rest of the library refuses and prints, and the reasons of the steps of derivations, in
+`lowerbound.proofs` and in the notebooks' cells.
 
 Every text in these modules that has words in it is taken to be said, whether it is raised, printed, or put
-into another text, except what by its place is none: docstrings, patterns, names of mistakes.
+into another text, except what by its place is none: docstrings, patterns, names of mistakes, options' help.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from lowerbound.language import read
+from lowerbound.language import read, say
 
 ROOT = Path(__file__).parents[2]
 TABLE = Path("lib", "lowerbound", "assets", "messages.vi.po")
 FAMILIES = ("symbolic", "checks")
+CHECKUP = ("adapters", "checkup_vae", "checkup_diffusion", "findings", "clinic")
+REFUSING = (
+    *("gaussian", "bound", "likelihood", "schedule", "entry", "nets", "dense", "guidance", "vae"),
+    *("diffusion", "latent", "data", "checkpoint", "fit", "zoo", "train", "runtime"),
+)
+STEPS = {"step", "at_least", "at_most", "tends_to", "leading_order", "axiom"}  # calls that have a reason
 WORD = re.compile(r"[A-Za-z]{2,}")
 FIELD = re.compile(r"\{[a-z_]+\d*\}")
 WRITTEN = ("printing.py", "normal_form.py")  # files that write formulas, and say nothing
+OPTIONS = {"add", "add_argument", "_Parser"}  # of the command line: --help stays English
 # Functions whose texts are patterns or names.
 PATTERNS = {
     "compile", "match", "fullmatch", "search", "sub", "split", "findall", "partition", "symbols", "cast",
@@ -101,6 +111,61 @@ NOT_SAID = frozenset(
         " as {symbol} -> {value}",
         "(.+?) +(?:whole|integer)",
         "(.+?) +real",
+        # names, code and settings, of checkup and of the command line
+        "{name} with {name2}",
+        "eps epsilon noise pred_noise pred_eps eps_pred noise_pred",
+        "v velocity v_prediction pred_v v_pred",
+        "x0 x_0 x_start start_x sample pred_x0 image data x",
+        "x[:, None]",
+        "x.view(-1, 1, {side}, {side})",
+        "x.permute(0, 3, 1, 2)",
+        "x.expand(-1, 3, -1, -1)",
+        "x.mean(1, keepdim=True)",
+        "recon recons reconx xrecon reconstruction reconstructions reconstructed "
+        "reconstructedx xreconstructed xreconst xhat xrec rec output out decoded logits "
+        "xlogits reconlogits prediction y yhat",
+        "mu mean zmean zmu muz loc zloc means qmu qmean embedding meanz",
+        "logvar logvarz logvariance zlogvar qlogvar zlogvariance logsigma2 logsigmasq "
+        "logsigmasquared logcovariance lv",
+        "z latent latents code codes zsample sampled sampledz",
+        "std sigma stddev zstd zsigma scale zscale logstd logsigma logscale",
+        "{name}.partial",
+        "Ankle boot",
+        "fashion-mnist-{split}.npz",
+        "{split}: {images} images, SHA-256 {images2}",
+        "{name}.float()",
+        "x[None, None]",
+        "x.expand(-1, {shape}, -1, -1)",
+        "padding: 0 0.8em 0.2em 0; text-align: left; vertical-align: top",
+        "{plain}; white-space: nowrap",
+        "{plain}; overflow-wrap: anywhere",
+        "<td style=\"{style}\">{text}</td>",
+        "<th scope=\"col\" style=\"{plain}\">{text}</th>",
+        "<tr>{row}</tr>",
+        "style=\"caption-side: top; color: inherit; text-align: left\"",
+        "<caption {style}>{headline}</caption>",
+        "<table>{caption}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>",
+        "mps",
+        "cpu",
+        "gpu",
+        "short",
+        "{name}.checkpoint",
+        "not a checkout",
+        "{parse} with changes",
+        "no git here",
+        "model name",
+        "Fashion-MNIST, {train} training images",
+        "{name}-samples",
+        "{step}.png",
+        "the preset's own unless given",
+        "of the training",
+        "nccl",
+        "gloo",
+        "python",
+        "torchrun --nproc-per-node {local}",
+        "{start} -m lowerbound.train {resume}",
+        "{name}.json",
+        "{name}.safetensors",
     }
 )
 
@@ -109,7 +174,8 @@ def sources(root: Path = ROOT) -> list[Path]:
     """The files whose texts are said."""
     library = root / "lib" / "lowerbound"
     paths = (path for family in FAMILIES for path in (library / family).rglob("*.py"))
-    return sorted(path for path in paths if path.name not in WRITTEN)
+    modules = (library / f"{name}.py" for name in (*CHECKUP, *REFUSING))
+    return sorted(path for path in (*paths, *modules) if path.name not in WRITTEN)
 
 
 class _Reader(ast.NodeVisitor):
@@ -137,9 +203,15 @@ class _Reader(ast.NodeVisitor):
         for part in node.body[1:] if ast.get_docstring(node) is not None else node.body:
             self.visit(part)
 
+    def visit_Expr(self, node: ast.Expr) -> None:
+        """A text that stands alone says what an attribute is, as a docstring does."""
+        if not isinstance(node.value, ast.Constant):
+            self.visit(node.value)
+
     def visit_Call(self, node: ast.Call) -> None:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name in PATTERNS:
+        helped = any(keyword.arg in ("help", "description") for keyword in node.keywords)
+        if name in PATTERNS or (name in OPTIONS and helped):
             return
         if name == "join" and isinstance(node.func, ast.Attribute) and _is_text(node.func.value):
             for between in self.forms(node.func.value):
@@ -186,7 +258,8 @@ class _Reader(ast.NodeVisitor):
     def visit_Dict(self, node: ast.Dict) -> None:
         """A key is said where its value is none that could be, as in `Slots`."""
         for key, value in zip(node.keys, node.values, strict=True):
-            if key is not None and not _is_text(value) and not isinstance(value, ast.Tuple):
+            named = isinstance(value, ast.Tuple) and any(map(_is_text, value.elts))
+            if key is not None and not _is_text(value) and not named:
                 self.visit(key)
             self.visit(value)
 
@@ -290,10 +363,43 @@ def texts(root: Path = ROOT) -> dict[str, str]:
     return found
 
 
+def reasons_in(text: str) -> dict[str, int]:
+    """The reasons of the steps that a source derives, with their lines."""
+    found: dict[str, int] = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in STEPS:
+            for part in (*node.args, *(keyword.value for keyword in node.keywords)):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    found.setdefault(part.value, part.lineno)
+    return found
+
+
+def reasons(root: Path = ROOT) -> dict[str, str]:
+    """The reasons of all proofs, and of what the notebooks derive, and where."""
+    found: dict[str, str] = {}
+    for path in sorted((root / "lib" / "lowerbound" / "proofs").rglob("*.py")):
+        for reason, line in reasons_in(path.read_text(encoding="utf-8")).items():
+            found.setdefault(reason, f"{path.relative_to(root)}:{line}")
+    for path in sorted((root / "notebooks").rglob("*.ipynb")):
+        for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+            if cell["cell_type"] == "code":
+                rows = (re.sub(r"^(\s*)[%!].*", r"\1pass", row.rstrip("\n")) for row in cell["source"])
+                for reason in reasons_in("\n".join(rows)):
+                    found.setdefault(reason, f"{path.relative_to(root)}, cell {number}")
+    return found
+
+
+def unsaid(reason: str, known: dict[str, str]) -> bool:
+    """Whether a reason has words, outside of its formulas, and neither an entry nor the form of one."""
+    words = WORD.search(re.sub(r"\$[^$]*\$", "", reason))
+    return bool(words) and reason not in known and say(reason, "vi") == reason
+
+
 def missing(root: Path = ROOT) -> dict[str, str]:
     """What can be said and has no entry in the table, and where."""
     known = read((root / TABLE).read_text(encoding="utf-8"))
-    return {form: place for form, place in messages(root).items() if form not in known}
+    found = {form: place for form, place in messages(root).items() if form not in known}
+    return found | {reason: place for reason, place in reasons(root).items() if unsaid(reason, known)}
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ FRONT, WHOLE = "book/index.html", "book/lower-bound.pdf"
 PLACE = re.compile(r'<p class="pdf".*?</p>', re.S)
 WORDS = {  # of a sheet's foot, and of the front page, in each edition
     "": ("sheet {} of {}", "As PDF: {}, or chapter {}", "the whole book"),
-    "vi/": ("tờ {} / {}", "Bản PDF: {}, hoặc chương {}", "cả cuốn sách"),
+    "vi/": ("trang {} / {}", "Bản PDF: {}, hoặc chương {}", "cả cuốn sách"),
 }
 
 

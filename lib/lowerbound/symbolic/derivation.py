@@ -353,7 +353,7 @@ class Derivation(Checked):
         name = ""
         if self.symbol is not None:
             name = f"{latex(self.symbol)} {':=' if self.named_by_definition else '='} "
-        rows = [(step.arrow, latex(step.expr), rf"\text{{{step.note}}}") for step in self.steps[1:]]
+        rows = [(step.arrow, latex(step.expr), rf"\text{{{say(step.note)}}}") for step in self.steps[1:]]
         return aligned(name, latex(self.first), rows, self.assumed() if given else [], compact)
 
     def assumed(self) -> list[str]:
@@ -411,11 +411,11 @@ class Derivation(Checked):
 
     def how(self) -> str:
         """In words, of each line: number, relation to the line before, reason, and how it was checked."""
-        rows = [f"{self.name}: {self.title}" if self.title else self.name]
+        rows = [f"{self.name}: {say(self.title)}" if self.title else self.name]
         for number, step in enumerate(self.steps, 1):
             how = "the first line" if number == 1 else step.evidence or step.kind
             rows.append(f"{number:>3} {step.relation if number > 1 else '':>2} {text(step.expr)}")
-            rows.append(f"        {f'[{step.note}] ' if step.reason else ''}{say(how)}")
+            rows.append(f"        {f'[{say(step.note)}] ' if step.reason else ''}{say(how)}")
         return "\n".join(rows)
 
     def check_print(self) -> int:
@@ -481,8 +481,8 @@ class Derivation(Checked):
         return f"$${self.latex()}$$"
 
     def __repr__(self) -> str:
-        lines = [f"{self.name}: {self.title}" if self.title else self.name, f"     {text(self.first)}"]
-        lines += [f"  {s.relation:>2} {text(s.expr)}    [{s.note}]" for s in self.steps[1:]]
+        lines = [f"{self.name}: {say(self.title)}" if self.title else self.name, f"     {text(self.first)}"]
+        lines += [f"  {s.relation:>2} {text(s.expr)}    [{say(s.note)}]" for s in self.steps[1:]]
         return "\n".join(lines)
 
 
