@@ -46,7 +46,7 @@ class Chain:
     images: int = 50_000
     width: int = 160
     depth: int = 4
-    steps: int = 12_000
+    steps: int = 4000
     batch: int = 256
     lr: float = 1e-3
     ema: float = 0.999
@@ -58,11 +58,11 @@ class Chain:
 class Trial:
     """VAE and prior trained on together, from where each alone has come. images: in the bits of it."""
 
-    steps: int = 300
+    steps: int = 200
     batch: int = 32
     lr: float = 1e-4
-    ema: float = 0.99
-    images: int = 1000
+    ema: float = 0.98
+    images: int = 500
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,9 @@ class LatentPrior:
     chain: the prior that is judged, with each of `seeds`; others: trained once, for their curves alone
     marks: steps after which the averaged weights are measured on codes of `held` training images
     components: tried in the mixture, which is fitted to the codes of `chain.images` images
-    calls: of the chain's sampler; draws: of the other starts; samples: judged of each; candidates: drawn to
-        choose between samplers; image_calls: of image diffusion, on the clock
+    calls: of the chain's sampler for the first seed; repeated: for the others too; draws: of the other starts
+    samples: judged of each; candidates: drawn to choose between samplers
+    image_calls: of image diffusion, on the clock
     tested: images in the bits; paired: those that image diffusion is asked for too
     levels: of the chain, from which its bound is estimated
     starts: log SNR at t = 1, of which the best on codes of training images is taken
@@ -82,25 +83,26 @@ class LatentPrior:
 
     chain: Chain = Chain()
     others: tuple[tuple[str, Chain], ...] = (
-        ("that of the lab", Chain(images=2000, width=128, depth=3, steps=6000)),
-        ("that of the lab, more images", Chain(width=128, depth=3, steps=6000)),
-        ("trained for the bound", Chain(objective="bound", steps=6000)),
-        ("wider", Chain(width=256, steps=6000)),
+        ("that of the lab", Chain(images=2000, width=128, depth=3, steps=2000)),
+        ("that of the lab, more images", Chain(width=128, depth=3, steps=2000)),
+        ("trained for the bound", Chain(objective="bound", steps=2000)),
+        ("wider", Chain(width=256, steps=2000)),
     )
-    marks: tuple[int, ...] = (300, 1000, 3000, 6000, 12_000)
-    held: int = 2000
-    components: tuple[int, ...] = (1, 10, 20, 50, 100)
+    marks: tuple[int, ...] = (300, 1000, 2000, 4000)
+    held: int = 1000
+    components: tuple[int, ...] = (1, 10, 50)
     seeds: tuple[int, ...] = (0, 1, 2)
     calls: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
-    draws: tuple[int, ...] = (0, 1, 2)
+    repeated: tuple[int, ...] = (2, 10, 50)
+    draws: tuple[int, ...] = (0, 1)
     samples: int = 2500
     candidates: int = 500
     image_calls: tuple[int, ...] = (2, 4, 8, 16)
-    tested: int = 10_000
-    paired: int = 200
+    tested: int = 4000
+    paired: int = 100
     levels: int = 64
     starts: tuple[float, ...] = (3.0, 5.0, 7.0, 9.0)
-    clocked: int = 100
+    clocked: int = 50
     readings: int = 3
     trial: Trial = Trial()
 
@@ -118,6 +120,7 @@ def setting(full: bool) -> LatentPrior:
         components=(1, 2),
         seeds=(0, 1),
         calls=(1, 2),
+        repeated=(2,),
         draws=(0,),
         samples=40,
         candidates=20,
@@ -191,7 +194,7 @@ def chain_rate(
 def validation_rate(prior: DiffusionPrior, size: LatentPrior, run_dir: RunDir) -> dict[str, float]:
     """The rate on codes that were held back, the same for every prior; mean and error over images."""
     rng, q = run_dir.rng(77), held_back(size, run_dir)
-    z, seen = q.sample(rng), known(size, run_dir).sample(rng)[: max(50, size.held // 4)]
+    z, seen = q.sample(rng), known(size, run_dir).sample(rng)[: max(50, size.held // 10)]
     return _estimate(chain_rate(prior, q, z, seen, size, rng)[0])
 
 
@@ -289,13 +292,12 @@ class Walk:
 
 
 def walks(prior: DiffusionPrior, calls: int) -> dict[str, Walk]:
-    """DDIM and DPM-Solver++ on the cosine's steps and on even ones, as image diffusion is drawn."""
-    chains = {
-        "cosine": prior.with_schedule(cosine(1000).respace(calls)),
-        "even": prior.with_schedule(registry.even_chain(calls, 4.0)),
+    """DDIM on the cosine's steps, and DPM-Solver++ on even ones."""
+    even = prior.with_schedule(registry.even_chain(calls, 4.0))
+    return {
+        "DDIM, cosine": Walk(prior.with_schedule(cosine(1000).respace(calls)), ddim),
+        "DPM-Solver++, even": Walk(even, dpm_solver),
     }
-    ways = {"DDIM": ddim, "DPM-Solver++": dpm_solver}
-    return {f"{way}, {at}": Walk(chain, ways[way]) for at, chain in chains.items() for way in ways}
 
 
 def multiply_adds(draw: Draw, rng: torch.Generator) -> float:
@@ -564,7 +566,8 @@ def _posterior(model: VAE, x: Tensor, run_dir: RunDir) -> Gaussian:
 
 def stages(size: LatentPrior, run_dir: RunDir) -> list[list[Job]]:
     """The first training, judged; what it is compared with; bits and times; the other trainings; a trial."""
-    none: dict[str, Any] = {"others": (), "seeds": (), "calls": (), "draws": (), "image_calls": ()}
+    none: dict[str, Any] = {"others": (), "seeds": (), "calls": (), "repeated": (), "draws": ()}
+    none |= {"image_calls": ()}
     own = replace(size, **none)  # what a job does not depend on
     first, *repeated = size.seeds
 
@@ -589,11 +592,10 @@ def stages(size: LatentPrior, run_dir: RunDir) -> list[list[Job]]:
         [run_dir.job("latent-clock", clock, timed)],
         [learned(f"chain-{seed}", "judged below", size.chain, seed) for seed in repeated],
         [run_dir.job("latent-bits", bits, replace(own, seeds=size.seeds))],
-        [walked(seed, calls) for seed in repeated for calls in size.calls],
-        [run_dir.job("latent-image-bits", image_bits, replace(own, seeds=(first,)))],
+        [walked(seed, calls) for seed in repeated for calls in size.repeated],
         [learned(f"other-{i}", label, chain, 0) for i, (label, chain) in enumerate(size.others)],
-        [started(label, seed) for seed in size.draws[1:] for label in labels],
         [run_dir.job("latent-together", together, replace(own, seeds=(first,)))],
-        [walked(first, size.calls[-2], True)]
-        + [started(label, size.draws[0], True) for label in ("mixture", "codes of training images")],
+        [started(label, seed) for seed in size.draws[1:] for label in ("N(0, I)", "mixture")],
+        [run_dir.job("latent-image-bits", image_bits, replace(own, seeds=(first,)))],
+        [walked(first, size.calls[-2], True), started("codes of training images", size.draws[0], True)],
     ]

@@ -33,14 +33,14 @@ class Memorisation:
     """
 
     counts: tuple[int, ...] = (100, 200, 400, 4000)
-    seeds: tuple[int, ...] = (0, 1)
+    seeds: tuple[int, ...] = (0,)
     width: int = 256
     depth: int = 3
-    steps: int = 8000
+    steps: int = 4000
     batch: int = 100
     lr: float = 1e-3
     ema: float = 0.99
-    marks: tuple[int, ...] = (60, 125, 250, 500, 1000, 2000, 4000, 8000)
+    marks: tuple[int, ...] = (60, 125, 250, 500, 1000, 2000, 4000)
     samples: int = 500
     calls: int = 30
 
