@@ -58,7 +58,7 @@ class Chain:
 class Trial:
     """VAE and prior trained on together, from where each alone has come. images: in the bits of it."""
 
-    steps: int = 200
+    steps: int = 120
     batch: int = 32
     lr: float = 1e-4
     ema: float = 0.98
@@ -86,15 +86,14 @@ class LatentPrior:
         ("that of the lab", Chain(images=2000, width=128, depth=3, steps=2000)),
         ("that of the lab, more images", Chain(width=128, depth=3, steps=2000)),
         ("trained for the bound", Chain(objective="bound", steps=2000)),
-        ("wider", Chain(width=256, steps=2000)),
     )
     marks: tuple[int, ...] = (300, 1000, 2000, 4000)
     held: int = 1000
     components: tuple[int, ...] = (1, 10, 50)
     seeds: tuple[int, ...] = (0, 1, 2)
     calls: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
-    repeated: tuple[int, ...] = (2, 10, 50)
-    draws: tuple[int, ...] = (0, 1)
+    repeated: tuple[int, ...] = (10, 50)
+    draws: tuple[int, ...] = (0,)
     samples: int = 2500
     candidates: int = 500
     image_calls: tuple[int, ...] = (2, 4, 8, 16)
@@ -595,7 +594,6 @@ def stages(size: LatentPrior, run_dir: RunDir) -> list[list[Job]]:
         [walked(seed, calls) for seed in repeated for calls in size.repeated],
         [learned(f"other-{i}", label, chain, 0) for i, (label, chain) in enumerate(size.others)],
         [run_dir.job("latent-together", together, replace(own, seeds=(first,)))],
-        [started(label, seed) for seed in size.draws[1:] for label in ("N(0, I)", "mixture")],
+        [started(label, seed) for seed in size.draws[1:] for label in labels],
         [run_dir.job("latent-image-bits", image_bits, replace(own, seeds=(first,)))],
-        [walked(first, size.calls[-2], True), started("codes of training images", size.draws[0], True)],
     ]
