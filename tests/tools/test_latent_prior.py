@@ -128,6 +128,29 @@ def test_a_prior_is_trained_once_and_has_its_curve_on_its_card(few):
     assert len({training_name(chain, seed) for chain in (Chain(), Chain(steps=1)) for seed in (0, 1)}) == 4
 
 
+def test_what_ships_is_the_first_training_with_a_whole_card(few, monkeypatch):
+    monkeypatch.setattr(latent_prior, "setting", lambda full: TINY)
+    path = latent_prior.ship(few, few.folder / "assets")
+    prior, _ = prior_of(TINY, TINY.chain, TINY.seeds[0], few)
+    shipped, card = (ask(latent_prior.SHIPS_AS, path.parent) for ask in (zoo.load, zoo.card))
+    for name, value in prior.state_dict().items():
+        assert torch.equal(value, shipped.state_dict()[name]), name
+    assert card["metrics"]["rate_nats"] == card["curve"][-1]["mean"]
+    assert card["metrics"]["held_back_images"] == TINY.held
+    assert {"preset", "recipe", "data", "seconds", "commit", "images_seen", "codes_of"} <= set(card)
+
+
+def test_the_prior_that_ships_knows_the_codes_of_the_vae_that_ships():
+    """On test images its rate is below that of N(0, I), by far."""
+    model, prior, rng = zoo.load("vae-fashion-long"), zoo.load("prior-fashion"), generator(1)
+    with torch.no_grad():
+        q = model.posterior(data.to_unit(data.load("fashion-mnist", "test").x[::5]))
+    z = q.sample(rng)
+    rate, _ = chain_rate(prior, q, z, z[:50], replace(TINY, levels=32, starts=(5.0,)), rng)
+    less = (q.kl() - rate).double()
+    assert float(less.mean()) > 4 * float(less.std()) / len(less) ** 0.5
+
+
 def test_a_job_of_each_kind_is_done_from_end_to_end(few):
     jobs = [job for jobs in stages(TINY, few) for job in jobs]
     names = [job.path.stem for job in jobs]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ from tools.experiments import comparison, registry
 from tools.experiments.run_dir import RunDir
 from tools.jobs import Job, cached, environment, fingerprint
 
-VAE_NAME, IMAGE_NAME = "vae-fashion-long", "ddpm-fashion-long"
+VAE_NAME, IMAGE_NAME, SHIPS_AS = "vae-fashion-long", "ddpm-fashion-long", "prior-fashion"
 CLASSES = 10
 LOWEST = -9.0  # log SNR
 Draw = Callable[[int, torch.Generator], Tensor]
@@ -273,6 +274,18 @@ def curve(size: LatentPrior, label: str, chain: Chain, seed: int, run_dir: RunDi
     said = {key: card[key] for key in ("parameters", "training_cpu_seconds", "curve")}
     about = {"images": chain.images, "width": chain.width, "depth": chain.depth, "objective": chain.objective}
     return {"kind": "curve", "label": label, "seed": seed, **about, **said}
+
+
+def ship(run_dir: RunDir, folder: Path) -> Path:
+    """Write the first seed's prior and its card as a model that ships; the path of its weights."""
+    size = setting(run_dir.full)
+    prior, card = prior_of(size, size.chain, size.seeds[0], run_dir)
+    about = {key: value for key, value in card.items() if key not in ("name", "architecture", "weights")}
+    last, cpu_seconds = about["curve"][-1], round(about.pop("training_cpu_seconds"))
+    metrics = {"rate_nats": last["mean"], "standard_error": last["error"], "held_back_images": size.held}
+    said = {"preset": "latent_prior", "seconds": cpu_seconds, "seconds_note": "of processor time"}
+    about = {**said, **about, "metrics": metrics}
+    return zoo.export(prior, SHIPS_AS, architecture(size.chain), about, folder)
 
 
 # ---- samples
