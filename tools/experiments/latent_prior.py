@@ -93,7 +93,7 @@ class LatentPrior:
     components: tuple[int, ...] = (1, 10, 50)
     seeds: tuple[int, ...] = (0, 1, 2)
     calls: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
-    repeated: tuple[int, ...] = (10, 50)
+    repeated: tuple[int, ...] = (10,)
     draws: tuple[int, ...] = (0,)
     samples: int = 2500
     candidates: int = 500
@@ -480,7 +480,7 @@ def image_bits(size: LatentPrior, run_dir: RunDir) -> dict[str, Any]:
     """Bits/dim of image diffusion beside those of the VAE with each prior, on the first test images."""
     train, test = run_dir.images("train").x, run_dir.images("test").x[: size.paired]
     model, rng = vae(run_dir), run_dir.rng(8)
-    few, images = (data.to_unit(part).to(run_dir.device) for part in (train[:500], test))
+    few, images = (data.to_unit(part).to(run_dir.device) for part in (train[:100], test))
     measure = registry.Measure(few, few, images, run_dir.rng(1000), calls=size.levels)
     found = {
         "image diffusion": registry.chain_bits(zoo.load(IMAGE_NAME, device=run_dir.device), measure)["bound"]
