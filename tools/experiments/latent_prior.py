@@ -47,7 +47,7 @@ class Chain:
     images: int = 50_000
     width: int = 160
     depth: int = 4
-    steps: int = 12_000
+    steps: int = 4000
     batch: int = 256
     lr: float = 1e-3
     ema: float = 0.999
@@ -88,7 +88,7 @@ class LatentPrior:
         ("that of the lab, more images", Chain(width=128, depth=3, steps=2000)),
         ("trained for the bound", Chain(objective="bound", steps=2000)),
     )
-    marks: tuple[int, ...] = (300, 1000, 2000, 4000, 8000, 12_000)
+    marks: tuple[int, ...] = (300, 1000, 2000, 4000)
     held: int = 1000
     components: tuple[int, ...] = (1, 10, 50)
     seeds: tuple[int, ...] = (0,)
@@ -610,7 +610,7 @@ def stages(size: LatentPrior, run_dir: RunDir) -> list[list[Job]]:
         [run_dir.job("latent-bits", bits, replace(own, seeds=size.seeds))],
         [walked(seed, calls) for seed in repeated for calls in size.repeated],
         [learned(f"other-{i}", label, chain, 0) for i, (label, chain) in enumerate(size.others)],
+        [run_dir.job("latent-image-bits", image_bits, replace(own, seeds=(first,)))],
         [run_dir.job("latent-together", together, replace(own, seeds=(first,)))],
         [started(label, seed) for seed in size.draws[1:] for label in labels],
-        [run_dir.job("latent-image-bits", image_bits, replace(own, seeds=(first,)))],
     ]
