@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 Run = dict[str, Any]
-STORED = ("races", "sweep", "reverse_step", "reverse_chain", "latent_prior", "memorisation")
+STORED = ("races", "sweep", "reverse_step", "reverse_chain", "latent_prior")
 IMAGE = "ddpm-fashion-long"  # the image diffusion that chapter 6 compares with
 INSTALLED, CHECKOUT = Path(__file__).with_name("stored"), Path(__file__).parents[2] / "results"
 FOLDER = INSTALLED if INSTALLED.is_dir() else CHECKOUT

@@ -92,7 +92,7 @@ class LatentPrior:
     held: int = 1000
     components: tuple[int, ...] = (1, 10, 50)
     seeds: tuple[int, ...] = (0,)
-    calls: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
+    calls: tuple[int, ...] = (10, 2, 50, 5, 1, 20)
     repeated: tuple[int, ...] = ()
     draws: tuple[int, ...] = (0,)
     samples: int = 2500
@@ -598,19 +598,20 @@ def stages(size: LatentPrior, run_dir: RunDir) -> list[list[Job]]:
     def learned(name: str, label: str, chain: Chain, seed: int) -> Job:
         return run_dir.job(f"latent-curve-{name}", curve, own, label, chain, seed)
 
-    labels = ("N(0, I)", "one Gaussian", "mixture", "codes of training images")
+    labels = ("N(0, I)", "mixture", "codes of training images")
     timed = replace(own, seeds=(first,), calls=size.calls, image_calls=size.image_calls)
     return [
         [learned(f"chain-{first}", "judged below", size.chain, first)],
         [run_dir.job("latent-mixtures", mixtures, own)],
-        [walked(first, calls) for calls in size.calls],
+        [walked(first, calls) for calls in size.calls[:3]],
         [started(label, seed) for seed in size.draws[:1] for label in labels],
         [run_dir.job("latent-clock", clock, timed)],
-        [learned(f"chain-{seed}", "judged below", size.chain, seed) for seed in repeated],
         [run_dir.job("latent-bits", bits, replace(own, seeds=size.seeds))],
-        [walked(seed, calls) for seed in repeated for calls in size.repeated],
+        [walked(first, calls) for calls in size.calls[3:]],
         [learned(f"other-{i}", label, chain, 0) for i, (label, chain) in enumerate(size.others)],
         [run_dir.job("latent-image-bits", image_bits, replace(own, seeds=(first,)))],
         [run_dir.job("latent-together", together, replace(own, seeds=(first,)))],
+        [learned(f"chain-{seed}", "judged below", size.chain, seed) for seed in repeated],
+        [walked(seed, calls) for seed in repeated for calls in size.repeated],
         [started(label, seed) for seed in size.draws[1:] for label in labels],
     ]
