@@ -20,6 +20,7 @@ from tools.experiments.latent_prior import (
     chain_rate,
     held_back,
     known,
+    more,
     multiply_adds,
     prior_of,
     stages,
@@ -152,7 +153,7 @@ def test_the_prior_that_ships_knows_the_codes_of_the_vae_that_ships():
 
 
 def test_a_job_of_each_kind_is_done_from_end_to_end(few):
-    jobs = [job for jobs in stages(TINY, few) for job in jobs]
+    jobs = [job for jobs in (*stages(TINY, few), *more(TINY, few)) for job in jobs]
     names = [job.path.stem for job in jobs]
     assert len(set(names)) == len(names)
     found = {job.path.stem: job.result() for job in jobs}

@@ -24,6 +24,7 @@ SMALL: dict[str, tuple[Callable[[bool], Any], Callable[[Any, RunDir], list[list[
     "reverse_step": (lambda full: reverse_step.ReverseStep(), reverse_step.stages),
     "reverse_chain": (reverse_chain.setting, reverse_chain.stages),
     "latent_prior": (latent_prior.setting, latent_prior.stages),
+    "latent_more": (latent_prior.setting, latent_prior.more),
     "memorisation": (memorisation.setting, memorisation.stages),
 }
 NAMES = ("comparison", *SMALL)

@@ -70,7 +70,8 @@ class Trial:
 class LatentPrior:
     """What it costs.
 
-    chain: the prior that is judged, with each of `seeds`; others: trained once, for their curves alone
+    chain: the prior that is judged, with the first of `seeds`; in `more` with each; others: trained once, for
+        their curves alone
     marks: steps after which the averaged weights are measured on codes of `held` training images
     components: tried in the mixture, which is fitted to the codes of `chain.images` images
     calls: of the chain's sampler for the first seed; repeated: for the others too; draws: of the other starts
@@ -91,10 +92,10 @@ class LatentPrior:
     marks: tuple[int, ...] = (300, 1000, 2000, 4000)
     held: int = 1000
     components: tuple[int, ...] = (1, 10, 50)
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = (0, 1, 2)
     calls: tuple[int, ...] = (10, 2, 50, 5, 1, 20)
-    repeated: tuple[int, ...] = ()
-    draws: tuple[int, ...] = (0,)
+    repeated: tuple[int, ...] = (2, 10, 50)
+    draws: tuple[int, ...] = (0, 1, 2)
     samples: int = 2500
     candidates: int = 500
     image_calls: tuple[int, ...] = (2, 4, 8, 16)
@@ -580,16 +581,16 @@ def _posterior(model: VAE, x: Tensor, run_dir: RunDir) -> Gaussian:
 # ---- all of it
 
 
-def stages(size: LatentPrior, run_dir: RunDir) -> list[list[Job]]:
-    """The first training, judged; what it is compared with; bits and times; the other trainings; a trial."""
+def _parts(size: LatentPrior, run_dir: RunDir) -> dict[str, Any]:
+    """How a job of each kind is made."""
     none: dict[str, Any] = {"others": (), "seeds": (), "calls": (), "repeated": (), "draws": ()}
     none |= {"image_calls": ()}
     own = replace(size, **none)  # what a job does not depend on
-    first, *repeated = size.seeds
+    timed = replace(own, seeds=size.seeds[:1], calls=size.calls, image_calls=size.image_calls)
 
     def walked(seed: int, calls: int, noise: bool = False) -> Job:
-        end = "-draw" if noise else ""
-        return run_dir.job(f"latent-chain-{seed}-{calls}{end}", from_chain, own, seed, calls, noise)
+        name = f"latent-chain-{seed}-{calls}" + ("-draw" if noise else "")
+        return run_dir.job(name, from_chain, own, seed, calls, noise)
 
     def started(label: str, seed: int, noise: bool = False) -> Job:
         name = label.split()[0].replace("(0,", "").lower() + ("-draw" if noise else "")
@@ -598,20 +599,39 @@ def stages(size: LatentPrior, run_dir: RunDir) -> list[list[Job]]:
     def learned(name: str, label: str, chain: Chain, seed: int) -> Job:
         return run_dir.job(f"latent-curve-{name}", curve, own, label, chain, seed)
 
-    labels = ("N(0, I)", "mixture", "codes of training images")
-    timed = replace(own, seeds=(first,), calls=size.calls, image_calls=size.image_calls)
+    def single(name: str, measure: Any, of: LatentPrior = own) -> Job:
+        return run_dir.job(f"latent-{name}", measure, of)
+
+    return {"walked": walked, "started": started, "learned": learned, "single": single, "timed": timed}
+
+
+def stages(size: LatentPrior, run_dir: RunDir) -> list[list[Job]]:
+    """The first training, judged; what it is compared with; its bits and times."""
+    make, first = _parts(size, run_dir), size.seeds[0]
+    walked, started, single = make["walked"], make["started"], make["single"]
+    bits_of = replace(size, others=(), calls=(), repeated=(), draws=(), image_calls=(), seeds=(first,))
     return [
-        [learned(f"chain-{first}", "judged below", size.chain, first)],
-        [run_dir.job("latent-mixtures", mixtures, own)],
+        [make["learned"](f"chain-{first}", "judged below", size.chain, first)],
+        [single("mixtures", mixtures)],
         [walked(first, calls) for calls in size.calls[:3]],
-        [started(label, seed) for seed in size.draws[:1] for label in labels],
-        [run_dir.job("latent-clock", clock, timed)],
-        [run_dir.job("latent-bits", bits, replace(own, seeds=size.seeds))],
+        [started(label, size.draws[0]) for label in ("N(0, I)", "mixture", "codes of training images")],
+        [single("clock", clock, make["timed"])],
+        [single("bits", bits, bits_of)],
         [walked(first, calls) for calls in size.calls[3:]],
+    ]
+
+
+def more(size: LatentPrior, run_dir: RunDir) -> list[list[Job]]:
+    """Trainings of other kinds, bits beside image diffusion, both at once; other seeds, the decoder's noise."""
+    make, (first, *repeated) = _parts(size, run_dir), size.seeds
+    walked, started, learned, single = (make[k] for k in ("walked", "started", "learned", "single"))
+    of_first = replace(size, others=(), calls=(), repeated=(), draws=(), image_calls=(), seeds=(first,))
+    return [
         [learned(f"other-{i}", label, chain, 0) for i, (label, chain) in enumerate(size.others)],
-        [run_dir.job("latent-image-bits", image_bits, replace(own, seeds=(first,)))],
-        [run_dir.job("latent-together", together, replace(own, seeds=(first,)))],
+        [single("image-bits", image_bits, of_first)],
+        [single("together", together, of_first)],
         [learned(f"chain-{seed}", "judged below", size.chain, seed) for seed in repeated],
         [walked(seed, calls) for seed in repeated for calls in size.repeated],
-        [started(label, seed) for seed in size.draws[1:] for label in labels],
+        [started(label, seed) for seed in size.draws[1:] for label in ("N(0, I)", "mixture")],
+        [walked(first, size.calls[0], True), started("codes of training images", size.draws[0], True)],
     ]
