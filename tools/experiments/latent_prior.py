@@ -622,7 +622,7 @@ def stages(size: LatentPrior, run_dir: RunDir) -> list[list[Job]]:
 
 
 def more(size: LatentPrior, run_dir: RunDir) -> list[list[Job]]:
-    """Trainings of other kinds, bits beside image diffusion, both at once; other seeds, the decoder's noise."""
+    """Other trainings, bits beside image diffusion, both models at once, and the decoder's noise."""
     make, (first, *repeated) = _parts(size, run_dir), size.seeds
     walked, started, learned, single = (make[k] for k in ("walked", "started", "learned", "single"))
     of_first = replace(size, others=(), calls=(), repeated=(), draws=(), image_calls=(), seeds=(first,))
