@@ -18,12 +18,14 @@ RESULTS = "results"
 
 
 def comparison_tables(env: BuildEnvironment) -> dict[str, Any]:
-    """The tables that are made of results/comparison: `results.card` and `results.shipped_table`."""
+    """The tables that are made of results/comparison: `results.card`, `shipped_table` and `ways_table`."""
     folder = Path(env.srcdir, RESULTS, "comparison")
     names = sorted(f"comparison/{path.name}" for path in folder.glob("*.json"))
     found = {Path(name).stem: read_json(env, RESULTS, name)["result"] for name in names}
     results = import_module("lowerbound.results")  # of lib/, which is on the path by now
-    return {"card": results.card(found), "shipped": results.shipped_table(found)}
+    latent = read_json(env, RESULTS, "latent_prior.json")["runs"]
+    ways = results.ways_table(latent, found)
+    return {"card": results.card(found), "shipped": results.shipped_table(found), "ways": ways}
 
 
 def result_at(env: BuildEnvironment, name: str, path: str) -> Any:

@@ -73,6 +73,18 @@ def convert(
     return wanted.target(*to_image_and_noise(y, xt, said, signal, noise), signal, noise)
 
 
+def eps_from_v(
+    v: Float[Tensor, "B *dims"], xt: Float[Tensor, "B *dims"], log_snr: Float[Tensor, " B"]
+) -> Float[Tensor, "B *dims"]:
+    """ε̂ = √(1 − ᾱ) x_t + √ᾱ v̂, in the dtype of xt. v, xt (B, ...), log_snr (B,) -> (B, ...).
+
+    `convert` from V to EPS for x_t of a diffusion model, without a division: where little but noise is left
+    in x_t, ε̂ is x_t itself and no error is blown up. Salimans & Ho 2022, App. D.
+    """
+    level = log_snr.to(xt.dtype).view(-1, *[1] * (xt.ndim - 1))
+    return torch.sigmoid(-level).sqrt() * xt + torch.sigmoid(level).sqrt() * v
+
+
 def straightened(
     xt: Float[Tensor, "B *dims"], signal: Tensor, noise: Tensor
 ) -> tuple[Float[Tensor, "B *dims"], Tensor]:

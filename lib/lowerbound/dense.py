@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from lowerbound.coordinates import eps_from_v
 from lowerbound.nets import NoiseLevel
 
 
@@ -90,6 +91,4 @@ class CodeDenoiser(nn.Module):
         for film, block in zip(self.films, self.blocks, strict=True):
             scale, shift = film(level).chunk(2, 1)
             h = h + block(F.layer_norm(h, h.shape[1:]) * (1 + scale) + shift)
-        v, snr = self.head(F.silu(h)), log_snr.to(xt.dtype)[:, None]
-        out: Tensor = torch.sigmoid(-snr).sqrt() * xt + torch.sigmoid(snr).sqrt() * v
-        return out
+        return eps_from_v(self.head(F.silu(h)), xt, log_snr)

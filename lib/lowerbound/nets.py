@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from lowerbound.coordinates import eps_from_v
 from lowerbound.likelihood import readable
 
 MIN_LOG_SCALE = -7.0
@@ -104,8 +105,7 @@ class UNet(nn.Module):
     xt (B, channels, 28, 28), log_snr (B,) -> (B, channels, 28, 28). Two levels after the patch stem,
     14×14 and 7×7, self-attention at the lower. H and W must be multiples of 4. Ho et al. 2020, App. B.
 
-    Its last layer says v, and ε̂ = √(1 − ᾱ) x_t + √ᾱ v̂: where little but noise is left in x_t, ε̂ is
-    x_t itself and no error is blown up. Salimans & Ho 2022, App. D.
+    Its last layer says v, of which `coordinates.eps_from_v` makes ε. Salimans & Ho 2022, App. D.
     """
 
     def __init__(self, channels: int = 1, width: int = 64, classes: int = 0) -> None:
@@ -143,8 +143,7 @@ class UNet(nn.Module):
         for block in self.up:
             h = block(torch.cat([h, skips.pop()], 1), cond)
         v = F.pixel_shuffle(self.head(F.silu(self.norm(h))), 2).to(xt.dtype)
-        level = log_snr.to(xt.dtype)[:, None, None, None]
-        return torch.sigmoid(-level).sqrt() * xt + torch.sigmoid(level).sqrt() * v
+        return eps_from_v(v, xt, log_snr)
 
     def _class(self, log_snr: Tensor, y: Tensor | None) -> Tensor | float:
         classes = self.label.num_embeddings - 1 if self.label is not None else 0

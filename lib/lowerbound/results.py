@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 Run = dict[str, Any]
-STORED = ("races", "sweep", "reverse_step", "reverse_chain")
+STORED = ("races", "sweep", "reverse_step", "reverse_chain", "latent_prior")
+IMAGE = "ddpm-fashion-long"  # the image diffusion that chapter 6 compares with
 INSTALLED, CHECKOUT = Path(__file__).with_name("stored"), Path(__file__).parents[2] / "results"
 FOLDER = INSTALLED if INSTALLED.is_dir() else CHECKOUT
 
@@ -103,6 +104,46 @@ def shipped_table(found: dict[str, Run]) -> list[dict[str, str]]:
                 values[name] += f" ± {math.ceil(100 * row[f'{name}_error']) / 100:.2f}"  # rounded up
         rows.append({"what": how, "calls": str(row["calls"]), "ms": f"{1000 * row['seconds']:.1f}", **values})
     return rows
+
+
+def ways(latent: list[Run], found: dict[str, Run]) -> list[dict[str, Any]]:
+    """Ways to draw an image, a row each, from the runs of `latent_prior` and the results of `comparison`.
+
+    "way", "calls" of the chain or the image network, "ms" and "multiply_adds" of an image; "values": by ruler
+    those of every training; "told_error": the largest standard error of the two-sample test.
+    """
+    costs = {(r["sampler"], r["calls"]): r for run in latent if run["kind"] == "clock" for r in run["rows"]}
+    judged = [run for run in latent if run["kind"] == "samples" and run["end"] == "mean"]
+    judged += [row | {"sampler": "image diffusion"} for row in shipped(found) if row["name"] == IMAGE]
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for run in judged:
+        way = run["sampler"], run["calls"]
+        if way not in costs:
+            continue
+        name = way[0] if way[0] == "image diffusion" else f"VAE, {way[0]}"
+        cost = {key: costs[way][key] for key in ("ms", "multiply_adds")}
+        row = rows.setdefault(way, {"way": name, "calls": way[1], **cost, "values": {}, "told_error": 0.0})
+        row["told_error"] = max(row["told_error"], run["told_error"])
+        for ruler in found["rulers"]["rulers"]:
+            row["values"].setdefault(ruler, []).append(run[ruler])
+    order = list(dict.fromkeys(way for way, _ in costs))
+    return [rows[way] for way in sorted(rows, key=lambda way: (order.index(way[0]), way[1]))]
+
+
+def ways_table(latent: list[Run], found: dict[str, Run]) -> list[dict[str, str]]:
+    """The rows of `ways` as text: of several trainings the least and the largest value."""
+    table = []
+    for row in ways(latent, found):
+        texts = {}
+        for ruler, values in row["values"].items():
+            low, high = _short(min(values)), _short(max(values))
+            texts[ruler] = low if low == high else f"{low} to {high}"
+            if ruler == "told" and len(values) == 1:
+                texts[ruler] += f" ± {math.ceil(100 * row['told_error']) / 100:.2f}"  # rounded up
+        adds = f"{row['multiply_adds'] / 1e6:.0f}"
+        calls = str(row["calls"] or "–")
+        table.append({"way": row["way"], "calls": calls, "adds": adds, "ms": f"{row['ms']:.1f}", **texts})
+    return table
 
 
 def _short(value: float) -> str:

@@ -33,6 +33,15 @@ class Prior(Protocol):
         ...
 
 
+@runtime_checkable
+class Source(Protocol):
+    """Where codes z (B, K) are drawn from: all that sampling asks of a prior."""
+
+    def sample(self, n: int, rng: torch.Generator | None = None) -> Float[Tensor, "{n} K"]:
+        """Draw n codes."""
+        ...
+
+
 class StandardNormal(nn.Module):
     """The prior N(0, I) of K latents. Kingma & Welling 2014."""
 
@@ -158,7 +167,7 @@ class VAE(nn.Module):
         rng: torch.Generator | None = None,
         *,
         last_noise: bool = False,
-        codes: Prior | None = None,
+        codes: Source | None = None,
     ) -> Float[Tensor, "{n} *dims"]:
         """Draw n images in one pass: z from the prior, then the decoder's mean.
 
@@ -167,7 +176,7 @@ class VAE(nn.Module):
         """
         entry.count_fits(n)
         entry.is_generator(rng)
-        source: Prior = self.prior if codes is None else codes
+        source: Source = self.prior if codes is None else codes
         p = self.decode(source.sample(n, rng).to(next(self.parameters())))
         return p.sample(rng) if last_noise else p.mean
 

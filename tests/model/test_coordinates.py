@@ -15,6 +15,7 @@ from lowerbound.coordinates import (
     Predicts,
     V,
     convert,
+    eps_from_v,
     straightened,
     two_steps_in_one,
 )
@@ -37,6 +38,18 @@ def test_every_coordinate_gives_every_other(said, wanted, angle, size, seed):
     xt = a * x0 + b * eps
     got = convert(said.target(x0, eps, a, b), xt, said, wanted, a, b)
     torch.testing.assert_close(got, wanted.target(x0, eps, a, b), rtol=1e-9, atol=1e-9)
+
+
+@given(st.lists(st.floats(-15, 15), min_size=3, max_size=3), st.integers(0, 99))
+def test_the_noise_of_v_is_the_conversion(log_snr, seed):
+    """Each example at its own level, in vectors and in images."""
+    level = torch.tensor(log_snr, dtype=torch.float64)
+    v, xt = pair(seed)
+    for shape in ((3, 4), (3, 1, 2, 2)):
+        a, b = (torch.sigmoid(s * level).sqrt().view(-1, *[1] * (len(shape) - 1)) for s in (1, -1))
+        got = eps_from_v(v.view(shape), xt.view(shape), level)
+        torch.testing.assert_close(got, convert(v.view(shape), xt.view(shape), V, EPS, a, b))
+    assert eps_from_v(v.float(), xt.float(), level).dtype == torch.float32
 
 
 @pytest.mark.parametrize("said", ALL, ids=lambda c: c.name)

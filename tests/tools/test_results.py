@@ -48,6 +48,46 @@ def _found():
     return made | {"ships-d-bits": {"name": "d", "bits": {}}}
 
 
+def _latent():
+    """The latent prior's experiment in miniature: a start, a chain of two trainings, a row of no cost."""
+    costs = [("chain", 2, 3.0, 75e6), ("N(0, I)", 0, 2.0, 73e6), ("image diffusion", 2, 9.0, 234e6)]
+    keys = ("sampler", "calls", "ms", "multiply_adds")
+    runs = [{"kind": "clock", "rows": [dict(zip(keys, row, strict=True)) for row in costs]}]
+    for sampler, calls, end, a, told in [
+        ("N(0, I)", 0, "mean", 20.0, 0.85),
+        ("chain", 2, "mean", 12.0, 0.625),
+        ("chain", 2, "mean", 9.0, 0.61),
+        ("chain", 2, "draw", 1.0, 0.1),
+        ("chain", 7, "mean", 1.0, 0.1),
+    ]:
+        said = {"sampler": sampler, "calls": calls, "end": end, "a": a, "told": told, "told_error": 0.011}
+        runs.append({"kind": "samples", **said})
+    return runs
+
+
+def test_the_ways_to_draw_an_image_stand_with_what_they_cost_and_what_the_rulers_say():
+    found = _found()
+    for calls in (2, 16):
+        found[f"ships-d-{calls}"]["name"] = "ddpm-fashion-long"
+    found["ships-e-2"] = found["ships-d-2"] | {"name": "another"}
+    found["rulers"]["rulers"] = {"a": {}, "told": {}}
+    for run in found.values():
+        for row in run.get("samplers", ()):
+            row |= {"told": 0.3, "told_error": 0.02}
+    chain, start, image = report.ways(_latent(), found)  # in the order of the clock
+    assert (chain["way"], chain["calls"], chain["values"]["a"]) == ("VAE, chain", 2, [12.0, 9.0])
+    assert (start["ms"], start["multiply_adds"]) == (2.0, 73e6)
+    assert (image["way"], image["values"]["told"]) == ("image diffusion", [0.3])
+    assert report.ways_table(_latent(), found) == [
+        {"way": way, "calls": calls, "adds": adds, "ms": ms, "a": a, "told": told}
+        for way, calls, adds, ms, a, told in [
+            ("VAE, chain", "2", "75", "3.0", "9.00 to 12", "0.61 to 0.62"),
+            ("VAE, N(0, I)", "–", "73", "2.0", "20", "0.85 ± 0.02"),
+            ("image diffusion", "2", "234", "9.0", "2.50", "0.30 ± 0.02"),
+        ]
+    ]
+
+
 def test_the_card_has_the_floor_and_each_fault_with_whether_its_kind_is_seen():
     assert report.card(_found()) == [
         {"fault": "none: real images", "a": "1.00 ± 0.20", "b": "0.000 ± 0.010"},

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from lowerbound.train import UNDERSTOOD
 
-from tools.experiments import comparison, latent_prior, reverse_chain, reverse_step
+from tools.experiments import comparison, latent_prior, memorisation, reverse_chain, reverse_step
 from tools.experiments.run_dir import RunDir
 from tools.jobs import Job, Progress, run, write
 
@@ -24,6 +24,8 @@ SMALL: dict[str, tuple[Callable[[bool], Any], Callable[[Any, RunDir], list[list[
     "reverse_step": (lambda full: reverse_step.ReverseStep(), reverse_step.stages),
     "reverse_chain": (reverse_chain.setting, reverse_chain.stages),
     "latent_prior": (latent_prior.setting, latent_prior.stages),
+    "latent_more": (latent_prior.setting, latent_prior.more),
+    "memorisation": (memorisation.setting, memorisation.stages),
 }
 NAMES = ("comparison", *SMALL)
 

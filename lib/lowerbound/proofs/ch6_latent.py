@@ -82,7 +82,7 @@ def best_prior() -> Derivation:
 
 @derivation(chapter=6)
 def second_stage() -> Derivation:
-    """Averaged over all codes, a chain's bound is their entropy H, the prior's misfit and the chain's gap."""
+    """A chain's bound, averaged over all codes: their entropy H, KL(q(z) ‖ p(z)) and the chain's mean gap."""
     entropy = Symbol("H", real=True)
     given = {entropy: E(q(z), -log(q(z))), **BOUND, **GAP}
     d = Derivation("second_stage", start=E(q(z), bound(z)), given=given)
