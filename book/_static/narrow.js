@@ -1,8 +1,8 @@
 // On a phone a displayed formula is set anew, so that nothing has to be pushed aside to be read: each line of a
 // derivation may break at a sum, a relation or inside its brackets, and its reason stands below it. What cannot be
-// broken, such as a long fraction, scrolls in its own box. On a wider screen the same is done to derivations, so that
-// they are as large as the formulas in a line: a reason stands at the right, or below where there is no room. Widths
-// are in letters, as in lowerbound.symbolic.printing.
+// broken, such as a long fraction, scrolls in its own box. On a wider screen the same is done to derivations, also to
+// those that a lab shows, so that they are as large as the formulas in a line: a reason stands at the right, or below
+// where there is no room. Widths are in letters, as in lowerbound.symbolic.printing.
 
 (function () {
   var PHONE = matchMedia("screen and (max-width: 600px)");
@@ -250,7 +250,7 @@
   }
 
   document.addEventListener("DOMContentLoaded", function () {
-    var which = PHONE.matches ? "main div.math" : "main .derivation div.math";
+    var which = PHONE.matches ? "main div.math" : "main .derivation div.math, main .cell_output div.math";
     document.querySelectorAll(which).forEach(reflow);
   });
 })();
