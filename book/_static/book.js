@@ -155,7 +155,7 @@
 
   // What an address points at is opened, where it lies in a fold.
   function openTarget() {
-    var target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    var target = document.getElementById(location.hash.slice(1));
     if (!target || !target.closest("main")) return;
     var folds = [];
     for (var fold = target.parentElement.closest("details:not([open]):not(.frame), .toggle-hidden"); fold; ) {

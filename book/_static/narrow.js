@@ -207,7 +207,7 @@
     }
 
     function follow() {
-      var target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+      var target = document.getElementById(location.hash.slice(1));
       if (target && derivation.contains(target)) show(true);
     }
 
