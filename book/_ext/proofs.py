@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -90,17 +91,33 @@ def _how(proof: Checked) -> nodes.Node:
     return nodes.container("", before, *parts, nodes.raw("", "</details>", format="html"), classes=["how"])
 
 
+def _fold(name: str, proof: Checked) -> nodes.Node:
+    """The button that opens the lines of a routine derivation, with the statement that stands for them."""
+    if len(proof.kinds) < 2:
+        raise ValueError(f"{name} is one line: there is nothing to fold")
+    lines = translated("The {number} lines").format(number=len(proof.kinds) + 1)
+    statement = html.escape(in_formula(proof.statement))
+    return nodes.raw(
+        "",
+        f'<button type="button" class="unfold" aria-expanded="false" data-tex="{statement}" hidden>'
+        f"{lines}</button>",
+        format="html",
+    )  # fmt: skip
+
+
 class DerivationDirective(MathDirective):
     """The named proof as aligned LaTeX, printed from the expressions that were checked, and what was checked.
 
     With :result: the statement alone, for a proof that is printed elsewhere; with :bare: without its check;
-    with :key: it is marked as one of the few key equations of the book.
+    with :key: it is marked as one of the few key equations of the book; with :routine: its statement is
+    shown, and its lines are folded until someone asks for them, see narrow.js.
     """
 
     option_spec: ClassVar[dict[str, Any]] = {
         "result": directives.flag,
         "bare": directives.flag,
         "key": directives.flag,
+        "routine": directives.flag,
         "label": directives.unchanged_required,
         "class": directives.class_option,
     }
@@ -113,19 +130,20 @@ class DerivationDirective(MathDirective):
         try:
             proof = derivation(self.env, name)
             links = [_source_link(self.env, name), nodes.Text(" · "), _lab_link(self.env, proof.chapter)]
+            fold = [_fold(name, proof)] if "routine" in self.options else []
         except (MissingError, ImportError, ValueError) as error:
             return instead(self, self.env, error)
         tex = in_formula(proof.statement if "result" in self.options else proof.latex)
         self.arguments, self.content = [], StringList(tex.splitlines(), source=self.get_location())
         line = nodes.paragraph("", f"{ledger.check(proof)} · ", *links, classes=["checked"])
-        parts = super().run()
+        parts = super().run() + fold
         if "bare" not in self.options:
             parts.append(line)
         if "result" not in self.options and set(proof.kinds) != {"definition"}:
             parts.append(button(name))
         if "result" not in self.options:
             parts.append(_how(proof))
-        classes = ["derivation"]
+        classes = ["derivation", *(["routine"] if fold else [])]
         if "key" in self.options:
             classes.append("key-equation")
             parts.insert(0, nodes.paragraph("", translated("Key equation"), classes=["key-name"]))

@@ -153,6 +153,22 @@
     });
   }
 
+  // What an address points at is opened, where it lies in a fold.
+  function openTarget() {
+    var target = document.getElementById(location.hash.slice(1));
+    if (!target || !target.closest("main")) return;
+    var folds = [];
+    for (var fold = target.parentElement.closest("details:not([open]):not(.frame), .toggle-hidden"); fold; ) {
+      folds.push(fold);
+      fold = fold.parentElement.closest("details:not([open]):not(.frame), .toggle-hidden");
+    }
+    folds.forEach(function (each) {
+      if (each.matches("details")) each.open = true;
+      else each.querySelector(":scope > .toggle-button, :scope > .admonition-title .toggle-button").click();
+    });
+    if (folds.length) target.scrollIntoView();
+  }
+
   // Where the engine is beside the pages, each derivation can be changed. None of it is fetched before a click.
   function offerSheets() {
     var engine = document.querySelector('meta[name="lowerbound-sheet"]');
@@ -251,6 +267,8 @@
   }
 
   // Without MathJax, formulas are shown as they are written.
+  addEventListener("load", openTarget);
+  addEventListener("hashchange", openTarget);
   addEventListener("load", function () {
     if (window.MathJax && MathJax.startup) findFormulas();
     else document.documentElement.classList.add("no-maths");

@@ -1,8 +1,8 @@
 // On a phone a displayed formula is set anew, so that nothing has to be pushed aside to be read: each line of a
 // derivation may break at a sum, a relation or inside its brackets, and its reason stands below it. What cannot be
-// broken, such as a long fraction, scrolls in its own box. On a wider screen the same is done to derivations, so that
-// they are as large as the formulas in a line: a reason stands at the right, or below where there is no room. Widths
-// are in letters, as in lowerbound.symbolic.printing.
+// broken, such as a long fraction, scrolls in its own box. On a wider screen the same is done to derivations, also to
+// those that a lab shows, so that they are as large as the formulas in a line: a reason stands at the right, or below
+// where there is no room. Widths are in letters, as in lowerbound.symbolic.printing.
 
 (function () {
   var PHONE = matchMedia("screen and (max-width: 600px)");
@@ -183,6 +183,46 @@
     return lines;
   }
 
+  // A routine derivation: its statement stands for its lines, which a button opens, a link to it, or a search of the
+  // browser's own. What is folded is laid out, so that its formulas are set in their size, and is printed.
+  function fold(formula, lines, most) {
+    var derivation = formula.closest(".derivation.routine");
+    var button = derivation && derivation.querySelector("button.unfold");
+    if (!button) return;
+    var all = document.createElement("div");
+    var statement = document.createElement("div");
+    var first = lines.querySelector(".step");
+    all.className = "all";
+    statement.className = "step statement";
+    write(part(statement, "div", "line"), button.dataset.tex, most);
+    first.before(statement, all);
+    all.append.apply(all, lines.querySelectorAll(".step:not(.statement)"));
+
+    function show(open) {
+      statement.hidden = open;
+      if (open) all.removeAttribute("hidden");
+      else all.setAttribute("hidden", "until-found");
+      derivation.classList.toggle("folded", !open);
+      button.setAttribute("aria-expanded", open);
+    }
+
+    function follow() {
+      var target = document.getElementById(location.hash.slice(1));
+      if (target && derivation.contains(target)) show(true);
+    }
+
+    button.hidden = false;
+    button.addEventListener("click", function () {
+      show(statement.hidden === false);
+    });
+    all.addEventListener("beforematch", function () {
+      show(true);
+    });
+    addEventListener("hashchange", follow);
+    show(false);
+    follow();
+  }
+
   // The width of a formula that is folded away, from the nearest box around it that is not.
   function roomOf(formula) {
     var box = formula.parentElement;
@@ -199,14 +239,18 @@
     if (!tex) return;
     var lines = linesOf(tex[1], (room - INDENT) / LETTER);
     texts[0].replaceWith(lines);
+    fold(formula, lines, (room - INDENT) / LETTER);
     formula.dataset.tex = tex[1]; // by which the room kept for it is known: see tools/publish/formula_sizes.py
     formula.classList.add("narrow");
+    var shown = Array.from(lines.querySelectorAll(".piece, .why")).filter(function (box) {
+      return !box.closest("[hidden]");
+    }).length;
     if (PHONE.matches || !formula.style.getPropertyValue("--high"))
-      formula.style.setProperty("--high", 2.4 * lines.querySelectorAll(".piece, .why").length + "rem");
+      formula.style.setProperty("--high", 2.4 * shown + "rem");
   }
 
   document.addEventListener("DOMContentLoaded", function () {
-    var which = PHONE.matches ? "main div.math" : "main .derivation div.math";
+    var which = PHONE.matches ? "main div.math" : "main .derivation div.math, main .cell_output div.math";
     document.querySelectorAll(which).forEach(reflow);
   });
 })();

@@ -100,6 +100,7 @@
     if (!panel) return;
     panel.remove();
     panel = null;
+    unlight();
     if (owner.tabIndex === 0) owner.focus();
     owner = null;
   }
@@ -138,8 +139,10 @@
 
   document.addEventListener("click", function (event) {
     var formula = event.target.closest("main .math");
-    if (formula && !event.target.closest("a, .symbols") && String(getSelection()) === "") open(formula);
-    else if (panel && !event.target.closest(".symbols")) close();
+    if (formula && !event.target.closest("a, .symbols") && String(getSelection()) === "") {
+      open(formula);
+      if (panel) light(event.target.closest("mjx-mi"));
+    } else if (panel && !event.target.closest(".symbols")) close();
   });
   document.addEventListener("keydown", function (event) {
     if (event.key === "Escape") close();
@@ -160,6 +163,66 @@
         }
       });
     });
+  });
+
+  // A letter under the pointer, or in the panel under the keyboard, is lit wherever it is drawn the same, with its index,
+  // bar or hat. Not where the reader wants things to be still.
+  var STILL = matchMedia("(prefers-reduced-motion: reduce)");
+  var MARKED = "mjx-msub, mjx-msubsup, mjx-mover";
+  var soon = null;
+
+  // The symbol that a letter is of: itself, or what it is the base or the index of, if that is one letter with its marks.
+  function symbolOf(letter) {
+    var symbol = letter;
+    for (var around = letter.parentElement; around && !around.matches("mjx-container"); around = around.parentElement) {
+      if (!around.matches(MARKED)) continue;
+      var scripts = Array.from(around.querySelectorAll("mjx-script"));
+      var bases = Array.from(around.querySelectorAll("mjx-mi")).filter(function (each) {
+        return !scripts.some((script) => script.contains(each));
+      });
+      if (bases.length === 1 && around.querySelectorAll("mjx-script mjx-c").length <= 4) symbol = around;
+    }
+    return symbol;
+  }
+
+  function look(symbol) {
+    return [symbol]
+      .concat(Array.from(symbol.querySelectorAll("*")))
+      .map(function (part) {
+        return part.matches("mjx-c") ? part.className : part.localName;
+      })
+      .join(" ");
+  }
+
+  function unlight() {
+    clearTimeout(soon);
+    document.querySelectorAll(".lit").forEach(function (symbol) {
+      symbol.classList.remove("lit");
+    });
+  }
+
+  function light(letter) {
+    unlight();
+    if (!letter || STILL.matches) return;
+    var symbol = symbolOf(letter);
+    var wanted = look(symbol);
+    document.querySelectorAll("main mjx-container " + symbol.localName).forEach(function (other) {
+      var one = other.matches("mjx-mi") ? other : other.querySelector("mjx-mi");
+      if (one && look(other) === wanted && symbolOf(one) === other) other.classList.add("lit");
+    });
+  }
+
+  document.addEventListener("pointerover", function (event) {
+    var letter = event.target.closest("main .math.known mjx-mi");
+    if (panel || event.pointerType !== "mouse" || !letter) return;
+    clearTimeout(soon);
+    soon = setTimeout(light, 150, letter);
+  });
+  document.addEventListener("pointerout", function (event) {
+    if (!panel && event.target.closest("main mjx-container")) unlight();
+  });
+  document.addEventListener("focusin", function (event) {
+    if (panel && event.target.matches(".symbols dt a")) light(event.target.querySelector("mjx-mi"));
   });
 
   window.symbolsIn = function (tex) {

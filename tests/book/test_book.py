@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import importlib
 import io
 import json
@@ -188,6 +189,11 @@ A chain.
 :key:
 ```
 
+```{derivation} elbo_two_terms
+:label: eq-folded
+:routine:
+```
+
 **Lecture.** {lecture}`00:10-01:36`, the aim; the bound stands at {lecture}`02:00`.
 
 Of $x_0$, see {numref}`fig-two` and {eq}`eq-log`.
@@ -233,6 +239,7 @@ MISTAKES = {
     "```{labcode} 02_lab:Nothing\n```": "02_lab.ipynb has no cell that defines 'Nothing'",
     "```{labfigure} 02_lab:gap\n\nCaption.\n```": "02_lab:gap holds no image; use the lab role for a note",
     "```{derivation} nonsense\n```": "lowerbound.proofs has no derivation 'nonsense'",
+    "```{derivation} log_inequality\n:routine:\n```": "log_inequality is one line: there is nothing to fold",
 } | {
     f"```{{labfigure}} spoiled_{name}:chain\n\nCaption.\n```": f"spoiled_{name}.ipynb stores no frames of"
     for name in SPOILED
@@ -465,6 +472,24 @@ def test_a_key_equation_says_that_it_is_one(built: Book) -> None:
     assert len(parts) == 2
     assert 'class="derivation key-equation' in parts[0].rsplit("<div", 1)[1]
     assert 'id="equation-eq-marked"' in parts[1].split('class="derivation')[0]
+
+
+def test_a_routine_derivation_has_its_lines_and_a_button_with_its_statement(built: Book) -> None:
+    block = built.html().split('id="equation-eq-folded"')[1].split("</details>")[0]
+    proof = proofs.elbo_two_terms()
+    assert proof.latex().splitlines()[1].replace("&", "&amp;") in block, "its lines, also without a script"
+    button = re.search(r'<button type="button" class="unfold"[^>]*data-tex="([^"]*)" hidden>([^<]*)<', block)
+    assert button
+    assert html.unescape(button[1]) == proof.statement()
+    assert button[2] == f"The {len(proof.steps)} lines"
+
+
+def test_key_equations_are_not_folded() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("0*.md")]
+    directive = re.compile(r"^```\{derivation\} \w+\n((?::.*\n)*)", re.M)
+    options = [found for text in texts for found in directive.findall(text)]
+    assert sum(":routine:" in each for each in options) > 40
+    assert [each for each in options if ":routine:" in each and (":key:" in each or ":result:" in each)] == []
 
 
 def test_the_key_equations_of_the_book_are_few() -> None:

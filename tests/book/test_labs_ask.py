@@ -18,7 +18,7 @@ LABS = [path for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if not pat
 # Lab 5 works on measurements of hours, and is the subject of an issue of its own.
 FOLDED = re.compile(r"<details>\n<summary>(Answer|Solution)</summary>\n\n(.+?)\n\n</details>", re.S)
 BLANK = re.compile(r"^def (\w+)\(.*?raise NotImplementedError.*?^checks\.(\w+)\.ask\(\1\)$", re.S | re.M)
-VISIBLE = 82  # characters of a line of code that a page shows
+VISIBLE = 80  # letters of a line of code that a page shows at a desk; see tests/browser/test_pages.py
 
 
 def cells(path: Path) -> list[dict[str, Any]]:

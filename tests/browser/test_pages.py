@@ -117,6 +117,7 @@ TABLES = r"""() => [...document.querySelectorAll("main table")].flatMap(table =>
   return faults.map(fault => `${(caption || table).textContent.trim().slice(0, 40)}: ${fault}`);
 })"""
 
+VISIBLE = 80  # letters of a line of a lab, as in tests/book/test_labs_ask.py
 MOST = 1_500_000  # bytes that a page may transfer, before a figure is moved
 MOST_WITH_FRAMES = 2_000_000  # and with all frames of all its figures
 
@@ -287,9 +288,25 @@ def resize(page: Page, width: str) -> None:
     page.evaluate(FINISHED)
 
 
+# Folded boxes that are higher than their titles, and titles that run below the words at their right.
+SLIPPED = """() => [...document.querySelectorAll("main .admonition.toggle-hidden")].filter(fold => {
+  const title = fold.querySelector(".admonition-title"), box = title.getBoundingClientRect();
+  if (!box.height) return false;
+  const button = title.querySelector(".toggle-button"), hint = button.getBoundingClientRect();
+  const words = document.createRange();
+  words.selectNodeContents(title);
+  words.setEndBefore(button);
+  const first = words.getClientRects()[0];
+  const beside = Math.abs(hint.y + hint.height / 2 - first.y - first.height / 2) < 6;
+  const over = [...words.getClientRects()].some(line => line.right > hint.left + 1);
+  return fold.getBoundingClientRect().height > box.height + 4 || !beside || over;
+}).map(fold => fold.querySelector(".admonition-title").textContent.trim())"""
+
+
 def check_width(page: Page, name: str, width: str) -> None:
     """What depends on the width of the window, and on the formulas."""
     resize(page, width)
+    assert page.evaluate(SLIPPED) == [], "folds that are not closed, or whose words slip"
     assert page.locator("input[type=search]:visible").count() <= 1, "a second search bar"
     shoot(page, name, WIDTHS[width][0])
     if width == "desk":
@@ -387,6 +404,7 @@ WITH_A_LONG_FRACTION = {"equation-eq-reverse-induction"}  # no line can be broke
 UNFOLD = """() => {
   document.querySelectorAll("main details:not(.frame)").forEach(fold => { fold.open = true; });
   document.querySelectorAll("main .toggle-hidden").forEach(fold => fold.classList.remove("toggle-hidden"));
+  document.querySelectorAll("main .unfold[aria-expanded=false]").forEach(button => button.click());
   return new Promise(seen => requestAnimationFrame(() => setTimeout(seen, 200)));
 }"""
 
@@ -425,6 +443,112 @@ def test_derivations_at_a_desk_fit_at_the_size_of_formulas_in_a_line(
     assert page.evaluate(CUT) == [], "cut without a word"
     assert page.evaluate(ALONE) == [], "lines that begin with a mark"
     assert page.evaluate(UNREAD) == [], "reasons out of sight"
+    assert visit.faults == []
+    visit.context.close()
+
+
+def opened(page: Page, label: str) -> bool:
+    """Whether the lines of a routine derivation are seen, in place of its statement."""
+    formula = page.locator(f"#equation-{label}")
+    seen = formula.locator(".all .line").first.evaluate("line => line.checkVisibility()")
+    height = formula.locator(".all").evaluate("lines => lines.getBoundingClientRect().height")
+    assert seen == (height > 0) == formula.locator(".statement").is_hidden()
+    return bool(seen)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_routine_derivation_is_folded_until_it_is_asked_for(
+    browser: Browser, address: str, width: str
+) -> None:
+    visit = Visit(browser, WIDTHS[width])
+    page = visit.open(f"{address}/book/04_reverse.html")
+    label = "eq-reverse-snr"
+    fold = page.locator(f".derivation.routine:has(#equation-{label})")
+    button, tools = fold.locator(".unfold"), fold.locator(".how > details, .change-proof")
+    assert not opened(page, label)
+    assert page.locator(".derivation.routine:not(.folded)").count() == 0
+    expect(fold.locator(".statement mjx-container").first).to_be_visible()
+    expect(fold.locator(".fact mjx-container").first, "what the letters stand for").to_be_visible()
+    assert [tool.is_visible() for tool in tools.all()] == [False, False]
+    button.press("Enter")
+    assert opened(page, label)
+    expect(button).to_have_attribute("aria-expanded", "true")
+    assert [tool.is_visible() for tool in tools.all()] == [True, True]
+    button.click()
+    assert not opened(page, label)
+    page.emulate_media(media="print")
+    assert fold.locator(".all .line").last.is_visible()
+    assert fold.locator(".statement").is_hidden()
+    page.emulate_media(media="screen")
+    page.evaluate(f"location.hash = 'equation-{label}'")
+    page.wait_for_function("label => !document.querySelector(`#equation-${label} .all`).hidden", arg=label)
+    assert opened(page, label), "an address opens what it points at"
+    assert visit.faults == []
+    visit.context.close()
+
+
+def test_an_address_opens_what_is_folded(browser: Browser, address: str) -> None:
+    visit = Visit(browser, WIDTHS["desk"])
+    page = visit.open(f"{address}/book/04_reverse.html#equation-eq-reverse-posterior")
+    expect(page.locator("#equation-eq-reverse-posterior")).to_be_in_viewport()
+    expect(page.locator(".toggle-hidden #equation-eq-reverse-posterior")).to_have_count(0)
+    page = visit.open(f"{address}/book/01_elbo.html#equation-eq-elbo-linear-kl")
+    assert opened(page, "eq-elbo-linear-kl")
+    visit.context.close()
+
+
+def test_without_a_script_nothing_of_a_derivation_is_folded(browser: Browser, address: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{address}/book/01_elbo.html")
+    formula = page.locator("#equation-eq-elbo-linear-kl")
+    expect(formula).to_be_visible()
+    expect(formula).to_contain_text(r"\end{aligned}")
+    expect(page.locator(".unfold").first).to_be_hidden()
+    context.close()
+
+
+WIDEST = 0.618  # of the usual fonts of programs: how wide a letter is, for its size
+
+
+def test_a_line_of_a_lab_fits_in_the_widest_of_the_usual_fonts(browser: Browser, address: str) -> None:
+    visit = Visit(browser, WIDTHS["desk"])
+    page = visit.open(f"{address}/notebooks/06_latent.html", typeset=False)
+    room = page.locator("main .cell_input pre:visible").first.evaluate(
+        """box => {
+             const style = getComputedStyle(box);
+             const space = box.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+             return space / parseFloat(style.fontSize);
+           }"""
+    )
+    assert room >= VISIBLE * WIDEST
+    visit.context.close()
+
+
+def test_a_symbol_is_lit_wherever_it_is(browser: Browser, address: str) -> None:
+    visit = Visit(browser, WIDTHS["desk"])
+    page = visit.open(f"{address}/book/03_forward.html")
+    lit = page.locator("main .lit")
+    index = page.locator("main p .math.known mjx-msub:has(mjx-script)").first
+    index.hover()
+    expect(lit).not_to_have_count(0)
+    letters = "s => [...s.querySelectorAll('mjx-c')].map(letter => letter.className).join()"
+    looks = lit.evaluate_all(f"all => [...new Set(all.map({letters}))]")
+    assert looks == [index.evaluate(letters)], "another symbol is lit, or not the whole of this one"
+    assert lit.count() > 3
+    page.emulate_media(media="print")
+    assert lit.first.evaluate("s => getComputedStyle(s).backgroundColor") == "rgba(0, 0, 0, 0)"
+    page.emulate_media(media="screen")
+    page.mouse.move(0, 0)
+    expect(lit).to_have_count(0)
+    index.click()
+    page.get_by_role("dialog").locator("dt a").first.focus()
+    expect(lit).not_to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(lit).to_have_count(0)
+    page.emulate_media(reduced_motion="reduce")
+    index.click()
+    expect(lit, "where the reader wants things still").to_have_count(0)
     assert visit.faults == []
     visit.context.close()
 

@@ -1,10 +1,12 @@
 """`python -m tools.publish.formula_sizes`: measure every formula of both editions, for formula_sizes.json.
 
-The next build keeps that much room for each formula; see book/_ext/formulas.py.
+The next build keeps that much room for each formula; see book/_ext/formulas.py. With pages named, those alone
+are measured, and what was measured on others stays.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 
@@ -29,11 +31,14 @@ MEASURE = """() => {
 
 
 def main() -> None:
-    """Command line."""
-    sizes: dict[str, float] = {}
+    """Command line: `python -m tools.publish.formula_sizes [PAGE …]`."""
+    parser = argparse.ArgumentParser(prog="python -m tools.publish.formula_sizes", description=__doc__)
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help="these alone, such as vi/book/01_elbo")
+    pages: list[str] = parser.parse_args().pages
+    sizes: dict[str, float] = json.loads(SIZES.read_text()) if pages else {}
     with served() as address, sync_playwright() as playwright:
         browser = launch(playwright)
-        for name in [*PAGES, *(f"vi/{name}" for name in PAGES)]:
+        for name in pages or [*PAGES, *(f"vi/{name}" for name in PAGES)]:
             visit = Visit(browser, WIDTHS["desk"])
             page = visit.open(f"{address}/{name}.html")
             if page.locator("main .math").count():

@@ -74,7 +74,7 @@ LOOK = """
 LIGHTENED = f"""() => {{{LOOK}
   const formulas = [...document.querySelectorAll("mjx-container")];
   const styles = formulas.map(formula => {{
-    const drawn = formula.querySelector("mjx-math");
+    const drawn = formula.querySelector("mjx-math") || formula;
     const box = drawn.getBoundingClientRect(), style = getComputedStyle(drawn);
     return `display: inline-block; width: ${{box.width}}px; height: ${{box.height}}px;`
       + `vertical-align: ${{style.verticalAlign}}; margin: ${{style.margin}}`;
