@@ -32,7 +32,10 @@ from words import translated
 
 PACKAGE, VERSION = "pyodide", "314.0.7"
 SHA512 = "0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A=="
-RUNS = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
+STDLIB = "python_stdlib.zip"
+RUNS = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", STDLIB, "pyodide-lock.json")
+PACKED = ("python.zip", STDLIB)
+COMPILER = Path(__file__).with_suffix(".mjs")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lowerbound"
 LEFT_OUT = ("tests", "benchmarks", "testing", "__pycache__")  # folders of sympy that no proof asks for
 SECONDS = 120  # that npm may take
@@ -98,30 +101,36 @@ def _under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
             yield f"{name}/{inside.as_posix()}", file
 
 
-def pack(kept: Path, engine: Path) -> Path:
-    """The archive of Python's files, compiled by the engine's own Python where node can run it."""
+def pack(kept: Path, engine: Path) -> tuple[Path, Path]:
+    """Two archives, of the files that the engine runs and of Python's own library, in the folder `kept`.
+
+    Where node can run the engine, its own Python compiles what it loads at its start.
+    """
     files = dict(sources())
     ours = hashlib.sha256(
         b"".join(files[name].read_bytes() for name in files if name.startswith("lowerbound"))
     )
     node = shutil.which("node")
-    versions = f"{version('sympy')} {version('mpmath')} {VERSION} {node is not None}"
+    how = hashlib.sha256(COMPILER.read_bytes()).hexdigest() if node else ""
+    versions = f"{version('sympy')} {version('mpmath')} {VERSION} {how}"
     key = hashlib.sha256(f"{ours.hexdigest()} {versions}".encode()).hexdigest()[:16]
-    archive = kept / f"python-{key}.zip"
-    if not archive.is_file():
+    packed = kept / f"python-{key}.zip", kept / f"stdlib-{key}.zip"
+    if not all(archive.is_file() for archive in packed):
         kept.mkdir(parents=True, exist_ok=True)
-        new = archive.with_suffix(".new")
-        with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
+        new = [archive.with_suffix(".new") for archive in packed]
+        with zipfile.ZipFile(new[0], "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
             for name, file in files.items():
-                packed.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+                archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+        shutil.copyfile(engine / STDLIB, new[1])
         if node is not None:
-            compiling = [node, str(Path(__file__).with_suffix(".mjs")), str(engine), str(new)]
+            compiling = [node, str(COMPILER), str(engine), *map(str, new)]
             try:
                 subprocess.run(compiling, check=True, capture_output=True, timeout=COMPILING)
             except subprocess.SubprocessError as error:
                 log.info("the engine beside the pages starts slowly: not compiled (%s)", type(error).__name__)
-        os.replace(new, archive)
-    return archive
+        for made, archive in zip(new, packed, strict=True):
+            os.replace(made, archive)
+    return packed
 
 
 def find(app: Sphinx) -> None:
@@ -146,7 +155,8 @@ def place(app: Sphinx, error: Exception | None) -> None:
             member = packed.extractfile(f"package/{name}")
             assert member is not None  # the file was verified
             (folder / name).write_bytes(member.read())
-    shutil.copyfile(pack(Path(app.outdir).with_name("engine"), folder), folder / "python.zip")
+    for archive, name in zip(pack(Path(app.outdir).with_name("engine"), folder), PACKED, strict=True):
+        shutil.copyfile(archive, folder / name)
     lines = {
         name: {"title": proof.title, "text": proof.sheet}
         for name, proof in ((name, checked.checked(name)) for name in ledger.proofs().derivations())
