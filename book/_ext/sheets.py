@@ -1,8 +1,8 @@
 """The engine beside the pages, so that a reader can change a line of a proof and be answered there.
 
 It is Pyodide, from its npm package, with sympy and the library's own `symbolic`, `proofs` and `checks` packed
-from what is installed. A page asks for none of it before a click. Where npm or the package cannot be had, the
-book has no such button, and the build says so.
+from what is installed. A page asks for none of it before a reader writes on a sheet or checks one. Where npm
+or the package cannot be had, the book has no such button, and the build says so.
 """
 
 from __future__ import annotations
@@ -161,6 +161,8 @@ def place(app: Sphinx, error: Exception | None) -> None:
         name: {"title": proof.title, "text": proof.sheet}
         for name, proof in ((name, checked.checked(name)) for name in ledger.proofs().derivations())
     }
+    size = sum((folder / name).stat().st_size for name in {*RUNS, *PACKED}) / 1e6
+    (folder / "megabytes.json").write_text(f"{size:.1f}", encoding="utf-8")
     (folder / "lines.json").write_text(json.dumps(lines, ensure_ascii=False), encoding="utf-8")
 
 
