@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -26,7 +27,10 @@ import checked
 import ledger
 from docutils import nodes
 from editions import CODE
+from measurements import result_text
+from sources import TextRole
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from words import translated
 
@@ -101,6 +105,23 @@ def _under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
             yield f"{name}/{inside.as_posix()}", file
 
 
+def fingerprint() -> str:
+    """Of the engine's own files, and of the packages that it runs on: another one may answer otherwise."""
+    own = [file.read_bytes() for name, file in sources() if re.fullmatch(r"lowerbound/.*\.py", name)]
+    versions = f"{VERSION} {version('sympy')} {version('mpmath')}"
+    return hashlib.sha256(b"".join([*own, versions.encode()])).hexdigest()[:16]
+
+
+def since(env: BuildEnvironment, name: str) -> str:
+    """Whether a results file was made with the engine as it is now, in a sentence."""
+    for inside, file in sources():
+        if inside.startswith("lowerbound/"):
+            env.note_dependency(str(file))
+    if result_text(env, f"{name}:how.engine") == fingerprint():
+        return translated("The engine is still the same.")
+    return translated("The engine has changed since, and has not been compared again.")
+
+
 def pack(kept: Path, engine: Path) -> tuple[Path, Path]:
     """Two archives, of the files that the engine runs and of Python's own library, in the folder `kept`.
 
@@ -162,7 +183,8 @@ def place(app: Sphinx, error: Exception | None) -> None:
         for name, proof in ((name, checked.checked(name)) for name in ledger.proofs().derivations())
     }
     size = sum((folder / name).stat().st_size for name in {*RUNS, *PACKED}) / 1e6
-    (folder / "megabytes.json").write_text(f"{size:.1f}", encoding="utf-8")
+    told = {"megabytes": round(size, 1), "fingerprint": fingerprint()}
+    (folder / "engine.json").write_text(json.dumps(told), encoding="utf-8")
     (folder / "lines.json").write_text(json.dumps(lines, ensure_ascii=False), encoding="utf-8")
 
 
@@ -175,6 +197,7 @@ def announce(app: Sphinx, page: str, template: str, context: dict[str, Any], doc
 
 
 def setup(app: Sphinx) -> None:
+    app.add_role("engine-since", TextRole(since))
     app.connect("builder-inited", find)
     app.connect("html-page-context", announce)
     app.connect("build-finished", place)

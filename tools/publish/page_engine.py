@@ -181,10 +181,11 @@ def main() -> None:
         parser.error("the book was built without its engine; install npm, then make book")
     found = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}
     lock = json.loads((ENGINE / "pyodide-lock.json").read_text(encoding="utf-8"))["info"]
+    built = json.loads((ENGINE / "engine.json").read_text(encoding="utf-8"))
     how = {
         "command": "python -m tools.publish.page_engine", "commit": commit("lib/lowerbound", "tools", "book"),
         "page": f"Python {lock['python']} in Pyodide", "python": platform.python_version(),
-        "sympy": version("sympy"), "machine": platform.machine(),
+        "sympy": version("sympy"), "machine": platform.machine(), "engine": built["fingerprint"],
     }  # fmt: skip
     if not args.seconds:
         found |= {"how": how, "answers": answers()}

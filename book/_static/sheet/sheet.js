@@ -47,8 +47,9 @@ function element(tag, properties, ...children) {
 // What the engine weighs, in MB; 0 where that is not known.
 let weight = null;
 function megabytes() {
-  weight ??= fetch(new URL("engine/megabytes.json", base))
-    .then((response) => (response.ok ? response.json() : 0))
+  weight ??= fetch(new URL("engine/engine.json", base))
+    .then((response) => response.json())
+    .then(({ megabytes }) => megabytes)
     .catch(() => 0);
   return weight;
 }
