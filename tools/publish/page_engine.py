@@ -2,9 +2,9 @@
 
 Both are asked the same, and their answers are compared word for word: every derivation of the book, each
 again with a slip, every line of the tests' table, the problems to practise, every function of numbers with
-its known mistakes. Two cores need half an hour or more; it goes on where it was stopped, and needs Node. Then a
-Chromium measures how long a reader waits for the first answer: on a machine that does nothing else. The
-counts and the seconds go into results/page_engine.json.
+its known mistakes. Two cores need half an hour or more; it goes on where it was stopped, and needs Node. Then
+a Chromium measures how long a reader waits for the first answer: on a machine that does nothing else. Counts
+and seconds go into results/page_engine.json.
 """
 
 from __future__ import annotations
