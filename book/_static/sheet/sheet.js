@@ -72,8 +72,11 @@ function engine() {
   return loaded;
 }
 
-// While a reader writes, the engine starts; not where the browser was asked to save data.
+// While a reader writes, the engine starts; not where the browser was asked to save data. Tried once: Check tries again.
+let tried = false;
 function early() {
+  if (tried) return;
+  tried = true;
   if (!navigator.connection?.saveData && !matchMedia("(prefers-reduced-data: reduce)").matches) engine();
 }
 
@@ -350,7 +353,8 @@ function editor(text, rows, name, leave) {
     const day = draft && new Date(draft.at).toLocaleString(document.documentElement.lang || "en", how);
     status.textContent = "";
     const note = draft && word("This is what you wrote: {day}. “As it was” drops it.", { day });
-    if (draft) setTimeout(() => (status.textContent ||= note), 100); // a status is read aloud when it changes in its page
+    // A status is read aloud when it changes in its page.
+    if (draft) setTimeout(() => name === called && (status.textContent ||= note), 100);
   };
   parts.put(text, name);
   area.addEventListener("input", () => {
