@@ -347,6 +347,7 @@ function editor(text, rows, name, leave) {
     const draft = store.read(name);
     area.value = draft ? draft.text : text;
     area.rows = Math.min(24, area.value.split("\n").length + rows);
+    area.setSelectionRange(0, 0); // so that a phone shows where the lines begin
     answer.replaceChildren();
     say(true);
     const how = { dateStyle: "medium", timeStyle: "short" };
@@ -480,6 +481,8 @@ function build(box, text, { name, title, leave }) {
     const rows = area.value.split("\n");
     const start = rows.slice(0, row - 1).reduce((sum, line) => sum + line.length + 1, 0);
     area.setSelectionRange(start, start + rows[row - 1].length);
+    area.scrollLeft = 0;
+    area.scrollTop = (area.scrollHeight / rows.length) * Math.max(0, row - 3);
   }
 
   check.addEventListener("click", run);
