@@ -553,6 +553,24 @@ def test_a_function_is_closed_with_the_keyboard(browser: Browser, address: str) 
     page.close()
 
 
+def test_a_vietnamese_page_answers_in_vietnamese(browser: Browser, address: str) -> None:
+    opened = Opened(browser, address, "vi/book/01_elbo.html")
+    page = opened.page
+    page.locator('button[data-proof="elbo"]').first.click()
+    page.locator("section.sheet textarea").wait_for()
+    page.locator(".sheet-check").click()
+    page.locator(".sheet-lines").wait_for(timeout=LONG)
+    said = page.locator(".sheet-answer").inner_text()
+    assert "mô hình ngẫu nhiên" in said
+    for english in ("random models", "follows", "the first line"):
+        assert english not in said
+    words = page.locator("section.sheet").inner_text()
+    for english in ("Check", "Close", "What you write", "begin to write", "Every line"):
+        assert english not in words
+    assert opened.errors == []
+    page.close()
+
+
 def test_open_sheets_are_accessible(functions: Opened) -> None:
     """A sheet with its answer and a function with its message, in both colours, on desk and phone."""
     page = functions.page

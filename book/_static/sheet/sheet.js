@@ -278,7 +278,7 @@ function shown(answer) {
     const line = element("div", { className: "sheet-formula", tabIndex: 0, role: "group", ariaLabel: word("Line {number}", { number: i + 1 }) });
     line.append(formula((TEX[row.arrow] ?? row.arrow) + " " + row.latex));
     const item = element("li", { className: state }, line);
-    const how = i && row.how && row.how !== row.reason ? " · " + word(row.how) : "";
+    const how = i && row.how && row.how !== row.reason ? " · " + (row.shown ?? word(row.how)) : "";
     item.append(element("p", { className: "sheet-note" }, word(words), ...(row.reason ? [" · ", ...reason(word(row.reason))] : []), how));
     if (wrong) item.append(...complaint(answer));
     list.append(item);
