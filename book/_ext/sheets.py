@@ -1,8 +1,8 @@
 """The engine beside the pages, so that a reader can change a line of a proof and be answered there.
 
 It is Pyodide, from its npm package, with sympy and the library's own `symbolic`, `proofs` and `checks` packed
-from what is installed. A page asks for none of it before a click. Where npm or the package cannot be had, the
-book has no such button, and the build says so.
+from what is installed. A page asks for none of it before a reader writes on a sheet or checks one. Where npm
+or the package cannot be had, the book has no such button, and the build says so.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -26,13 +27,19 @@ import checked
 import ledger
 from docutils import nodes
 from editions import CODE
+from measurements import result_text
+from sources import TextRole
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from words import translated
 
 PACKAGE, VERSION = "pyodide", "314.0.7"
 SHA512 = "0YvXxEhfEdpLfb/XkM2BFAeMROq0iMUX2bzzH9pOttyMcWkwq+HbE5uyuGD82LN7y2q+SNvi/6V5JEsOlD2R1A=="
-RUNS = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
+STDLIB = "python_stdlib.zip"
+RUNS = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", STDLIB, "pyodide-lock.json")
+PACKED = ("python.zip", STDLIB)
+COMPILER = Path(__file__).with_suffix(".mjs")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lowerbound"
 LEFT_OUT = ("tests", "benchmarks", "testing", "__pycache__")  # folders of sympy that no proof asks for
 SECONDS = 120  # that npm may take
@@ -98,30 +105,53 @@ def _under(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
             yield f"{name}/{inside.as_posix()}", file
 
 
-def pack(kept: Path, engine: Path) -> Path:
-    """The archive of Python's files, compiled by the engine's own Python where node can run it."""
+def fingerprint() -> str:
+    """Of the engine's own files, and of the packages that it runs on: another one may answer otherwise."""
+    own = [file.read_bytes() for name, file in sources() if re.fullmatch(r"lowerbound/.*\.py", name)]
+    versions = f"{VERSION} {version('sympy')} {version('mpmath')}"
+    return hashlib.sha256(b"".join([*own, versions.encode()])).hexdigest()[:16]
+
+
+def since(env: BuildEnvironment, name: str) -> str:
+    """Whether a results file was made with the engine as it is now, in a sentence."""
+    for inside, file in sources():
+        if inside.startswith("lowerbound/"):
+            env.note_dependency(str(file))
+    if result_text(env, f"{name}:how.engine") == fingerprint():
+        return translated("The engine is still the same.")
+    return translated("The engine has changed since, and has not been compared again.")
+
+
+def pack(kept: Path, engine: Path) -> tuple[Path, Path]:
+    """Two archives, of the files that the engine runs and of Python's own library, in the folder `kept`.
+
+    Where node can run the engine, its own Python compiles what it loads at its start.
+    """
     files = dict(sources())
     ours = hashlib.sha256(
         b"".join(files[name].read_bytes() for name in files if name.startswith("lowerbound"))
     )
     node = shutil.which("node")
-    versions = f"{version('sympy')} {version('mpmath')} {VERSION} {node is not None}"
+    how = hashlib.sha256(COMPILER.read_bytes()).hexdigest() if node else ""
+    versions = f"{version('sympy')} {version('mpmath')} {VERSION} {how}"
     key = hashlib.sha256(f"{ours.hexdigest()} {versions}".encode()).hexdigest()[:16]
-    archive = kept / f"python-{key}.zip"
-    if not archive.is_file():
+    packed = kept / f"python-{key}.zip", kept / f"stdlib-{key}.zip"
+    if not all(archive.is_file() for archive in packed):
         kept.mkdir(parents=True, exist_ok=True)
-        new = archive.with_suffix(".new")
-        with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
+        new = [archive.with_suffix(".new") for archive in packed]
+        with zipfile.ZipFile(new[0], "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
             for name, file in files.items():
-                packed.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+                archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+        shutil.copyfile(engine / STDLIB, new[1])
         if node is not None:
-            compiling = [node, str(Path(__file__).with_suffix(".mjs")), str(engine), str(new)]
+            compiling = [node, str(COMPILER), str(engine), *map(str, new)]
             try:
                 subprocess.run(compiling, check=True, capture_output=True, timeout=COMPILING)
             except subprocess.SubprocessError as error:
                 log.info("the engine beside the pages starts slowly: not compiled (%s)", type(error).__name__)
-        os.replace(new, archive)
-    return archive
+        for made, archive in zip(new, packed, strict=True):
+            os.replace(made, archive)
+    return packed
 
 
 def find(app: Sphinx) -> None:
@@ -146,11 +176,15 @@ def place(app: Sphinx, error: Exception | None) -> None:
             member = packed.extractfile(f"package/{name}")
             assert member is not None  # the file was verified
             (folder / name).write_bytes(member.read())
-    shutil.copyfile(pack(Path(app.outdir).with_name("engine"), folder), folder / "python.zip")
+    for archive, name in zip(pack(Path(app.outdir).with_name("engine"), folder), PACKED, strict=True):
+        shutil.copyfile(archive, folder / name)
     lines = {
         name: {"title": proof.title, "text": proof.sheet}
         for name, proof in ((name, checked.checked(name)) for name in ledger.proofs().derivations())
     }
+    size = sum((folder / name).stat().st_size for name in {*RUNS, *PACKED}) / 1e6
+    told = {"megabytes": round(size, 1), "fingerprint": fingerprint()}
+    (folder / "engine.json").write_text(json.dumps(told), encoding="utf-8")
     (folder / "lines.json").write_text(json.dumps(lines, ensure_ascii=False), encoding="utf-8")
 
 
@@ -163,6 +197,7 @@ def announce(app: Sphinx, page: str, template: str, context: dict[str, Any], doc
 
 
 def setup(app: Sphinx) -> None:
+    app.add_role("engine-since", TextRole(since))
     app.connect("builder-inited", find)
     app.connect("html-page-context", announce)
     app.connect("build-finished", place)

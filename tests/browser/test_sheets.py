@@ -337,6 +337,236 @@ def test_a_function_is_written_in_the_page_and_judged_as_in_a_notebook(functions
     assert functions.errors == []
 
 
+FORBIDDEN = """Object.defineProperty(window, "localStorage", {
+  get() { throw new DOMException("no", "SecurityError"); }
+})"""
+FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }"
+WRITTEN = "letters a\na + a\n= 2*a   # by me"
+
+
+def open_elbo(page: Page, url: str) -> Locator:
+    page.goto(url)
+    page.wait_for_load_state("networkidle")
+    page.locator('button[data-proof="elbo"]').first.click()
+    area = page.locator("section.sheet textarea")
+    area.wait_for()
+    return area
+
+
+def test_a_draft_is_there_again_until_it_is_dropped(browser: Browser, address: str) -> None:
+    """By page and sheet: another sheet has its own, and what is as it was is no draft."""
+    page = browser.new_page()
+    page.route("**/engine/pyodide*", lambda route: route.abort())
+    area = open_elbo(page, f"{address}/book/01_elbo.html")
+    was = area.input_value()
+    area.fill(WRITTEN)
+    area = open_elbo(page, f"{address}/book/01_elbo.html")
+    assert area.input_value() == WRITTEN
+    page.locator(".sheet-status").filter(has_text="This is what you wrote").wait_for()
+    page.goto(f"{address}/book/sheet.html#problem-price")
+    page.locator(".sheet textarea").first.wait_for()
+    free = page.locator(".sheet textarea").first
+    assert "letters mu; sigma > 0" in free.input_value()
+    free.fill(WRITTEN + " and again")
+    page.locator("#one-knob button.put").click()
+    assert "letters S, R" in free.input_value()
+    page.locator("#a-price-is-never-negative button.put").click()
+    assert free.input_value() == WRITTEN + " and again"
+    area = open_elbo(page, f"{address}/book/01_elbo.html")
+    assert area.input_value() == WRITTEN
+    page.get_by_role("button", name="As it was").click()
+    assert area.input_value() == was
+    area = open_elbo(page, f"{address}/book/01_elbo.html")
+    assert area.input_value() == was
+    assert page.locator(".sheet-status").inner_text() == ""
+    area.fill(WRITTEN)
+    area.fill(was)
+    kept = page.evaluate("Object.keys(localStorage).filter(key => key.startsWith('lowerbound-sheet '))")
+    assert len(kept) == 1
+    page.close()
+
+
+def test_drafts_are_few_and_the_oldest_goes(browser: Browser, address: str) -> None:
+    page = browser.new_page()
+    page.route("**/engine/pyodide*", lambda route: route.abort())
+    area = open_elbo(page, f"{address}/book/01_elbo.html")
+    page.evaluate(
+        """() => {
+          for (let i = 1; i <= 60; i++)
+            localStorage.setItem("lowerbound-sheet x " + i, JSON.stringify({ text: "a", at: i }));
+          localStorage.setItem("lowerbound-sheet broken", "no JSON");
+          localStorage.setItem("another", "stays");
+        }"""
+    )
+    area.fill(WRITTEN)
+    keys = page.evaluate("Object.keys(localStorage)")
+    drafts = [key for key in keys if key.startswith("lowerbound-sheet ")]
+    assert len(drafts) == 40
+    assert "another" in keys
+    assert "lowerbound-sheet broken" not in keys
+    assert sorted(int(key.split()[-1]) for key in drafts if " x " in key) == list(range(22, 61))
+    page.close()
+
+
+@pytest.mark.parametrize("refusal", [FORBIDDEN, FULL])
+def test_where_nothing_can_be_kept_nothing_breaks(browser: Browser, address: str, refusal: str) -> None:
+    """It is said, and closing the sheet on the page loses nothing yet."""
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.add_init_script(refusal)
+    area = open_elbo(page, f"{address}/book/01_elbo.html")
+    was = area.input_value()
+    own = errors[:]  # of the theme, which keeps its colours
+    area.fill(WRITTEN)
+    assert "No draft can be kept" in page.locator("section.sheet").inner_text()
+    page.get_by_role("button", name="Close").click()
+    assert page.locator("section.sheet").count() == 0
+    page.locator('button[data-proof="elbo"]').first.click()
+    area.wait_for()
+    assert area.input_value() == WRITTEN
+    page.locator(".sheet-check").click()
+    page.wait_for_function(ANSWERED, timeout=LONG)
+    assert "follows" in page.locator(".sheet-status").inner_text()
+    page.get_by_role("button", name="As it was").click()
+    assert area.input_value() == was
+    assert errors == own
+    page.close()
+
+
+def test_the_engine_starts_while_a_reader_writes(browser: Browser, address: str) -> None:
+    """At the first letter, and not where the browser was asked to save data."""
+    for saving in (False, True):
+        page = browser.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request, asked=asked: asked.append(request.url))
+        told = f"{{ get: () => ({{ saveData: {json.dumps(saving)} }}) }}"
+        page.add_init_script(f"Object.defineProperty(navigator, 'connection', {told})")
+        area = open_elbo(page, f"{address}/book/01_elbo.html")
+        assert " MB, once" in page.locator("section.sheet").inner_text()
+        assert not [url for url in asked if "pyodide" in url]
+        area.press("End")
+        area.press_sequentially(" ")
+        page.wait_for_timeout(2000)
+        assert bool([url for url in asked if "pyodide.asm.wasm" in url]) is not saving
+        assert page.locator(".sheet-status").inner_text() == ""
+        page.close()
+
+
+FOCUS = """() => {
+  const at = document.activeElement;
+  const style = getComputedStyle(at);
+  const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+  const seen = outlined || style.boxShadow !== "none";
+  const name = at.getAttribute("aria-label") || at.labels?.[0]?.textContent || at.textContent;
+  return { tag: at.tagName, name: name.trim(), seen, inside: Boolean(at.closest(".sheet")) };
+}"""
+
+
+def focused(page: Page) -> str:
+    """The name of what has the focus, which is seen."""
+    at = page.evaluate(FOCUS)
+    assert at["seen"], at
+    assert at["name"], at
+    return str(at["name"])
+
+
+def test_a_sheet_is_used_with_the_keyboard_alone(browser: Browser, address: str) -> None:
+    """Opened, written on, checked, stopped, read, closed: the focus is seen and never lost."""
+    opened = Opened(browser, address, "book/01_elbo.html")
+    page, keys = opened.page, opened.page.keyboard
+    opener = page.locator('button[data-proof="elbo"]').first
+    opener.focus()
+    keys.press("Shift+Tab")
+    keys.press("Tab")
+    assert focused(page) == "Change a line"
+    keys.press("Enter")
+    page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")
+    assert focused(page).startswith("The lines of")
+    keys.press("Control+Enter")
+    page.wait_for_function(ANSWERED, timeout=LONG)
+    assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    keys.press("Control+End")
+    keys.type("\n= lo")
+    keys.press("Tab")  # the names, one stop
+    first = focused(page)
+    keys.press("ArrowRight")
+    second = focused(page)
+    keys.press("ArrowLeft")
+    assert (focused(page) == first) == (first != second)
+    keys.press("Escape")
+    assert focused(page).startswith("The lines of")
+    page.locator("section.sheet textarea").fill(HARD)
+    keys.press("Tab")
+    keys.press("Tab")
+    assert focused(page) == "Check"
+    keys.press("Enter")
+    page.get_by_role("button", name="Stop").wait_for()
+    assert focused(page) == "Stop"
+    keys.press("Enter")
+    page.wait_for_function("document.querySelector('.sheet-status').textContent.includes('stopped')")
+    assert focused(page) == "Check"
+    keys.press("Enter")
+    page.get_by_role("button", name="Stop").wait_for()
+    keys.press("Escape")  # ends the check, not the sheet
+    page.wait_for_function("document.querySelector('.sheet-status').textContent.includes('stopped')")
+    assert focused(page) == "Check"
+    page.locator("section.sheet textarea").fill("letters a, b\n(a + b)^2\n= a^2 + b^2   # forgotten")
+    keys.press("Control+Enter")
+    page.wait_for_function(ANSWERED, timeout=LONG)
+    stops = []
+    for _ in range(40):
+        keys.press("Tab")
+        if not page.evaluate(FOCUS)["inside"]:
+            break
+        stops.append(focused(page))
+    wanted = ["a", "Check", "As it was", "Copy a link to this sheet", "Close"]
+    wanted += ["Line 1", "Line 2", "What the engine says"]
+    assert [name for name in stops if name in wanted] == wanted
+    keys.press("Shift+Tab")
+    assert page.evaluate(FOCUS)["inside"]
+    keys.press("Escape")
+    assert page.locator("section.sheet").count() == 0
+    assert focused(page) == "Change a line"
+    keys.press("Enter")  # and opens again, with what was written
+    page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")
+    assert "forgotten" in page.locator("section.sheet textarea").input_value()
+    assert opened.errors == []
+    page.close()
+
+
+def test_a_function_is_closed_with_the_keyboard(browser: Browser, address: str) -> None:
+    opened = Opened(browser, address, "book/sheet.html")
+    page = opened.page
+    box = put(page, "best_guess")
+    assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    page.keyboard.press("Tab")
+    assert focused(page) == "Check"  # Tab leaves the text
+    page.keyboard.press("Escape")
+    assert box.count() == 0
+    assert focused(page) == "Write it here"
+    assert opened.errors == []
+    page.close()
+
+
+def test_a_vietnamese_page_answers_in_vietnamese(browser: Browser, address: str) -> None:
+    opened = Opened(browser, address, "vi/book/01_elbo.html")
+    page = opened.page
+    page.locator('button[data-proof="elbo"]').first.click()
+    page.locator("section.sheet textarea").wait_for()
+    page.locator(".sheet-check").click()
+    page.locator(".sheet-lines").wait_for(timeout=LONG)
+    said = page.locator(".sheet-answer").inner_text()
+    assert "mô hình ngẫu nhiên" in said
+    for english in ("random models", "follows", "the first line"):
+        assert english not in said
+    words = page.locator("section.sheet").inner_text()
+    for english in ("Check", "Close", "What you write", "begin to write", "Every line"):
+        assert english not in words
+    assert opened.errors == []
+    page.close()
+
+
 def test_open_sheets_are_accessible(functions: Opened) -> None:
     """A sheet with its answer and a function with its message, in both colours, on desk and phone."""
     page = functions.page

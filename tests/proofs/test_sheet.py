@@ -31,6 +31,8 @@ ASSIGNED = {
     "problem-units": "units_derivation",
 }
 
+PAIRS = "(log((a + b)/2) + log((a + c)/2) + log((b + c)/2))/3"  # what problem-three leads to
+AB, AC, BC = (f"3*({pair})/(2*(a + b + c))" for pair in ("a + b", "a + c", "b + c"))
 SOLVED = {  # lines that lead from the first line of an exercise's problem to its goal
     "problem-price": """\
 >= (sigma^2 - 1 - log(sigma^2))/2   # a square, because mu^2/2
@@ -55,6 +57,54 @@ SOLVED = {  # lines that lead from the first line of an exercise's problem to it
 = beta_t/(beta_t + alpha_t)   # one fraction
 = beta_t   # they add up to 1""",
     "problem-order": "~ beta^2*c^2/4 as beta -> 0   # expand",
+    "problem-three": "\n".join(
+        [
+            f"= {PAIRS} - (log({AB}) + log({AC}) + log({BC}))/3   # take the pairs out",
+            f">= {PAIRS} - (log({AB}) + log({AC}) + {BC} - 1)/3   # because (t - 1 - log(t))/3 at t = {BC}",
+            f">= {PAIRS} - log({AB})/3 - ({AC} + {BC} - 2)/3   # because (t - 1 - log(t))/3 at t = {AC}",
+            f">= {PAIRS} - ({AB} + {AC} + {BC} - 3)/3   # because (t - 1 - log(t))/3 at t = {AB}",
+            f"= {PAIRS}   # the three ratios have the mean 1",
+        ]
+    ),
+    "problem-zero": """\
+= (mu^2 + sigma^2 - 1)/2 - log(sigma)   # logarithm of a square
+>= (mu^2 + (sigma - 1)^2)/2   # log t <= t - 1, because t - 1 - log(t) at t = sigma""",
+    "problem-tilt": "~ beta*(1 + f) as beta -> 0   # expand",
+    "problem-weight": """\
+= beta_t/(2*alpha_t*(1 - alphabar_{t-1}))   # the variance
+= (S_{t-1}/S_t - 1)/2   # the ratio""",
+    "problem-known": """\
+= (1 - alphabar_{t-1})/(1 - alphabar_{t-1}*alpha_t)*beta_t   # one fraction""",
+    "problem-area": """\
+= R*exp(2*lambda)   # chain rule
+= R*S   # the ratio
+= Q   # from image to noise""",
+    "problem-hill": """\
+= 2/(pi*(sin(u)/cos(u) + cos(u)/sin(u)))   # chain rule
+= sin(2*u)/pi   # one fraction""",
+    "problem-moved": """\
+= E_{q(y | x, z)}[-log p(x | y, z)] + KL(q(y | x, z) || p(y | z))   # what is given
+= E_{q(y | x, z)}[log(q(y | x, z)/(p(x | y, z)*p(y | z)))]   # one expectation
+= KL(q(y | x, z) || p(y | x, z)) - log p(x | z)   # product rule""",
+    "problem-pixels": """\
+= -E_{q(z)}[E_{q(x)}[log p(x | z)]] - E_{q(z)}[E_{q(y)}[log p(y | z)]]   # logarithm of a product
+>= -E_{q(x)}[log q(x)] - E_{q(z)}[E_{q(y)}[log p(y | z)]]   # because E_{q(z)}[KL(q(x) || p(x | z))]
+>= -E_{q(x)}[log q(x)] - E_{q(y)}[log q(y)]   # a KL, because E_{q(z)}[KL(q(y) || p(y | z))]""",
+    "problem-mean": """\
+= E_{q(x | y)}[x]   # y is known
+= E_{q(x)}[x]   # and says nothing of x""",
+}
+WRONG = {  # of these, a last line that must not pass for the goal, nor follow
+    "problem-three": ">= (log((a + b)/2) + log((a + c)/2) + log((b + c)/2))/2",
+    "problem-zero": ">= (mu^2 + sigma^2)/2",
+    "problem-tilt": "~ 2*beta*(1 + f) as beta -> 0",
+    "problem-weight": "= (1 - S_t/S_{t-1})/2",
+    "problem-known": "= (1 - alphabar_{t-1}*alpha_t)/(1 - alphabar_{t-1})*beta_t",
+    "problem-area": "= Q/2",
+    "problem-hill": "= sin(u)/pi",
+    "problem-moved": "= KL(q(y | x, z) || p(y | x, z)) + log p(x | z)",
+    "problem-pixels": ">= -2*E_{q(x)}[log q(x)]",
+    "problem-mean": "= E_{q(x)}[x] - y",
 }
 
 
@@ -251,6 +301,30 @@ def test_the_solution_of_an_exercise_is_needed_to_its_last_line(problem):
     said = answer("\n".join([PROBLEMS[problem], *lines]), LIBRARY)
     assert said["ok"], said["message"]
     assert not said["goal"]
+
+
+@pytest.mark.parametrize("problem", WRONG)
+def test_a_wrong_goal_of_an_exercise_is_refused(problem):
+    said = answer(f"{PROBLEMS[problem]}\n{WRONG[problem]} # wrong", LIBRARY)
+    verdict = "unchecked" if WRONG[problem].startswith("~") else "false"  # no number contradicts a limit
+    assert (said["ok"], said["verdict"], said["goal"]) == (False, verdict, False)
+
+
+def test_each_exercise_that_asks_for_a_proof_has_a_problem():
+    """In both languages; the fold of a solution is not part of the exercise."""
+    asks = {
+        "book": r"\b[Ss]how (that|from)|[Pp]rove|[Cc]heck that it|[Cc]onclude",
+        "book/vi": "[Cc]hứng (minh|tỏ)|chỉ ra rằng|suy ra rằng|kiểm tra rằng nó",
+    }
+    for folder, words in asks.items():
+        found = []
+        for path in sorted((ROOT / folder).glob("0*.md")):
+            page = path.read_text(encoding="utf-8")
+            for text in re.findall(r"^`{3,}\{exercise\}.*?^`{3,}$", page, re.M | re.S):
+                if re.search(words, text):
+                    found += re.findall(r"^:label: (\S+)$", text, re.M)
+                    assert "<problem-" in text, text
+        assert len(found) == 14, found
 
 
 def test_each_problem_of_an_exercise_is_linked_from_it():

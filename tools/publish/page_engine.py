@@ -2,9 +2,9 @@
 
 Both are asked the same, and their answers are compared word for word: every derivation of the book, each
 again with a slip, every line of the tests' table, the problems to practise, every function of numbers with
-its known mistakes. It takes half an hour of one core, goes on where it was stopped, and needs Node. Then a
-Chromium measures how long a reader waits for the first answer: on a machine that does nothing else. The
-counts and the seconds go into results/page_engine.json.
+its known mistakes. Two cores need half an hour or more; it goes on where it was stopped, and needs Node. Then
+a Chromium measures how long a reader waits for the first answer: on a machine that does nothing else. Counts
+and seconds go into results/page_engine.json.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -114,8 +115,8 @@ def compare(page: dict[str, Any], outside: dict[str, Any]) -> dict[str, dict[str
     return kinds
 
 
-def answers() -> dict[str, Any]:
-    """Ask both, and compare."""
+def answers(only: str = "") -> dict[str, Any]:
+    """Ask both at once, and compare: all questions, or those whose names begin so."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         kept = ROOT / "_build" / "page_engine" / place(folder)
@@ -125,11 +126,15 @@ def answers() -> dict[str, Any]:
             subprocess.run, env=environment, check=True, capture_output=True, text=True
         )
         names = python([sys.executable, "-c", listing]).stdout.splitlines()
+        names = [name for name in names if name.startswith(only)]
         outside = [sys.executable, str(folder / "questions.py")]
         inside = ["node", str(BESIDE[0].with_suffix(".mjs")), str(ENGINE), str(folder)]
         print(f"{len(names)} questions; the answers are kept in {kept}", flush=True)
-        there = ask(outside, names, kept / "python.jsonl", env=environment)
-        here = ask(inside, names, kept / "page.jsonl")
+        with ThreadPoolExecutor() as both:
+            asked = both.submit(ask, outside, names, kept / "python.jsonl", env=environment)
+            here = ask(inside, names, kept / "page.jsonl")
+            there = asked.result()
+        here, there = ({name: rows[name] for name in names} for rows in (here, there))
     kinds = compare(here, there)
     total = {key: sum(kind[key] for kind in kinds.values()) for key in ("asked", "same")}
     total |= {key: sum(len(kind[key]) for kind in kinds.values()) for key in ("different", "out_of_time")}
@@ -176,15 +181,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "page_engine.json")
     parser.add_argument("--seconds", action="store_true", help="measure the first answer alone")
     parser.add_argument("--answers", action="store_true", help="compare the answers alone")
+    parser.add_argument("--only", metavar="NAMES", help="compare those whose names begin so; keep no result")
     args = parser.parse_args()
     if not ENGINE.is_dir():
         parser.error("the book was built without its engine; install npm, then make book")
+    if args.only:
+        print(json.dumps(answers(args.only), indent=1, ensure_ascii=False))
+        return
     found = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}
     lock = json.loads((ENGINE / "pyodide-lock.json").read_text(encoding="utf-8"))["info"]
+    built = json.loads((ENGINE / "engine.json").read_text(encoding="utf-8"))
     how = {
         "command": "python -m tools.publish.page_engine", "commit": commit("lib/lowerbound", "tools", "book"),
         "page": f"Python {lock['python']} in Pyodide", "python": platform.python_version(),
-        "sympy": version("sympy"), "machine": platform.machine(),
+        "sympy": version("sympy"), "machine": platform.machine(), "engine": built["fingerprint"],
     }  # fmt: skip
     if not args.seconds:
         found |= {"how": how, "answers": answers()}

@@ -31,6 +31,8 @@ function word(text, fields = {}) {
 
 let worker = null;
 let loaded = null; // settles when the engine is ready, or will not be
+let ready = false;
+let telling = () => {}; // is given what happens while it starts, in words
 let refuse = null; // ends the wait for it
 let waiting = null; // {number, resolve, reject} of the text that is being checked
 let turn = Promise.resolve(); // of the text before
@@ -42,29 +44,40 @@ function element(tag, properties, ...children) {
   return made;
 }
 
+// What the engine weighs, in MB; 0 where that is not known.
+let weight = null;
 function megabytes() {
-  const names = ["pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "python.zip"];
-  return Promise.all(
-    names.map((name) => fetch(new URL("engine/" + name, base), { method: "HEAD" }).then((r) => Number(r.headers.get("content-length"))))
-  ).then((sizes) => sizes.reduce((a, b) => a + b, 0) / 1e6);
+  weight ??= fetch(new URL("engine/engine.json", base))
+    .then((response) => response.json())
+    .then(({ megabytes }) => megabytes)
+    .catch(() => 0);
+  return weight;
 }
 
-// The engine, started once for the page. tell: is given what happens, in words.
-function engine(tell) {
+// The engine, started once for the page.
+function engine() {
   if (loaded) return loaded;
   worker = new Worker(new URL("worker.js", base), { type: "module" });
   loaded = new Promise((resolve, reject) => {
     refuse = reject;
     worker.onerror = (event) => stop(event.message || word("the engine cannot be loaded"));
     worker.onmessage = ({ data }) => {
-      if (data.stage) tell(data.stage);
-      else if (data.ready) resolve();
+      if (data.stage) telling(data.stage);
+      else if (data.ready) resolve((ready = true));
       else if (data.answer) answerWith(data);
       else stop(data.failed); // what has failed may be broken: the next text has a new engine
     };
   });
   loaded.catch(() => {});
   return loaded;
+}
+
+// While a reader writes, the engine starts; not where the browser was asked to save data. Tried once: Check tries again.
+let tried = false;
+function early() {
+  if (tried) return;
+  tried = true;
+  if (!navigator.connection?.saveData && !matchMedia("(prefers-reduced-data: reduce)").matches) engine();
 }
 
 function answerWith({ number, answer }) {
@@ -79,6 +92,7 @@ function stop(why) {
   if (refuse) refuse(error);
   if (waiting) waiting.reject(error);
   worker = loaded = refuse = waiting = null;
+  ready = false;
 }
 
 // check: the name of a check for which the text is a function; without it, the text is a sheet.
@@ -113,7 +127,7 @@ function inTurn(job, work) {
 // What the engine says of a text.
 export function answerOf(text, check) {
   return inTurn({}, async () => {
-    await engine(() => {});
+    await engine();
     return ask(text, check);
   });
 }
@@ -123,14 +137,15 @@ function answered(text, check, { status, job }) {
   const began = performance.now();
   status.textContent = word("Waiting for the other answer …");
   return inTurn(job, async () => {
-    if (!loaded) {
-      const size = await megabytes().catch(() => 0);
+    if (!ready) {
+      const size = await megabytes();
       if (job.halted) return null;
       status.textContent = size
         ? word("Fetching the engine, {size} MB, once: up to half a minute …", { size: size.toFixed(0) })
         : word("Fetching the engine: up to half a minute …");
+      telling = (words) => (status.textContent = word(words));
+      await engine().finally(() => (telling = () => {}));
     }
-    await engine((words) => (status.textContent = word(words)));
     status.textContent = word("Checking …");
     const said = await ask(text, check);
     return [said, ((performance.now() - began) / 1000).toFixed(1)];
@@ -169,9 +184,70 @@ async function fromAddress(code) {
   return new TextDecoder("utf-8", { fatal: true }).decode(text);
 }
 
+// What a reader has written, on their own device, by page and sheet. What cannot be kept there is kept with the page.
+const KEPT = "lowerbound-sheet ";
+const DRAFTS = 40; // are kept; then the oldest goes
+const unkept = new Map();
+const store = {
+  key: (name) => KEPT + location.pathname + " " + name,
+  read(name) {
+    try {
+      const { text, at } = unkept.get(name) ?? JSON.parse(localStorage.getItem(store.key(name)));
+      return typeof text === "string" && at > 0 ? { text, at } : null;
+    } catch {
+      return null;
+    }
+  },
+  // Whether it is kept now.
+  write(name, text) {
+    const draft = { text, at: Date.now() };
+    try {
+      if (text.length > LETTERS) throw new RangeError("too long");
+      localStorage.setItem(store.key(name), JSON.stringify(draft));
+      store.bound();
+      unkept.delete(name);
+      return true;
+    } catch {
+      unkept.set(name, draft);
+      return false;
+    }
+  },
+  drop(name) {
+    unkept.delete(name);
+    try {
+      localStorage.removeItem(store.key(name));
+    } catch {
+      // there is none
+    }
+  },
+  bound() {
+    const age = (key) => {
+      try {
+        return JSON.parse(localStorage.getItem(key)).at || 0;
+      } catch {
+        return 0;
+      }
+    };
+    const keys = Object.keys(localStorage).filter((key) => key.startsWith(KEPT));
+    if (keys.length <= DRAFTS) return;
+    const aged = keys.map((key) => [age(key), key]).sort(([a], [b]) => a - b);
+    aged.slice(0, keys.length - DRAFTS).forEach(([, key]) => localStorage.removeItem(key));
+  },
+};
+
+// Letters that stand for a text: the name of a sheet that came in a link.
+function digest(text) {
+  let [a, b] = [0xdeadbeef, 0x41c6ce57];
+  for (const letter of text) {
+    a = Math.imul(a ^ letter.codePointAt(0), 2654435761);
+    b = Math.imul(b ^ letter.codePointAt(0), 1597334677);
+  }
+  return (a >>> 0).toString(36) + (b >>> 0).toString(36);
+}
+
 // The engine's message, in which what differs is marked as a terminal marks it.
 function marked(message) {
-  const box = element("pre", { className: "sheet-message", tabIndex: 0 });
+  const box = element("pre", { className: "sheet-message", tabIndex: 0, role: "group", ariaLabel: word("What the engine says") });
   message.split(/(\x1b\[3[12]m[\s\S]*?\x1b\[0m)/).forEach((part) => {
     const colour = /^\x1b\[3([12])m([\s\S]*)\x1b\[0m$/.exec(part);
     box.append(colour ? element(colour[1] === "1" ? "del" : "ins", {}, colour[2]) : part);
@@ -202,7 +278,7 @@ function shown(answer) {
     const line = element("div", { className: "sheet-formula", tabIndex: 0, role: "group", ariaLabel: word("Line {number}", { number: i + 1 }) });
     line.append(formula((TEX[row.arrow] ?? row.arrow) + " " + row.latex));
     const item = element("li", { className: state }, line);
-    const how = i && row.how && row.how !== row.reason ? " · " + word(row.how) : "";
+    const how = i && row.how && row.how !== row.reason ? " · " + (row.shown ?? word(row.how)) : "";
     item.append(element("p", { className: "sheet-note" }, word(words), ...(row.reason ? [" · ", ...reason(word(row.reason))] : []), how));
     if (wrong) item.append(...complaint(answer));
     list.append(item);
@@ -235,17 +311,16 @@ function insert(area, word) {
   const from = typed && word.startsWith(typed) ? start : area.selectionStart;
   area.setRangeText(word, from, area.selectionEnd, "end");
   area.focus();
+  area.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-// What a box to write in is made of. text: what stands in it; rows: how many more there are.
-function editor(text, rows) {
+// What a box to write in is made of. text: what stands in it; rows: how many more there are; name: of its draft;
+// leave: closes the box, where it can be closed.
+function editor(text, rows, name, leave) {
   const id = "sheet-" + ++number;
-  const area = element("textarea", {
-    id, value: text, spellcheck: false, autocapitalize: "off", autocomplete: "off", wrap: "off",
-    rows: Math.min(24, text.split("\n").length + rows),
-  });
-  area.setAttribute("aria-describedby", id + "-help");
-  return {
+  const area = element("textarea", { id, spellcheck: false, autocapitalize: "off", autocomplete: "off", wrap: "off" });
+  area.setAttribute("aria-describedby", id + "-help " + id + "-kept");
+  const parts = {
     id, area,
     status: element("p", { className: "sheet-status", role: "status" }),
     check: element("button", { type: "button", className: "sheet-check" }, word("Check")),
@@ -253,15 +328,75 @@ function editor(text, rows) {
     again: element("button", { type: "button" }, word("As it was")),
     answer: element("div", { className: "sheet-answer" }),
     help: element("p", { id: id + "-help", className: "sheet-help" }),
+    kept: element("p", { id: id + "-kept", className: "sheet-help" }),
+    close: leave ? element("button", { type: "button" }, word("Close")) : "",
   };
+  const { status, halt, again, answer, help, kept, close } = parts;
+
+  // Whether a draft is kept, said where it changes.
+  function say(works) {
+    const now = works
+      ? word("What you write is kept on this device, until “As it was” drops it.")
+      : word("No draft can be kept on this device: what you write is lost with the page.");
+    if (kept.textContent !== now) kept.textContent = now;
+  }
+
+  // A text to begin from, and what was made of it before.
+  parts.put = (other, called) => {
+    [text, name] = [other, called];
+    const draft = store.read(name);
+    area.value = draft ? draft.text : text;
+    area.rows = Math.min(24, area.value.split("\n").length + rows);
+    area.setSelectionRange(0, 0); // so that a phone shows where the lines begin
+    answer.replaceChildren();
+    say(true);
+    const how = { dateStyle: "medium", timeStyle: "short" };
+    const day = draft && new Date(draft.at).toLocaleString(document.documentElement.lang || "en", how);
+    status.textContent = "";
+    const note = draft && word("This is what you wrote: {day}. “As it was” drops it.", { day });
+    // A status is read aloud when it changes in its page.
+    if (draft) setTimeout(() => name === called && (status.textContent ||= note), 100);
+  };
+  parts.put(text, name);
+  area.addEventListener("input", () => {
+    early();
+    if (area.value === text) store.drop(name);
+    else say(store.write(name, area.value));
+  });
+  again.addEventListener("click", () => {
+    store.drop(name);
+    parts.put(text, name);
+    area.focus();
+  });
+  halt.addEventListener("click", () => parts.job.halt());
+
+  function away() {
+    if (!halt.hidden) parts.job.halt();
+    leave();
+  }
+  if (leave) close.addEventListener("click", away);
+  // Escape goes one step back: it ends a check, else it closes the sheet.
+  parts.escape = (event) => {
+    if (event.key !== "Escape" || event.isComposing || event.defaultPrevented) return;
+    event.preventDefault();
+    if (!halt.hidden) parts.job.halt();
+    else if (leave) away();
+  };
+  megabytes().then((size) => {
+    const fetched = word("When you begin to write, or check, the engine is fetched: {size} MB, once.", { size: size.toFixed(0) });
+    if (size) help.append(" ", fetched);
+  });
+  return parts;
 }
 
 // While an answer is asked for, it can be stopped; why there is none is said.
 async function asking(parts, work) {
   const { check, halt, status, answer } = parts;
+  const within = (...boxes) => boxes.some((box) => box.contains(document.activeElement));
   parts.job = {};
-  check.disabled = true;
   halt.hidden = false;
+  if (within(check, answer)) halt.focus(); // what is disabled or gone has no focus
+  check.disabled = true;
   answer.replaceChildren();
   try {
     await work();
@@ -269,39 +404,60 @@ async function asking(parts, work) {
     status.textContent = word("No answer: {why}.", { why: error.message });
   } finally {
     check.disabled = false;
+    if (within(halt)) check.focus();
     halt.hidden = true;
   }
 }
 
-// The sheet itself, in a box. text: what is on it; name: of the derivation, or "".
-function build(box, text, name) {
-  const parts = editor(text, 1);
-  const { id, area, status, check, halt, again, answer, help } = parts;
-  const words = element("div", { className: "sheet-words" });
+// The sheet itself, in a box. text: what is on it; name: of its draft; title: of the derivation, or "".
+function build(box, text, { name, title, leave }) {
+  const parts = editor(text, title ? 1 : 3, name, leave);
+  const { id, area, status, check, halt, again, answer, help, kept, close } = parts;
+  const words = element("div", { className: "sheet-words", role: "toolbar", ariaLabel: word("Names to insert") });
   const link = element("button", { type: "button" }, word("Copy a link to this sheet"));
   help.append(
     word("Change what you like, then check (Ctrl + Enter). A line begins with =, >=, <=, -> or ~, its reason stands behind #. "),
     word("Ctrl + Space completes a word.")
   );
   box.replaceChildren(
-    element("label", { htmlFor: id }, name ? word("The lines of “{name}”", { name }) : word("Your sheet")),
-    area, words, help, element("div", { className: "sheet-buttons" }, check, halt, again, link), status, answer
+    element("label", { htmlFor: id }, title ? word("The lines of “{name}”", { name: title }) : word("Your sheet")),
+    area, words, help, kept, element("div", { className: "sheet-buttons" }, check, halt, again, link, close), status, answer
   );
+  box.addEventListener("keydown", parts.escape);
   let known = [];
 
   function offer() {
     const [typed] = wordBefore(area);
     const fitting = typed ? known.filter((word) => word.startsWith(typed) && word !== typed) : [];
     const first = fitting.length ? fitting : known;
+    const chosen = words.contains(document.activeElement);
     words.replaceChildren(
-      ...first.slice(0, 24).map((word) => {
-        const choice = element("button", { type: "button" }, word);
+      ...first.slice(0, 24).map((word, i) => {
+        const choice = element("button", { type: "button", tabIndex: i ? -1 : 0 }, word);
         choice.addEventListener("click", () => insert(area, word));
         return choice;
       })
     );
+    if (chosen) area.focus();
     return fitting;
   }
+
+  // The names are one stop of the Tab key; arrows go from name to name, Escape back to the text.
+  words.addEventListener("keydown", (event) => {
+    const choices = [...words.children];
+    const at = choices.indexOf(document.activeElement);
+    const last = choices.length - 1;
+    const steps = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last };
+    if (event.key === "Escape") {
+      event.preventDefault();
+      area.focus();
+    } else if (event.key in steps) {
+      event.preventDefault();
+      const next = choices[(steps[event.key] + choices.length) % choices.length];
+      choices.forEach((choice) => (choice.tabIndex = choice === next ? 0 : -1));
+      next.focus();
+    }
+  });
 
   function run() {
     return asking(parts, async () => {
@@ -325,16 +481,11 @@ function build(box, text, name) {
     const rows = area.value.split("\n");
     const start = rows.slice(0, row - 1).reduce((sum, line) => sum + line.length + 1, 0);
     area.setSelectionRange(start, start + rows[row - 1].length);
+    area.scrollLeft = 0;
+    area.scrollTop = (area.scrollHeight / rows.length) * Math.max(0, row - 3);
   }
 
   check.addEventListener("click", run);
-  halt.addEventListener("click", () => parts.job.halt());
-  again.addEventListener("click", () => {
-    area.value = text;
-    answer.replaceChildren();
-    status.textContent = "";
-    area.focus();
-  });
   link.addEventListener("click", async () => {
     if (area.value.length > LETTERS) {
       status.textContent = word("A link carries at most {letters} letters.", { letters: LETTERS });
@@ -359,26 +510,19 @@ function build(box, text, name) {
       if (fitting.length) insert(area, fitting[0]);
     }
   });
-  // Another text to begin from.
-  function put(other) {
-    text = area.value = other;
-    area.rows = Math.min(24, text.split("\n").length + 3);
-    status.textContent = "";
-    answer.replaceChildren();
-  }
-
-  return { area, status, put };
+  return parts;
 }
 
 // A function of an assignment, written in Python and judged by its check. name: of the function and its check.
-function buildFunction(box, text, name) {
-  const parts = editor(text, 2);
-  const { id, area, status, check, halt, again, answer, help } = parts;
+function buildFunction(box, text, name, leave) {
+  const parts = editor(text, 2, name, leave);
+  const { id, area, status, check, halt, again, answer, help, kept, close } = parts;
   help.append(word("Python with "), element("code", {}, "math"), word(". Ctrl + Enter checks; a new row keeps its indentation."));
   box.replaceChildren(
     element("label", { htmlFor: id }, word("Your function "), element("code", {}, name)),
-    area, help, element("div", { className: "sheet-buttons" }, check, halt, again), status, answer
+    area, help, kept, element("div", { className: "sheet-buttons" }, check, halt, again, close), status, answer
   );
+  box.addEventListener("keydown", parts.escape);
 
   function run() {
     return asking(parts, async () => {
@@ -389,13 +533,6 @@ function buildFunction(box, text, name) {
   }
 
   check.addEventListener("click", run);
-  halt.addEventListener("click", () => parts.job.halt());
-  again.addEventListener("click", () => {
-    area.value = text;
-    answer.replaceChildren();
-    status.textContent = "";
-    area.focus();
-  });
   area.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
@@ -406,8 +543,9 @@ function buildFunction(box, text, name) {
     const row = area.value.slice(0, area.selectionStart).split("\n").pop();
     const deeper = row.trimEnd().endsWith(":") ? "    " : "";
     area.setRangeText("\n" + /^ */.exec(row)[0] + deeper, area.selectionStart, area.selectionEnd, "end");
+    area.dispatchEvent(new Event("input", { bubbles: true }));
   });
-  return { area, status };
+  return parts;
 }
 
 // Below a function's first rows, a button that opens a box to write it in.
@@ -419,9 +557,12 @@ function offerFunctions() {
     button.addEventListener("click", () => {
       const box = element("section", { className: "sheet", ariaLabel: word("Write {name}", { name }) });
       button.replaceWith(box);
-      const { area } = buildFunction(box, text, name);
+      const { area } = buildFunction(box, text, name, () => {
+        box.replaceWith(button);
+        button.focus();
+      });
       area.focus();
-      area.setSelectionRange(text.length, text.length);
+      area.setSelectionRange(area.value.length, area.value.length);
     });
     program.closest(".function").after(button);
   });
@@ -458,7 +599,13 @@ export async function ofProof(button) {
     box.remove();
     throw error;
   }
-  build(box, lines[name].text, word(lines[name].title) || name).area.focus();
+  const { text, title } = lines[name];
+  const leave = () => {
+    box.remove();
+    button.disabled = false;
+    button.focus();
+  };
+  build(box, text, { name, title: word(title) || name, leave }).area.focus();
 }
 
 // A sheet of its own, with what its address carries.
@@ -477,12 +624,12 @@ export async function free(box) {
       lost = word("This link is damaged: its sheet cannot be read.");
     }
   }
-  const made = build(box, text, "");
-  made.status.textContent = lost;
+  const made = build(box, text, { name: carried && !lost ? "link " + digest(text) : "free", title: "" });
+  if (lost) made.status.textContent = lost;
   addEventListener("hashchange", () => location.hash.startsWith("#s=") && location.reload());
   // A problem of this page, put on the sheet.
   function put(program) {
-    made.put(program.textContent.trim() + "\n");
+    made.put(program.textContent.trim() + "\n", program.closest("section").id);
     box.scrollIntoView();
     made.area.focus();
   }

@@ -17,6 +17,9 @@ def answered(text, check, language):
     else:
         from lowerbound.checks.practice import judge
         said = judge(check, text)
+    for row in said.get("rows", []):
+        if (shown := say(row["how"], language)) != row["how"]:
+            row["shown"] = shown
     return json.dumps(said | {"message": say(said["message"], language)})
 `;
 
