@@ -18,7 +18,7 @@ from .limits import check_symbol, confirmed, limit, may_vanish
 from .messages import StepError, explain
 from .normal_form import NormalForm, readable
 from .notation import KL, Density, E, Normal, Unit
-from .numeric_check import Infinite, Model, NoModel, NoNumber, TooSmall, Undefined, contradiction
+from .numeric_check import Infinite, Model, NoModel, NoNumber, TooSmall, Undefined, contradiction, obeys
 from .printing import latex, spine, text
 from .scope import UnsoundError, admit, free, nodes, one_name_each, one_range_each, substitute, unmerged
 
@@ -322,9 +322,9 @@ class Checked:
         """Whether a value obeys all assumptions of the symbol that it is put in for."""
         with sp.evaluate(True):
             plain = evaluated(value) if not value.has(E, KL) else value
-        return self._obeys(symbol, plain) or self._obeys(symbol, self._form(value))
+        return self._holds_of(symbol, plain) or self._holds_of(symbol, self._form(value))
 
-    def _obeys(self, symbol, value) -> bool:
+    def _holds_of(self, symbol, value) -> bool:
         known = {
             "positive": lambda: is_positive(value),
             "nonnegative": lambda: (
@@ -510,10 +510,8 @@ class Checked:
         return fails
 
     def _allowed(self, model: Model, s, number: float) -> bool:
-        from .numeric_check import _obeys
-
         before = model.numbers[s]
-        if not _obeys(s, number):
+        if not obeys(s, number):
             return False
         model.moved(s, number)
         try:

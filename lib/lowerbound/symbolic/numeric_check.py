@@ -82,6 +82,9 @@ class Model:
         self.trace: dict | None = None
         self.cache: dict = {}
         self._tables: dict = {}
+        self._marginals: dict = {}
+        self._readers: dict = {}
+        self._cells: dict = {}
         self._functions: dict = {}
         self._entries: dict = {}
         self._variables(trees)
@@ -125,7 +128,7 @@ class Model:
                 else:
                     self.numbers[s] = self._number(s)
             try:
-                if all(_obeys(s, self._symbol(s)) for s in named) and self._conditions():
+                if all(obeys(s, self._symbol(s)) for s in named) and self._conditions():
                     return
             except (Undefined, NoNumber, OverflowError, ZeroDivisionError):
                 continue
@@ -137,7 +140,7 @@ class Model:
             value = self._from(ends) if ends else _drawn(s, self.rng, self.wild, self.corner)
             if value is not None and self.mirrored and not ends and not s.is_integer:
                 value = _mirror(s, value)
-            if value is not None and _obeys(s, value):
+            if value is not None and obeys(s, value):
                 return value
         raise NoModel
 
@@ -210,7 +213,7 @@ class Model:
     def allowed(self, also: Callable = lambda s, value: False) -> bool:
         """Whether the numbers, one of them moved perhaps, obey what is assumed; also: what passes, too."""
         named = {s: self._symbol(s) for s in self.assumptions.plain if isinstance(s, sp.Symbol)}
-        return self._conditions() and all(_obeys(s, v) or also(s, v) for s, v in named.items())
+        return self._conditions() and all(obeys(s, v) or also(s, v) for s, v in named.items())
 
     def moved(self, symbol, number: float) -> Model:
         """Set one symbol to another number."""
@@ -221,12 +224,12 @@ class Model:
     # What stands behind a name
 
     def _symbol(self, s) -> float:
-        if s in self.cache:
-            return self.cache[s]
-        if s in self.assumptions.plain:
-            self.cache[s] = value = self.value(self.assumptions.plain[s])
-            return value
-        return self.numbers[s]
+        plain = self.assumptions.plain
+        if not plain or s not in plain:
+            return self.numbers[s]
+        if s not in self.cache:
+            self.cache[s] = self.value(plain[s])
+        return self.cache[s]
 
     def element(self, base, indices: tuple, expr) -> float:
         """The number that B[i] stands for, the same each time."""
@@ -288,26 +291,31 @@ class Model:
 
     def density(self, d, env: dict) -> float:
         """The value of a density at a place."""
-        every, given, key = _parts(d)
-        places = {role: env[v] if v in env else self._symbol(v) for v, role in every}
-        known = self._known(d, places, env)
-        if known is not None:
-            return known
-        if key[:2] in self._smooth_keys:
-            return self._smooth(d, places, env)
-        if not all(isinstance(value, Cell) for value in places.values()):
-            raise NoNumber(f"{d} under a Gaussian average: assume what it is, given={{{d}: Normal(...)}}")
-        above = self._marginal(d.family, places, env)
-        if not given:
-            return above
-        return above / self._marginal(d.family, {role: places[role] for role in given}, env)
+        if d not in self._readers:
+            self._readers[d] = self._reader(d)
+        return self._readers[d](env)
 
-    def _known(self, d, places: dict, env: dict) -> float | None:
-        for name, value in self._normals(d):
-            inner = {**{k: v for k, v in env.items() if isinstance(k, str)}}
-            inner |= {v: places[v.role] for v in (*name.variables, *name.given)}
-            return compiled(value)(self, inner)
-        return None
+    def _reader(self, d) -> Callable[[dict], float]:
+        """What gives the value of a density at a place."""
+        every, given, key = _parts(d)
+        known = self._normals(d)
+        if not known and key[:2] not in self._smooth_keys:
+            above = self._marginal(d, every)
+            if not given:
+                return above
+            below = self._marginal(d, tuple(pair for pair in every if pair[1] in given))
+            return lambda env: above(env) / below(env)
+
+        def read(env: dict) -> float:
+            places = {role: env[v] if v in env else self._symbol(v) for v, role in every}
+            return self._assumed(*known[0], places, env) if known else self._smooth(d, places, env)
+
+        return read
+
+    def _assumed(self, name, value, places: dict, env: dict) -> float:
+        inner = {k: v for k, v in env.items() if isinstance(k, str)}
+        inner |= {v: places[v.role] for v in (*name.variables, *name.given)}
+        return compiled(value)(self, inner)
 
     def _normals(self, d) -> list[tuple]:
         """The assumptions by which a density is a Gaussian."""
@@ -355,27 +363,39 @@ class Model:
             return compiled(value.args[1])(self, inner), compiled(value.args[2])(self, inner)
         return None
 
-    def _marginal(self, family, places: dict, env: dict) -> float:
-        parameter = family.parameter
-        told = parameter is not None and (parameter in env or parameter in self.numbers)
-        at = compiled(parameter)(self, env) if told else 0.0
-        key = _key(family)
-        at = (at, *(env[s] if s in env else self._symbol(s) for s in self._sources(key)))
-        names = tuple(sorted(places))
-        group = ("marginal", key, at, names)
-        if group not in self._tables:
-            table = self._table(family, at)
-            members = self.members[key]
-            keep = [members.index(name) for name in names]
-            sums: dict = {}
-            for cell, mass in table.items():
-                short = tuple(cell[k] for k in keep)
-                sums[short] = sums.get(short, 0.0) + mass
-            self._tables[group] = {
-                cell: mass / math.prod(self.widths[n][k] for n, k in zip(names, cell, strict=True))
-                for cell, mass in sums.items()
-            }
-        return self._tables[group][tuple(places[name].state for name in names)]
+    def _marginal(self, d, some: tuple) -> Callable[[dict], float]:
+        """What gives the density of some of d's variables, pairs (symbol, role), by its family's table."""
+        some = tuple(sorted(some, key=lambda pair: pair[1]))
+        variables, names = [v for v, _ in some], tuple(role for _, role in some)
+        key, parameter = _key(d.family), d.family.parameter
+        sources, tables = self._sources(key), self._marginals.setdefault((key, names), {})
+
+        def read(env: dict) -> float:
+            try:
+                states = tuple([(env[v] if v in env else self._symbol(v)).state for v in variables])
+            except AttributeError:
+                raise NoNumber(
+                    f"{d} under a Gaussian average: assume what it is, given={{{d}: Normal(...)}}"
+                ) from None
+            told = parameter is not None and (parameter in env or parameter in self.numbers)
+            at = (compiled(parameter)(self, env) if told else 0.0,)
+            if sources:
+                at += tuple(env[s] if s in env else self._symbol(s) for s in sources)
+            if at not in tables:
+                tables[at] = self._summed(d.family, names, at)
+            return tables[at][states]
+
+        return read
+
+    def _summed(self, family, names: tuple, at: tuple) -> dict:
+        """The joint density of some variables of a family, by their states."""
+        members = self.members[_key(family)]
+        sums = _sums(self._table(family, at), [members.index(name) for name in names])
+        widths = [self.widths[name] for name in names]
+        return {
+            cell: mass / math.prod(width[k] for width, k in zip(widths, cell, strict=True))
+            for cell, mass in sums.items()
+        }
 
     def _sources(self, key) -> list:
         """The parameters of other families in what is assumed of a family: with them its table changes."""
@@ -467,7 +487,8 @@ class Model:
         self._tables[key, at] = {cell: mass / total for cell, mass in new.items()}
 
     def _forget(self) -> None:
-        self._tables = {k: v for k, v in self._tables.items() if k[0] != "marginal"}
+        for tables in self._marginals.values():
+            tables.clear()
 
     def _holds(self, members, name, value, env) -> bool:
         roles = sorted({v.role for d in [name, *value.atoms(Density)] for v in (*d.variables, *d.given)})
@@ -481,11 +502,13 @@ class Model:
 
     def states(self, variables: tuple, env: dict) -> Iterator[tuple[dict, float]]:
         """All joint values of some variables, each with the size of its cell."""
-        for cell in itertools.product(*(self._states(v) for v in variables)):
-            yield (
-                {**env, **{v: c for v, (c, _) in zip(variables, cell, strict=True)}},
-                math.prod(w for _, w in cell),
-            )
+        if variables not in self._cells:
+            every = itertools.product(*(self._states(v) for v in variables))
+            self._cells[variables] = [
+                (dict(zip(variables, (c for c, _ in cell), strict=True)), math.prod(w for _, w in cell))
+                for cell in every
+            ]
+        return ((env | cell, size) for cell, size in self._cells[variables])
 
     def _states(self, v) -> list:
         if v.role not in self.values:
@@ -516,12 +539,17 @@ def _symbol(s):
 
 def _add(expr):
     terms = [compiled(a) for a in expr.args]
-    return lambda m, env: math.fsum(m.shaken(t(m, env)) for t in terms)
+
+    def total(m, env):
+        values = [term(m, env) for term in terms]
+        return math.fsum(values if m.shaking is None else map(m.shaken, values))
+
+    return total
 
 
 def _mul(expr):
     factors = [compiled(a) for a in expr.args]
-    return lambda m, env: math.prod(f(m, env) for f in factors)
+    return lambda m, env: math.prod([f(m, env) for f in factors])
 
 
 def _pow(expr):
@@ -529,7 +557,9 @@ def _pow(expr):
     whole = int(expr.exp) if expr.exp.is_Integer else None
 
     def power(m, env):
-        b = m.shaken(base(m, env))
+        b = base(m, env)
+        if m.shaking is not None:
+            b = m.shaken(b)
         if whole is not None:
             if b == 0 and whole < 0:
                 raise ZeroDivisionError
@@ -548,7 +578,9 @@ def _log(expr):
     inside = compiled(expr.args[0])
 
     def logarithm(m, env):
-        value = m.shaken(inside(m, env))
+        value = inside(m, env)
+        if m.shaking is not None:
+            value = m.shaken(value)
         if 0 <= value < LEAST:
             raise TooSmall
         if value < 0:
@@ -638,15 +670,14 @@ def _expectation(expr):
             return _gauss(lambda u: f(m, {**env, z: u}), centre, spread, m)
 
         return over_normal
-    weight = compiled(measure)
+    weight, variables = compiled(measure), measure.variables
 
     def over_states(m, env):
-        if len(measure.variables) == 1 and (known := m.gaussian(measure, env)) is not None:
-            z = measure.variables[0]
-            return _gauss(lambda u: f(m, {**env, z: u}), *known, m)
+        if m.smooth and len(variables) == 1 and (known := m.gaussian(measure, env)) is not None:
+            return _gauss(lambda u: f(m, {**env, variables[0]: u}), *known, m)
         if any(_key(measure.family) == _key(d) for d in m.smooth):
             return _nested(m, measure, f, weight, env)
-        return math.fsum(size * weight(m, e) * f(m, e) for e, size in m.states(measure.variables, env))
+        return math.fsum([size * weight(m, e) * f(m, e) for e, size in m.states(variables, env)])
 
     return over_states
 
@@ -951,7 +982,7 @@ _SIGNS: dict[str, Callable] = {
 _SIGNS |= dict.fromkeys(("real", "complex", "finite", "commutative", "hermitian"), _SIGNS["rational"])
 
 
-def _obeys(s, value: float) -> bool:
+def obeys(s, value: float) -> bool:
     """Whether a number obeys every assumption of a symbol."""
     if isinstance(s, Unit):
         return 0 < value < 1
@@ -1070,5 +1101,5 @@ def compiled_obeys(symbol, value, assumptions: Assumptions) -> bool:
         except (NoModel, ArithmeticError):
             continue
         tried += 1
-        obeyed += _obeys(symbol, number)
+        obeyed += obeys(symbol, number)
     return tried == obeyed

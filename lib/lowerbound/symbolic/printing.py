@@ -227,7 +227,7 @@ class BookPrinter(LatexPrinter):
             self.small = before
 
     def _fraction(self, above: list, below: list, last: bool = True) -> str:
-        r"""A fraction with none inside it, as far as that can be: \frac{1/2}{3}, or \frac{1}{3} of a tall formula.
+        r"""A fraction with none inside it, if possible: \frac{1/2}{3}, or \frac{1}{3} of a tall one.
 
         last: whether nothing stands behind it in its product.
         """
