@@ -68,6 +68,16 @@ def is_zero(expr) -> bool:
         return bool(expr.count_ops() < 300 and simplified(expr) == 0)
 
 
+def any_zero(exprs: Iterable) -> bool:
+    """Whether one of some normal forms vanishes: the quick look at all of them comes first."""
+    seen = []
+    for expr in exprs:
+        seen.append(expr)
+        if sp.expand(expr) == 0:
+            return True
+    return any(map(is_zero, seen))
+
+
 def evaluated(expr):
     """What sympy's doit makes of an expression, but for sums and products that may end before they begin.
 

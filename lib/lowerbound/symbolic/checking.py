@@ -6,14 +6,15 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NoReturn
 
 import sympy as sp
 
-from .algebra import assuming, equal, evaluated, is_nonnegative, is_positive, is_zero, simplified
+from .algebra import any_zero, assuming, equal, evaluated, is_nonnegative, is_positive, is_zero, simplified
 from .assumptions import Assumptions, Facts
 from .bounds import never_negative
-from .clock import OutOfTime, processor_time, time_limit
+from .clock import OutOfTime, processor_time, time_limit, uncollected
 from .limits import check_symbol, confirmed, limit, may_vanish
 from .messages import StepError, explain
 from .normal_form import NormalForm, readable
@@ -79,7 +80,7 @@ class Checked:
         self._form = NormalForm(assumptions)
         with self._refusals():
             for expr in assumptions.expressions():
-                one_name_each(self._names, expr, latex)
+                one_name_each(self._names, expr, _name)
             self.steps = [Step(self._admitted(start))]
             if (clash := contradiction(modelled)) is not None:
                 raise UnsoundError(
@@ -104,7 +105,7 @@ class Checked:
         number = len(self.steps) + 1
         try:
             known = assuming(self.assumptions.conditions, self.assumptions.ranges)
-            with known, time_limit(self.seconds), sp.evaluate(True):
+            with known, uncollected(), time_limit(self.seconds), sp.evaluate(True):
                 yield
         except UnsoundError as error:
             raise StepError(f"line {number} of '{self.name}': {error}", number) from None
@@ -135,7 +136,7 @@ class Checked:
             raise UnsoundError(f"it must be a formula of sympy; got {type(line).__name__}.") from None
         line = unmerged(line)
         admit(line, "the line", names_alone)
-        one_name_each(self._names, line, latex)
+        one_name_each(self._names, line, _name)
         one_range_each(self._values, line)
         return line
 
@@ -243,10 +244,9 @@ class Checked:
         """Whether the gap is a KL of the lines, or Jensen's for a logarithm of them."""
         lines = (self.last, right)
         measures = sorted({n.args[0] for line in lines for n in line.atoms(E)}, key=str)
-        for k in sorted({k for line in lines for k in line.atoms(KL)} | _gaps(lines), key=str):
-            for each in (k, *(E(m, k) for m in measures)):
-                if is_zero(gap - self._form(each)):
-                    return "a KL is never negative"
+        own = sorted({k for line in lines for k in line.atoms(KL)} | _gaps(lines), key=str)
+        if any_zero(gap - self._form(each) for k in own for each in (k, *(E(m, k) for m in measures))):
+            return "a KL is never negative"
         for each in _conditional(lines):
             for written in (each, *([_by_joints(each)] if self.assumptions.densities else [])):
                 if sp.expand(gap - self._form(written)) == 0:
@@ -316,7 +316,7 @@ class Checked:
         candidates = [instance, *(E(measure, instance) for measure in sorted(measures, key=str))]
         candidates += [sp.Sum(instance, *limits) for limits in ranges]
         candidates += [E(m, c) for m in sorted(measures, key=str) for c in candidates[1 : 1 + len(measures)]]
-        return any(is_zero(gap - self._form(c)) for c in candidates)
+        return any_zero(gap - self._form(c) for c in candidates)
 
     def _may_be(self, symbol, value) -> bool:
         """Whether a value obeys all assumptions of the symbol that it is put in for."""
@@ -447,10 +447,12 @@ class Checked:
         """Refuse 1/(N − 3) for all whole numbers N: three is one of them."""
         for number, line in enumerate((left, right)):
             for node in nodes(line):
-                if not (isinstance(node, sp.Pow) and node.exp.is_negative) or node.base.is_nonzero:
+                if not isinstance(node, sp.Pow):
                     continue
                 inside = [s for s in free(node.base) if isinstance(s, sp.Symbol)]
                 if len(inside) != 1 or not inside[0].is_integer or inside[0] not in free(line):
+                    continue
+                if not node.exp.is_negative or node.base.is_nonzero:
                     continue
                 (s,) = inside
                 for k in range(-12, 41):
@@ -584,6 +586,9 @@ class Checked:
         if differs is None and relation == "=" and any(line.has(sp.Float) for line in lines):
             said = "A decimal number is exact: 0.333 is not a third. Write Rational(1, 3), pi or sqrt(2)."
         raise explain(self.name, len(self.steps) + 1, relation, lines, reason, residual, differs, said)
+
+
+_name = cache(latex)  # of a symbol or a density
 
 
 def _needs_sign(node):

@@ -69,7 +69,8 @@ def _one_sided(f, symbol, target, side: str):
     if target in (sp.oo, -sp.oo):
         return sp.limit(f, symbol, target)
     distance = sp.Dummy(positive=True)
-    return sp.limit(f.subs(symbol, target + distance if side == "+" else target - distance), distance, 0, "+")
+    near = sp.together(f.subs(symbol, target + distance if side == "+" else target - distance))
+    return sp.limit(near, distance, 0, "+")
 
 
 def check_symbol(symbol, target, lines, assumptions) -> None:

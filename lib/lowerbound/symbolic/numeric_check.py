@@ -17,7 +17,6 @@ from functools import cache, lru_cache
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
-from sympy.integrals.quadrature import gauss_hermite
 
 from .assumptions import Assumptions
 from .notation import KL, Density, E, Normal, RandomVariable, SquaredNorm, Unit
@@ -87,6 +86,7 @@ class Model:
         self._cells: dict = {}
         self._functions: dict = {}
         self._entries: dict = {}
+        self._shapes: dict = {}
         self._variables(trees)
         self._draw(trees)
 
@@ -308,14 +308,12 @@ class Model:
 
         def read(env: dict) -> float:
             places = {role: env[v] if v in env else self._symbol(v) for v, role in every}
-            return self._assumed(*known[0], places, env) if known else self._smooth(d, places, env)
+            if not known:
+                return self._smooth(d, places, env)
+            name, value = known[0]
+            return compiled(value)(self, {v: places[role] for v, role in _parts(name)[0]})
 
         return read
-
-    def _assumed(self, name, value, places: dict, env: dict) -> float:
-        inner = {k: v for k, v in env.items() if isinstance(k, str)}
-        inner |= {v: places[v.role] for v in (*name.variables, *name.given)}
-        return compiled(value)(self, inner)
 
     def _normals(self, d) -> list[tuple]:
         """The assumptions by which a density is a Gaussian."""
@@ -359,7 +357,6 @@ class Model:
         """Mean and variance of a density of one variable that is assumed to be a Normal, or None."""
         for name, value in self._normals(d):
             inner = {v: compiled(next(u for u in d.given if u.role == v.role))(self, env) for v in name.given}
-            inner |= {k: v for k, v in env.items() if isinstance(k, str)}
             return compiled(value.args[1])(self, inner), compiled(value.args[2])(self, inner)
         return None
 
@@ -417,15 +414,12 @@ class Model:
         if (key, at) in self._tables:
             return self._tables[key, at]
         members = self.members[key]
-        draw = random.Random(f"{key}{self.seed}")
-        sizes = [range(len(self.values[name])) for name in members]
-        low = draw.choice((0.6, 1.2, 2.5))
-        table = {}
-        plain = {}
-        for cell in itertools.product(*sizes):
-            base, slope, bend = draw.uniform(-low, low), draw.uniform(-1, 1), draw.uniform(-0.3, 0.3)
-            plain[cell] = math.exp(base)
-            table[cell] = math.exp(base + slope * math.tanh(at[0] / 3) * 2 + bend * math.cos(at[0]))
+        if key not in self._shapes:
+            self._shapes[key] = self._shape(key)
+        rise, wave = math.tanh(at[0] / 3) * 2, math.cos(at[0])
+        shape = self._shapes[key].items()
+        table = {cell: math.exp(base + slope * rise + bend * wave) for cell, (base, slope, bend) in shape}
+        plain = {cell: math.exp(base) for cell, (base, _, _) in shape}
         fixed = [members.index(n) for n in key[2] if n in members]
         if fixed:  # the marginal of these has no parameter
             ours, theirs = _sums(table, fixed), _sums(plain, fixed)
@@ -439,6 +433,16 @@ class Model:
         if facts:
             self._tables[key, at] = self._obeying(family, facts, at)
         return self._tables[key, at]
+
+    def _shape(self, key: tuple) -> dict:
+        """Of each joint state of a family: the logarithm of its weight, and how a parameter changes it."""
+        draw = random.Random(f"{key}{self.seed}")
+        low = draw.choice((0.6, 1.2, 2.5))
+        sizes = [range(len(self.values[name])) for name in self.members[key]]
+        return {
+            cell: (draw.uniform(-low, low), draw.uniform(-1, 1), draw.uniform(-0.3, 0.3))
+            for cell in itertools.product(*sizes)
+        }
 
     def _obeying(self, family, facts: list, at: tuple) -> dict:
         """The table with each density made what it is assumed to be, until all are. Raises NoModel."""
@@ -533,7 +537,14 @@ def _number(expr):
     return lambda m, env: value
 
 
+@cache
+def _one(s):
+    """One object for all copies of a symbol, which a dictionary finds without comparing names."""
+    return s
+
+
 def _symbol(s):
+    s = _one(s)
     return lambda m, env: env[s] if s in env else m._symbol(s)
 
 
@@ -609,6 +620,7 @@ def _function(expr):
 
 
 def _density(d):
+    d = _one(d)
     return lambda m, env: m.density(d, env)
 
 
@@ -662,7 +674,7 @@ def _logarithm(expr):
 def _expectation(expr):
     measure, f = expr.args[0], compiled(expr.args[1])
     if isinstance(measure, Normal):
-        z = measure.args[0]
+        z = _one(measure.args[0])
         mean, variance = compiled(measure.args[1]), compiled(measure.args[2])
 
         def over_normal(m, env):
@@ -670,7 +682,7 @@ def _expectation(expr):
             return _gauss(lambda u: f(m, {**env, z: u}), centre, spread, m)
 
         return over_normal
-    weight, variables = compiled(measure), measure.variables
+    weight, variables = compiled(measure), tuple(map(_one, measure.variables))
 
     def over_states(m, env):
         if m.smooth and len(variables) == 1 and (known := m.gaussian(measure, env)) is not None:
@@ -697,7 +709,7 @@ def _unfolded(expr):
 def _integral(expr):
     f = compiled(expr.function)
     if len(expr.limits[0]) == 1:
-        variables = tuple(k[0] for k in expr.limits)
+        variables = tuple(_one(k[0]) for k in expr.limits)
 
         def over_states(m, env):
             near = [d for d in expr.function.atoms(Density) if free(d) & set(variables)]
@@ -708,7 +720,7 @@ def _integral(expr):
             return math.fsum(size * f(m, e) for e, size in m.states(variables, env))
 
         return over_states
-    z, low, high = expr.limits[0]
+    z, low, high = map(_one, expr.limits[0])
     tabled = isinstance(z, RandomVariable) and any(z in free(d) for d in expr.function.atoms(Density))
 
     def over_line(m, env):
@@ -725,9 +737,9 @@ def _integral(expr):
 def _sum(expr):
     f = compiled(expr.function)
     if isinstance(expr, sp.Sum) and over_values(expr):
-        variables = tuple(k[0] for k in expr.limits)
+        variables = tuple(_one(k[0]) for k in expr.limits)
         return lambda m, env: math.fsum(f(m, e) for e, _ in m.states(variables, env))
-    index, low, high = expr.limits[0]
+    index, low, high = map(_one, expr.limits[0])
     first, last = compiled(low), compiled(high)
     total = math.fsum if isinstance(expr, sp.Sum) else math.prod
 
@@ -742,7 +754,7 @@ def _sum(expr):
 
 def _derivative(expr):
     f = compiled(expr.expr)
-    order = [v for v, n in expr.variable_count for _ in range(int(n))]
+    order = [_one(v) for v, n in expr.variable_count for _ in range(int(n))]
 
     def slope(m, env, left):
         if not left:
@@ -824,11 +836,25 @@ _KINDS = {
 
 @cache
 def _hermite(n: int) -> list[tuple[float, float]]:
-    """Nodes and weights for the mean over N(0, 1)."""
-    nodes, weights = gauss_hermite(n, 16)
-    return [
-        (float(u) * math.sqrt(2), float(w) / math.sqrt(math.pi)) for u, w in zip(nodes, weights, strict=True)
-    ]
+    """Nodes and weights for the mean over N(0, 1): the zeros of He_n, each a sign change that is halved."""
+
+    def values(u: float) -> tuple[float, float]:
+        """He_n(u) and He_{n-1}(u), by their recurrence."""
+        before, here = 0.0, 1.0
+        for k in range(n):
+            before, here = here, u * here - k * before
+        return here, before
+
+    grid = [k / 64 for k in range(-64 * n, 64 * n + 1)]  # narrower than the gap of two zeros
+    zeros = []
+    for low, high in itertools.pairwise(u + 1 / 201 for u in grid):
+        below = values(low)[0] > 0
+        if below == (values(high)[0] > 0):
+            continue
+        while (middle := (low + high) / 2) not in (low, high):
+            low, high = (middle, high) if (values(middle)[0] > 0) == below else (low, middle)
+        zeros.append(high)
+    return [(u, math.factorial(n - 1) / (n * values(u)[1] ** 2)) for u in zeros]
 
 
 def _gauss(f: Callable, mean: float, variance: float, m) -> float:
@@ -1015,14 +1041,14 @@ def _content(trees: tuple) -> tuple[list, frozenset, dict, list]:
         sorted(frozenset().union(*members.values())),
         frozenset(counted),
         {family: sorted(group) for family, group in members.items()},
-        sorted(every, key=lambda s: (str(s), str(s._assumptions_orig))),
+        sorted(map(_one, every), key=lambda s: (str(s), str(s._assumptions_orig))),
     )
 
 
 @cache
 def _parts(d) -> tuple[tuple, tuple, tuple]:
     """Of a density: its variables with their roles, the roles of those behind the bar, its family's key."""
-    every = tuple((v, v.role) for v in (*d.variables, *d.given))
+    every = tuple((_one(v), v.role) for v in (*d.variables, *d.given))
     return every, tuple(v.role for v in d.given), _key(d.family)
 
 
@@ -1043,7 +1069,7 @@ def _alike(name, d) -> bool:
 def _sums(table: dict, keep: list) -> dict:
     sums: dict = {}
     for cell, mass in table.items():
-        short = tuple(cell[k] for k in keep)
+        short = tuple([cell[k] for k in keep])
         sums[short] = sums.get(short, 0.0) + mass
     return sums
 
