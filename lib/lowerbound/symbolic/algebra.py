@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 
 import sympy as sp
+from sympy.polys.fields import sfield
 
 from .notation import Density, E, Unit
 
@@ -60,12 +61,25 @@ def at_least_zero(expr) -> bool:
 def is_zero(expr) -> bool:
     """True if algebra shows that a normal form vanishes."""
     with sp.evaluate(True):
+        expr = sp.expand(expr)
+        if expr == 0 or (expr.count_ops() < 1000 and _vanishes(expr)):
+            return True
         units = _with_units(_rational), _with_units(_numerator)
-        for form in (sp.expand, _rational, units[0], _numerator, units[1]):
+        for form in (_rational, units[0], _numerator, units[1]):
             expr = form(expr)
             if expr == 0:
                 return True
         return bool(expr.count_ops() < 300 and simplified(expr) == 0)
+
+
+def _vanishes(expr) -> bool:
+    """Whether a rational function of symbols, their roots, logarithms and the like is always 0."""
+    expr = _split_logs(expr)
+    roots = {p.base for p in expr.atoms(sp.Pow) if p.base.is_Symbol and p.exp.is_Rational and p.exp.q == 2}
+    try:
+        return bool(sfield(expr.xreplace({base: sp.Dummy(positive=True) ** 2 for base in roots}))[1] == 0)
+    except (NotImplementedError, ValueError, sp.PolynomialError, TypeError):
+        return False
 
 
 def any_zero(exprs: Iterable) -> bool:
@@ -183,7 +197,13 @@ def is_nonzero(expr) -> bool:
 
 
 def _with_units(form):
-    return lambda expr: form(_split_roots(unit_to_positive(expr)))
+    """The form of an expression with Units and roots rewritten; where there are none it has been tried."""
+
+    def rewritten(expr):
+        new = _split_roots(unit_to_positive(expr))
+        return expr if new == expr else form(new)
+
+    return rewritten
 
 
 def _split_roots(expr):
