@@ -51,11 +51,17 @@ def at_least_zero(expr) -> bool:
             ranged = [s for s in expr.free_symbols if s in _RANGES and _RANGES[s][0].is_finite]
             if not ranged:
                 break
-            shift = {s: _RANGES[s][0] + sp.Dummy(integer=True, nonnegative=True) for s in ranged}
-            expr = sp.expand(expr.xreplace(shift))
+            expr = sp.expand(expr.xreplace({s: _from_an_end(s, expr) for s in ranged}))
         ones = {s: 1 + sp.Dummy(integer=True, nonnegative=True) for s in expr.free_symbols
                 if s.is_integer and s.is_positive}  # fmt: skip
         return bool(expr.is_nonnegative or sp.expand(expr.xreplace(ones)).is_nonnegative)
+
+
+def _from_an_end(s, expr):
+    """A whole number as the end of its range at which expr may be least, and what lies between."""
+    (low, high), between = _RANGES[s], sp.Dummy(integer=True, nonnegative=True)
+    falls = high.is_finite and expr.is_polynomial(s) and sp.diff(expr, s).is_negative
+    return high - between if falls else low + between
 
 
 def is_zero(expr) -> bool:
@@ -64,6 +70,8 @@ def is_zero(expr) -> bool:
         expr = sp.expand(expr)
         if expr == 0 or (expr.count_ops() < 1000 and _vanishes(expr)):
             return True
+        if expr.has(sp.Max, sp.Min):  # max(a, b) is (a + b + |a − b|)/2
+            expr = sp.expand(expr.rewrite(sp.Abs))
         units = _with_units(_rational), _with_units(_numerator)
         for form in (_rational, units[0], _numerator, units[1]):
             expr = form(expr)
@@ -175,7 +183,7 @@ def is_positive(expr) -> bool:
     """True if sympy can show expr > 0, or a condition of the derivation says so."""
     if _positive_by_itself(expr):
         return True
-    return any((expr / known).is_positive for known in _POSITIVE) or (
+    return any(sp.cancel(expr / known).is_positive for known in _POSITIVE) or (
         bool(_POSITIVE) and any((sp.expand(expr - known)).is_nonnegative for known in _POSITIVE)
     )
 

@@ -253,6 +253,11 @@ class Checked:
                     return f"{text(each)} is never negative"
         if self._by_weights(gap, lines):
             return "a KL is never negative, nor is its weight"
+        ratios = {m for line in lines for m in line.atoms(E) if isinstance(m.args[1], sp.Mul)}
+        for q, ratio in sorted((m.args for m in ratios), key=str):
+            for p in sorted((d for d in ratio.atoms(Density, Normal) if _one_over(d, q, ratio)), key=str):
+                if is_zero(gap - self._form(E(p, (ratio - 1) ** 2))):
+                    return "a square is never negative: that of q/p - 1, averaged over p"
         squares = {n.base for line in lines for n in nodes(line) if isinstance(n, sp.Pow) and n.exp == 2}
         for m, f in sorted((mean.args for mean in squares if isinstance(mean, E)), key=str):
             if is_zero(gap - self._form(E(m, (f - E(m, f)) ** 2))):
@@ -617,6 +622,12 @@ def _apart(left, right) -> tuple:
     return tuple(
         sp.Add(*(term for term in terms if term not in common), evaluate=False) for terms in (old, new)
     )
+
+
+def _one_over(p, q, ratio) -> bool:
+    """Whether a ratio is q/p, of two densities of the same variables."""
+    with sp.evaluate(True):
+        return p != q and set(p.variables) == set(q.variables) and sp.simplify(ratio * p / q) == 1
 
 
 MOST = 60  # divergences that are tried as what two lines differ by
