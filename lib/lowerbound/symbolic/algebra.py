@@ -183,7 +183,7 @@ def is_positive(expr) -> bool:
     """True if sympy can show expr > 0, or a condition of the derivation says so."""
     if _positive_by_itself(expr):
         return True
-    return any(sp.cancel(expr / known).is_positive for known in _POSITIVE) or (
+    return any((expr / known).is_positive for known in _POSITIVE) or (
         bool(_POSITIVE) and any((sp.expand(expr - known)).is_nonnegative for known in _POSITIVE)
     )
 
