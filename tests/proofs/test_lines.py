@@ -247,7 +247,7 @@ def test_a_printer_that_errs_is_caught(monkeypatch):
     monkeypatch.setattr(
         printing.BookPrinter,
         "_fraction",
-        lambda self, above, below: real(self, above, below).replace(r"\frac{-a", r"-\frac{a"),
+        lambda self, *parts: real(self, *parts).replace(r"\frac{-a", r"-\frac{a"),
     )
     with pytest.raises(ValueError, match="which reads as"):
         reads_back(line)

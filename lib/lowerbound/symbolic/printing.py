@@ -3,6 +3,7 @@
 # ruff: noqa: N802, N815  (sympy finds its printer methods by class names)
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
@@ -11,6 +12,7 @@ from sympy.printing.precedence import PRECEDENCE
 
 from .notation import KL, Density, E, Normal, SquaredNorm
 
+Shown = TypeVar("Shown")
 PAGE = 76.0  # letters that fit on one line of a page
 GAP = 5.0  # letters between a formula and the note beside it
 _WIDTHS = {" ": 0.0, "{": 0.0, "}": 0.0, r"\mathcal": 0.6, r"\,": 0.4, r"\quad": 2.0, r"\qquad": 4.0}
@@ -84,7 +86,7 @@ class BookPrinter(LatexPrinter):
     def _print_log(self, expr, exp: str | None = None) -> str:
         arg = expr.args[0]
         inner = self._print(arg)
-        bare = (
+        bare = not _has_slash(inner) and (
             isinstance(arg, _BARE_LOG)
             or (arg.is_Number and not inner.startswith("-"))
             or (arg.is_Pow and arg.base.is_Symbol)
@@ -142,7 +144,7 @@ class BookPrinter(LatexPrinter):
             rf"{d} {self._print(v)}" + (f"^{{{n}}}" if n > 1 else "") for v, n in merged.items()
         )
         inner = self._print(expr.expr)
-        closed = not inner.startswith("-") and isinstance(
+        closed = not (inner.startswith("-") or _has_slash(inner)) and isinstance(
             expr.expr, sp.Symbol | Density | Normal | E | KL | sp.Function | sp.Number
         )
         return rf"\frac{{{above}}}{{{below}}} " + (inner if closed else rf"\left({inner}\right)")
@@ -191,10 +193,9 @@ class BookPrinter(LatexPrinter):
         for number, (above, below) in enumerate(groups, 1):
             last = number == len(groups)
             part = self._fraction(above, below, last) if below else self._product(above, last) or "1"
-            if not last and _has_slash(part):
-                body += rf"\left({part}\right) "
-            else:
-                body += part if last else rf"{part} \, "
+            if len(groups) > 1 and (_has_slash(part) or (body and part.startswith("-"))):
+                part = rf"\left({part}\right)"
+            body += part if last else f"{part} " if part.endswith(r"\right)") else rf"{part} \, "
         if sign and body.startswith("-"):
             return rf"-\left({body}\right)"
         return sign + body
@@ -219,7 +220,7 @@ class BookPrinter(LatexPrinter):
     def _in_small(self, expr) -> str:
         return self._with_small(lambda: str(self._print(expr)))
 
-    def _with_small(self, show: Callable[[], str]) -> str:
+    def _with_small(self, show: Callable[[], Shown]) -> Shown:
         before, self.small = self.small, True
         try:
             return show()
@@ -231,19 +232,20 @@ class BookPrinter(LatexPrinter):
 
         last: whether nothing stands behind it in its product.
         """
-        numerator = self._product(above, alone=True) or "1"
-        denominator = self._product(below, alone=True)
-        before = numerator.startswith("-") and not (above and above[0].is_Add)  # −(a)/b, and not of a sum
-        sign = "-" if before else ""
+        numerator, denominator = self._sides(above, below)
+        sign = _sign(numerator, above)
         if self.small:
             if (short := self._with_slash(above, below, numerator, denominator)) is not None:
                 return short
         elif _has(numerator, _TALL) and not (_is_sum(below) or _has(denominator, _TALL)):
             return rf"{sign}\frac{{1}}{{{denominator}}} {self._product(above, last)[len(sign) :].strip()}"
         elif r"\frac" in numerator + denominator:
-            numerator = self._with_small(lambda: self._product(above, alone=True) or "1")
-            denominator = self._with_small(lambda: self._product(below, alone=True))
+            numerator, denominator = self._with_small(lambda: self._sides(above, below))
+            sign = _sign(numerator, above)
         return rf"{sign}\frac{{{numerator[len(sign) :].strip()}}}{{{denominator}}}"
+
+    def _sides(self, above: list, below: list) -> tuple[str, str]:
+        return self._product(above, alone=True) or "1", self._product(below, alone=True)
 
     def _with_slash(self, above: list, below: list, numerator: str, denominator: str) -> str | None:
         """A fraction as a/b; None where it is too long for that."""
@@ -254,7 +256,7 @@ class BookPrinter(LatexPrinter):
             return None
         if _is_sum(above):
             numerator = rf"\left({numerator}\right)"
-        if len(below) > 1 or below[0].is_Add or below[0].is_Mul:
+        if len(below) > 1 or below[0].is_Add or below[0].is_Mul or denominator.startswith("-"):
             denominator = rf"\left({denominator}\right)"
         return f"{numerator}/{denominator}"
 
@@ -291,6 +293,11 @@ def _is_fraction(tex: str) -> bool:
         return False
     _, i = group(tex, 5)
     return group(tex, i)[1] == len(tex)
+
+
+def _sign(numerator: str, above: list) -> str:
+    """What goes before a fraction: −(a)/b, and not of a sum."""
+    return "-" if numerator.startswith("-") and not (above and above[0].is_Add) else ""
 
 
 def _is_sum(factors: list) -> bool:
