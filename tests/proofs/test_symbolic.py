@@ -608,7 +608,10 @@ def written(build):
         (lambda: (a - b) / (a / (a + b)), r"\frac{a - b}{a/\left(a + b\right)}"),
         (lambda: t / (a + b) ** Rational(3, 2), r"\frac{t}{\left(a + b\right)^{3/2}}"),
         (lambda: a / b * -t, r"\frac{a}{b} \, \left(-t\right)"),
-        (lambda: Rational(-2, 3) * (z - t) / half, r"\frac{\left(-2/3\right) \left(z - t\right)}{1/2}"),
+        (
+            lambda: Rational(-2, 3) * (z - t) / Rational(1, 2),
+            r"\frac{\left(-2/3\right) \left(z - t\right)}{1/2}",
+        ),
         (lambda: Rational(1, 2) * (b - a), r"\frac{1}{2} \left(b - a\right)"),
         (
             lambda: log(p(x | z) * p(z) / q(z | x)),
