@@ -351,6 +351,10 @@ SAID = {
     "a norm of a number": (lambda: SquaredNorm(a, 3), "an integer index with its range; got 3"),
     "a norm without a range": (lambda: SquaredNorm(a), "got no range"),
     "another limit": (lambda: Derivation("d", 1 / t + 1).tends_to(0, t, sp.oo, "small"), "finds 1, not 0"),
+    "letters without marks": (
+        lambda: Derivation("d", Sum(1 / i - 1 / (i + 1), (i, 1, N))).step(N / (N + 1), "telescope"),
+        r"left over.*Sum\(1/i, \(i, 1, N\)\)",
+    ),
     "a third in digits": (
         lambda: Derivation("d", a * 0.333333333333333 * 3).step(a, "a third"),
         "A decimal number is exact",
