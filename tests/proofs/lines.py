@@ -166,6 +166,14 @@ def _in_a_sum(start, size=1):
     return D("use", left, using=[_whole_sum()]).step(Sum(Sum(B[i], (i, 1, N)), (N, start, T)) / size, "lemma")
 
 
+CHANNEL = {p(x, z): q(z | x) * p(x)}  # p and q make z of x in the same way
+information = E(q(x, z), log(q(x, z) / (q(x) * q(z))))
+x_hat, e_hat, place = (Symbol(name, real=True) for name in ("xhat", "ehat", "xi"))
+X_0, width = Symbol("X", real=True), Symbol("h", positive=True)
+IMAGE = (place - sqrt(1 - u) * eps) / sqrt(u)
+drift = (sqrt(1 - v * width) * a - a) / width
+
+
 def _lemma(*lines, **options):
     made = D("lemma", lines[0], **options)
     for each in lines[1:]:
@@ -178,6 +186,17 @@ FALSE = {
     "parameters": (
         "A density does not change with its parameter",
         {
+            "a rate without phi": line(lambda: Derivative(KL(Q, p(z)), phi), lambda: Integer(0)),
+            "a likelihood without theta": line(lambda: Derivative(mean(log(p(x | z))), theta), lambda: Integer(0)),
+            "the slope under an average": line(lambda: Derivative(mean(f(z)), phi), lambda: mean(Derivative(f(z), phi))),
+            "a squared score": line(lambda: mean(Derivative(log(Q), phi) ** 2), lambda: Integer(0)),
+            "a weighted score": line(lambda: mean(f(z) * Derivative(log(Q), phi)), lambda: Integer(0)),
+            "a density assumed to be another": line(
+                lambda: Derivative(log(r(z | x)), phi), lambda: Integer(0), given={r(z | x): Q}
+            ),
+            "the prior's slope alone": line(
+                lambda: Derivative(log(p(x, z)), theta), lambda: Derivative(log(p(z)), theta)
+            ),
             "the bound has no slope in φ": line(lambda: Derivative(elbo(), phi), lambda: Integer(0)),
             "nor in θ": line(lambda: Derivative(elbo(), theta), lambda: Integer(0)),
             "log p(x) has no slope": line(lambda: Derivative(log(p(x)), theta), lambda: Integer(0)),
@@ -739,6 +758,41 @@ FALSE = {
     "expectations": (
         "An expectation over the wrong distribution, or moved where it may not go",
         {
+            "data processing, turned over": lambda: D("d", KL(q(z), p(z)), given=CHANNEL).at_least(
+                KL(q(x), p(x)), "one channel"
+            ),
+            "data processing without a channel": at_least(lambda: KL(q(x), p(x)), lambda: KL(q(z), p(z))),
+            "data processing as an equation": line(lambda: KL(q(x), p(x)), lambda: KL(q(z), p(z)), given=CHANNEL),
+            "a part above the whole": at_most(lambda: KL(q(x, z), p(x, z)), lambda: KL(q(z), p(z))),
+            "a conditional above a marginal": at_least(
+                lambda: E(q(x), KL(q(z | x), p(z | x))), lambda: KL(q(z), p(z))
+            ),
+            "averaged over the other": at_least(lambda: E(p(x), KL(q(z | x), p(z | x))), lambda: KL(q(z), p(z))),
+            "more variables, less information": at_least(
+                lambda: information, lambda: E(q(x, z, y), log(q(x, z, y) / (q(x) * q(z, y))))
+            ),
+            "two channels are one": line(lambda: E(p(x), KL(p(z | x), q(z | x))), lambda: Integer(0)),
+            "both marginals": lambda: D("d", KL(q(x, z), p(x, z)), given=CHANNEL).at_least(
+                KL(q(x), p(x)) + KL(q(z), p(z)), "one channel"
+            ),
+            "Markov, the other way": line(
+                lambda: E(q(x, y, z), log(q(x | y, z))),
+                lambda: E(q(x, y, z), log(q(x | z))),
+                given={q(z | y, x): q(z | y)},
+            ),
+            "information below zero": at_most(lambda: E(q(x, z), log(q(z | x) / q(z))), lambda: Integer(0)),
+            "the rate is information": line(lambda: E(q(x), KL(Q, p(z))), lambda: information),
+            "a rate below information": at_most(lambda: E(q(x), KL(Q, p(z))), lambda: information),
+            "a mean ratio of two": at_least(lambda: mean(Q / p(z)), lambda: Integer(2)),
+            "a mean ratio below one": at_most(lambda: mean(Q / p(z)), lambda: Integer(1)),
+            "a divergence above the mean ratio": at_least(lambda: KL(Q, p(z)), lambda: mean(Q / p(z)) - 1),
+            "a ratio averaged over a third": at_least(lambda: E(p(z | x), Q / p(z)), lambda: Integer(1)),
+            "squares of two averages": at_least(
+                lambda: mean(f(z) ** 2) + E(p(z | x), g(z) ** 2), lambda: 2 * mean(f(z) * g(z))
+            ),
+            "three products": at_least(lambda: mean(f(z) ** 2) + mean(g(z) ** 2), lambda: 3 * mean(f(z) * g(z))),
+            "a mixture is convex": at_most(lambda: log(u * t + (1 - u) * s), lambda: u * log(t) + (1 - u) * log(s)),
+            "a mixture without a share": at_most(lambda: log(t / ((t + s) / N)), lambda: log(N) - s),
             "log moved out": line(lambda: mean(log(p(x | z))), lambda: log(mean(p(x | z)))),
             "the other measure": line(lambda: mean(log(p(x, z))), lambda: E(p(z | x), log(p(x, z)))),
             "expectation dropped": line(lambda: mean(log(p(x | z))), lambda: log(p(x | z))),
@@ -813,6 +867,39 @@ FALSE = {
     "algebra": (
         "Slips of the pen",
         {
+            "an image with the noise's variance": line(
+                lambda: X_0, lambda: (place - (1 - u) * eps) / sqrt(u), given={X_0: IMAGE}
+            ),
+            "v in the wrong units": line(
+                lambda: sqrt(u) * eps - sqrt(1 - u) * X_0,
+                lambda: (eps - sqrt(u) * place) / sqrt(1 - u),
+                given={place: sqrt(u) * X_0 + sqrt(1 - u) * eps},
+            ),
+            "an error times SNR": line(
+                lambda: (X_0 - x_hat) ** 2,
+                lambda: u / (1 - u) * (eps - e_hat) ** 2,
+                given={X_0: IMAGE, x_hat: (place - sqrt(1 - u) * e_hat) / sqrt(u)},
+            ),
+            "a score of the other sign": line(
+                lambda: Derivative(log(Normal(place, sqrt(u) * X_0, 1 - u)), place),
+                lambda: (place - sqrt(u) * X_0) / (1 - u),
+            ),
+            "a score by the deviation": line(
+                lambda: Derivative(log(Normal(place, sqrt(u) * X_0, 1 - u)), place),
+                lambda: -(place - sqrt(u) * X_0) / sqrt(1 - u),
+            ),
+            "an area without squares": line(
+                lambda: Integral(s**2 / (1 + s**2 * t), (t, 0, v)), lambda: log(1 + s * v)
+            ),
+            "parts with the wrong sign": line(
+                lambda: -g(a) * Derivative(f(a), a), lambda: Derivative(g(a), a) * f(a) + Derivative(g(a) * f(a), a)
+            ),
+            "one factor differentiated": line(lambda: Derivative(f(a) * g(a), a), lambda: f(a) * Derivative(g(a), a)),
+            "a weighted sum without its end": line(
+                lambda: Sum(B[i] * (R[i - 1] - R[i]), (i, 1, N)),
+                lambda: B[1] * R[0] + Sum((B[i] - B[i - 1]) * R[i - 1], (i, 2, N)),
+            ),
+            "the slope of log SNR": line(lambda: Derivative(log(u / (1 - u)), u), lambda: 1 / (1 - u)),
             "a sign": line(lambda: (-a + b) / c, lambda: -(a + b) / c),
             "a bracket": line(lambda: a - (b - c), lambda: a - b - c),
             "a factor": line(lambda: log(t**2), lambda: log(t)),
@@ -932,6 +1019,18 @@ FALSE = {
     "ends of a limit": (
         "A limit leaves what is assumed, or fails where a coefficient vanishes",
         {
+            "a drift of the other sign": lambda: D("d", drift, where=[v * width < 1]).tends_to(
+                v * a / 2, width, 0, "short steps"
+            ),
+            "a drift without the half": lambda: D("d", drift, where=[v * width < 1]).tends_to(
+                -v * a, width, 0, "short steps"
+            ),
+            "a reverse drift with half the score": lambda: D(
+                "d", ((a + v * width * b) / sqrt(1 - v * width) - a) / width, where=[v * width < 1]
+            ).tends_to(v * (a / 2 + b / 2), width, 0, "short steps"),
+            "noise that vanishes": tends(lambda: v * width / width, lambda: Integer(0), width, 0),
+            "one plus a for e^a": tends(lambda: (1 + a / t) ** t, lambda: 1 + a, t, oo),
+            "no noise at all": tends(lambda: u / (1 - u), lambda: Integer(1), u, 1),
             "beyond a condition": lambda: D("l", 1 / a, where=[a < 1]).tends_to(0, a, oo, "claimed"),
             "to a point beyond it": lambda: D("l", a, where=[a < 1]).tends_to(5, a, 5, "claimed"),
             "beyond a range": lambda: D("l", 1 / N, where={N: (1, 5)}).tends_to(0, N, oo, "claimed"),
@@ -1259,6 +1358,43 @@ FALSE = {
     "ranges of sums": (
         "The range of a sum, or the norm of a vector, is changed without the rest",
         {
+            "norms of 3/2": at_least(
+                lambda: 3 * half * (SquaredNorm(X[i], (i, 1, N)) + SquaredNorm(M[i], (i, 1, N))),
+                lambda: SquaredNorm(X[i] + M[i], (i, 1, N)),
+            ),
+            "norms of two lengths": at_least(
+                lambda: 2 * SquaredNorm(X[i], (i, 1, N)) + 2 * SquaredNorm(M[i], (i, 1, K)),
+                lambda: SquaredNorm(X[i] + M[i], (i, 1, N)),
+            ),
+            "the square of a sum": at_most(lambda: Sum(X[i], (i, 1, N)) ** 2, lambda: Sum(X[i] ** 2, (i, 1, N))),
+            "three products of a sum": at_least(
+                lambda: Sum(X[i] ** 2 + M[i] ** 2, (i, 1, N)), lambda: 3 * Sum(X[i] * M[i], (i, 1, N))
+            ),
+            "squares from two on": at_least(
+                lambda: Sum(X[i] ** 2, (i, 1, N)) + Sum(M[i] ** 2, (i, 2, N)), lambda: 2 * Sum(X[i] * M[i], (i, 1, N))
+            ),
+            "squares of either sign": at_least(lambda: a * Sum(X[i] ** 2, (i, 1, N)), lambda: Integer(0)),
+            "two ranges of one letter": at_least(
+                lambda: Sum(Sum(X[i] * X[j], (j, 1, N)), (i, 1, K)), lambda: Integer(0)
+            ),
+            "a telescope from two": line(lambda: Sum(1 / (i * (i + 1)), (i, 2, N)), lambda: 1 - 1 / (N + 1)),
+            "a telescope from zero": line(lambda: Sum(1 / (i * (i + 1)), (i, 0, N)), lambda: 1 - 1 / (N + 1)),
+            "a telescope over a pole": line(
+                lambda: Sum(1 / ((i - 3) * (i - 2)), (i, 1, N)), lambda: -half - 1 / (N - 2)
+            ),
+            "a telescope that may be empty": line(
+                lambda: Sum(1 / (i * (i + 1)), (i, n, N)), lambda: 1 / n - 1 / (N + 1), where={n: (1, oo)}
+            ),
+            "a count that may be empty": line(lambda: Sum(1, (j, n, N)), lambda: N - n + 1, where={n: (1, oo)}),
+            "a count to beyond the end": line(lambda: Sum(1, (j, n, N)), lambda: N - n + 1, where={n: (1, N + 2)}),
+            "one too few": line(lambda: Sum(1, (j, n, N)), lambda: N - n, where={n: (1, N)}),
+            "one of two turned round": line(
+                lambda: Sum(B[N + 1 - i] * R[i], (i, 1, N)), lambda: Sum(B[i] * R[i], (i, 1, N))
+            ),
+            "turned round beside its index": line(
+                lambda: Sum(B[N + 1 - i] * i, (i, 1, N)), lambda: Sum(B[i] * i, (i, 1, N))
+            ),
+            "turned round by twos": line(lambda: Sum(B[N + 1 - 2 * i], (i, 1, N)), lambda: Sum(B[i], (i, 1, N))),
             "every second": line(lambda: Sum(B[2 * i], (i, 1, N)), lambda: Sum(B[i], (i, 1, 2 * N))),
             "turned round, one off": line(lambda: Sum(B[N - i], (i, 1, N)), lambda: Sum(B[i], (i, 1, N))),
             "half a square": line(lambda: Sum(Sum(1, (j, i + 1, N)), (i, 1, N)), lambda: N**2 / 2),
@@ -1296,6 +1432,21 @@ FALSE = {
     "branches": (
         "A root, a logarithm, a modulus or a greatest value is taken from the wrong branch",
         {
+            "the triangle turned over": at_most(lambda: Abs(a) + Abs(b), lambda: Abs(a + b)),
+            "a difference above a distance": at_least(lambda: Abs(a) - Abs(b), lambda: Abs(a - b)),
+            "half the triangle": at_least(lambda: (Abs(a) + Abs(b)) / 2, lambda: Abs(a + b)),
+            "a triangle with weights below one": at_least(lambda: u * Abs(a) + u * Abs(b), lambda: Abs(a + b)),
+            "a triangle with weights of either sign": at_least(
+                lambda: d * Abs(a) + d * Abs(b), lambda: d * Abs(a + b)
+            ),
+            "the greater above the sum": at_least(lambda: Max(a, b), lambda: a + b),
+            "the lesser above the mean": at_least(lambda: Min(a, b), lambda: (a + b) / 2),
+            "the greater below": at_most(lambda: Max(a, b), lambda: Abs(a) + b),
+            "least times greatest": line(lambda: Min(a, b) * Max(a, b), lambda: a**2),
+            "a product without bars": at_most(lambda: Abs(a) * Abs(b), lambda: a * b),
+            "positive parts added": at_most(lambda: Max(a, 0) + Max(b, 0), lambda: Max(a + b, 0)),
+            "positive and negative part": line(lambda: Max(a, 0) + Max(-a, 0), lambda: a),
+            "bars in bars": at_most(lambda: Abs(Abs(a) - b), lambda: Abs(a) - b),
             "modulus of a sum": line(lambda: Abs(a + b), lambda: Abs(a) + Abs(b)),
             "a log of either sign": line(lambda: log(Abs(a)), lambda: log(a)),
             "Max taken apart": line(lambda: Max(a, b), lambda: (a + b + a - b) / 2),
@@ -1522,6 +1673,25 @@ TRUE = {
         ),
     },
     "more inequalities": {
+        "triangle": at_least(lambda: Abs(a) + Abs(b), lambda: Abs(a + b)),
+        "triangle of three": at_most(lambda: Abs(a + b + d), lambda: Abs(a) + Abs(b) + Abs(d)),
+        "triangle, the other": at_least(lambda: Abs(a - b), lambda: Abs(a) - Abs(b)),
+        "greater than the mean": at_least(lambda: Max(a, b), lambda: (a + b) / 2),
+        "greater than one of two": at_least(lambda: Max(a, b), lambda: a),
+        "less than one of two": at_most(lambda: Min(a, b), lambda: b),
+        "two greatest": at_least(lambda: Max(a, b) + Max(b, d), lambda: a + b),
+        "norm of a sum": at_least(
+            lambda: 2 * SquaredNorm(X[i], (i, 1, N)) + 2 * SquaredNorm(M[i], (i, 1, N)),
+            lambda: SquaredNorm(X[i] + M[i], (i, 1, N)),
+        ),
+        "sum of products": at_least(
+            lambda: Sum(X[i] ** 2 + M[i] ** 2, (i, 1, N)), lambda: 2 * Sum(X[i] * M[i], (i, 1, N))
+        ),
+        "mean of products": at_least(
+            lambda: mean(z**2) + mean(log(p(x | z)) ** 2), lambda: 2 * mean(z * log(p(x | z)))
+        ),
+        "a ratio's mean": at_least(lambda: mean(Q / p(z)), lambda: Integer(1)),
+        "a ratio of conditionals": at_least(lambda: E(p(z | x), p(z | x) / Q), lambda: Integer(1)),
         "two samples below the evidence": at_most(
             lambda: _two_samples(),
             lambda: log(p(x)),
@@ -1728,6 +1898,13 @@ TRUE = {
         ),
     },
     "sums and products": {
+        "least and greatest": line(lambda: Min(a, b) + Max(a, b), lambda: a + b),
+        "greatest by its modulus": line(lambda: Max(a, b), lambda: (a + b + Abs(a - b)) / 2),
+        "positive less negative part": line(lambda: Max(a, 0) - Max(-a, 0), lambda: a),
+        "a count from n": line(lambda: Sum(1, (j, n, N)), lambda: N - n + 1, where={n: (1, N)}),
+        "telescope of fractions": line(lambda: Sum(1 / (i * (i + 1)), (i, 1, N)), lambda: 1 - 1 / (N + 1)),
+        "turned round": line(lambda: Sum(B[N + 1 - i], (i, 1, N)), lambda: Sum(B[i], (i, 1, N))),
+        "turned round from zero": line(lambda: Sum(B[N - i], (i, 0, N)), lambda: Sum(B[i], (i, 0, N))),
         "telescope": line(lambda: B[N], lambda: B[1] + Sum(B[i] - B[i - 1], (i, 2, N))),
         "a renamed index": line(lambda: Sum(B[i], (i, 1, N)), lambda: Sum(B[j], (j, 1, N))),
         "a shifted index": line(lambda: Sum(B[i - 1], (i, 2, N + 1)), lambda: Sum(B[i], (i, 1, N))),

@@ -603,6 +603,15 @@ def written(build):
         (lambda: b - a - 1, "b - a - 1"),
         (lambda: z * a / (2 * t) * b, r"\frac{z a}{2 t} \, b"),
         (lambda: -(a**2) / 2, r"-\frac{a^{2}}{2}"),
+        (lambda: Rational(1, 2) / Rational(9, 10), r"\frac{1/2}{9/10}"),
+        (lambda: (a / b - t) / 2, r"\frac{1}{2} \left(\frac{a}{b} - t\right)"),
+        (lambda: (a - b) / (a / (a + b)), r"\frac{a - b}{a/\left(a + b\right)}"),
+        (lambda: t / (a + b) ** Rational(3, 2), r"\frac{t}{\left(a + b\right)^{3/2}}"),
+        (lambda: a / b * -t, r"\frac{a}{b} \, \left(-t\right)"),
+        (
+            lambda: Rational(-2, 3) * (z - t) / Rational(1, 2),
+            r"\frac{\left(-2/3\right) \left(z - t\right)}{1/2}",
+        ),
         (lambda: Rational(1, 2) * (b - a), r"\frac{1}{2} \left(b - a\right)"),
         (
             lambda: log(p(x | z) * p(z) / q(z | x)),

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 
 import sympy as sp
+from sympy.polys.fields import sfield
 
 from .notation import Density, E, Unit
 
@@ -50,22 +51,53 @@ def at_least_zero(expr) -> bool:
             ranged = [s for s in expr.free_symbols if s in _RANGES and _RANGES[s][0].is_finite]
             if not ranged:
                 break
-            shift = {s: _RANGES[s][0] + sp.Dummy(integer=True, nonnegative=True) for s in ranged}
-            expr = sp.expand(expr.xreplace(shift))
+            expr = sp.expand(expr.xreplace({s: _from_an_end(s, expr) for s in ranged}))
         ones = {s: 1 + sp.Dummy(integer=True, nonnegative=True) for s in expr.free_symbols
                 if s.is_integer and s.is_positive}  # fmt: skip
         return bool(expr.is_nonnegative or sp.expand(expr.xreplace(ones)).is_nonnegative)
 
 
+def _from_an_end(s, expr):
+    """A whole number as the end of its range at which expr may be least, and what lies between."""
+    (low, high), between = _RANGES[s], sp.Dummy(integer=True, nonnegative=True)
+    falls = high.is_finite and expr.is_polynomial(s) and sp.diff(expr, s).is_negative
+    return high - between if falls else low + between
+
+
 def is_zero(expr) -> bool:
     """True if algebra shows that a normal form vanishes."""
     with sp.evaluate(True):
+        expr = sp.expand(expr)
+        if expr == 0 or (expr.count_ops() < 1000 and _vanishes(expr)):
+            return True
+        if expr.has(sp.Max, sp.Min):  # max(a, b) is (a + b + |a − b|)/2
+            expr = sp.expand(expr.rewrite(sp.Abs))
         units = _with_units(_rational), _with_units(_numerator)
-        for form in (sp.expand, _rational, units[0], _numerator, units[1]):
+        for form in (_rational, units[0], _numerator, units[1]):
             expr = form(expr)
             if expr == 0:
                 return True
         return bool(expr.count_ops() < 300 and simplified(expr) == 0)
+
+
+def _vanishes(expr) -> bool:
+    """Whether a rational function of symbols, their roots, logarithms and the like is always 0."""
+    expr = _split_logs(expr)
+    roots = {p.base for p in expr.atoms(sp.Pow) if p.base.is_Symbol and p.exp.is_Rational and p.exp.q == 2}
+    try:
+        return bool(sfield(expr.xreplace({base: sp.Dummy(positive=True) ** 2 for base in roots}))[1] == 0)
+    except (NotImplementedError, ValueError, sp.PolynomialError, TypeError):
+        return False
+
+
+def any_zero(exprs: Iterable) -> bool:
+    """Whether one of some normal forms vanishes: the quick look at all of them comes first."""
+    seen = []
+    for expr in exprs:
+        seen.append(expr)
+        if sp.expand(expr) == 0:
+            return True
+    return any(map(is_zero, seen))
 
 
 def evaluated(expr):
@@ -173,7 +205,13 @@ def is_nonzero(expr) -> bool:
 
 
 def _with_units(form):
-    return lambda expr: form(_split_roots(unit_to_positive(expr)))
+    """The form of an expression with Units and roots rewritten; where there are none it has been tried."""
+
+    def rewritten(expr):
+        new = _split_roots(unit_to_positive(expr))
+        return expr if new == expr else form(new)
+
+    return rewritten
 
 
 def _split_roots(expr):

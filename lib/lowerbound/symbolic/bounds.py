@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
-from itertools import pairwise
 
 import sympy as sp
 from sympy.calculus.util import continuous_domain
 
 from .algebra import evaluated, is_nonnegative, is_positive, is_zero, simplified, unit_to_positive
 from .clock import OutOfTime, time_limit
+from .normal_form import Int
 from .notation import KL, Unit
 
 
@@ -21,6 +22,10 @@ def never_negative(expr) -> str:
         expr = evaluated(sp.sympify(expr))
         if _sign_known(expr):
             return "its sign is known"
+        if _sums_of_one_sign(expr):
+            return "each term of the sum is never negative"
+        if by_cases(expr):
+            return "for each sign of what stands between bars"
         if shown := by_calculus(expr):
             return shown
         try:
@@ -100,6 +105,50 @@ def _sign_known(expr) -> bool:
     return bool(whole.is_nonnegative) or (expr.is_Add and all(map(_sign_known, expr.args)))
 
 
+def _sums_of_one_sign(expr) -> bool:
+    """Whether an expression is one sum or integral, however many it was written as, of what is ≥ 0."""
+    whole, over = sp.Integer(0), None
+    for term in sp.Add.make_args(expr):
+        node = next((f for f in sp.Mul.make_args(term) if isinstance(f, sp.Sum | Int)), None)
+        if node is None or over not in (None, node.args[1:]):
+            return False
+        over, before = node.args[1:], term / node
+        if before.has(sp.Sum, Int) or any(before.has(s) for limit in over for s in limit.free_symbols):
+            return False
+        whole += before * node.args[0]
+    return _sign_known(whole)
+
+
+MODULI = 5  # absolute values whose signs are tried
+
+
+def by_cases(expr) -> bool:
+    """A sum that is linear in absolute values: −|u| is least at one of its signs, |u| is at least s·u."""
+    expr = sp.expand(expr.rewrite(sp.Abs) if expr.has(sp.Max, sp.Min) else expr)
+    moduli = sorted(expr.atoms(sp.Abs), key=str)
+    if not 1 <= len(moduli) <= MODULI or any(m.args[0].has(sp.Abs) or not m.args[0].is_real for m in moduli):
+        return False
+    letters = {m: sp.Dummy(nonnegative=True) for m in moduli}
+    flat = expr.xreplace(letters)
+    if not flat.is_polynomial(*letters.values()) or sp.Poly(flat, *letters.values()).total_degree() > 1:
+        return False
+    factors = {m: flat.coeff(letter) for m, letter in letters.items()}
+    if not all(is_nonnegative(c) or is_nonnegative(-c) for c in factors.values()):
+        return False
+    below = [m for m in moduli if not is_nonnegative(factors[m])]
+    above = [m for m in moduli if m not in below]
+    rest = flat.xreplace(dict.fromkeys(letters.values(), sp.Integer(0)))
+
+    def shown(signs, others) -> bool:
+        pairs = [*zip(below, signs, strict=True), *zip(above, others, strict=True)]
+        return _sign_known(sp.expand(rest + sp.Add(*(factors[m] * sign * m.args[0] for m, sign in pairs))))
+
+    return all(
+        any(shown(signs, others) for others in itertools.product((1, -1, 0), repeat=len(above)))
+        for signs in itertools.product((1, -1), repeat=len(below))
+    )
+
+
 def domain(symbol) -> sp.Interval:
     """The real numbers that a symbol's assumptions allow; those between whole ones too."""
     if isinstance(symbol, Unit):
@@ -155,7 +204,7 @@ def _pieces(f, t, interval) -> list | None:
         corners |= set(roots)
     cuts = [interval.start, *sorted(corners - {interval.start, interval.end}, key=float), interval.end]
     pieces = []
-    for low, high in pairwise(cuts):
+    for low, high in itertools.pairwise(cuts):
         between = _between(low, high)
         signs = {a: a.args[0] * sp.sign(a.args[0].subs(t, between)) for a in f.atoms(sp.Abs)}
         closed = sp.Interval(low, high, low == interval.start and interval.left_open,

@@ -6,19 +6,20 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NoReturn
 
 import sympy as sp
 
-from .algebra import assuming, equal, evaluated, is_nonnegative, is_positive, is_zero, simplified
+from .algebra import any_zero, assuming, equal, evaluated, is_nonnegative, is_positive, is_zero, simplified
 from .assumptions import Assumptions, Facts
 from .bounds import never_negative
-from .clock import OutOfTime, processor_time, time_limit
+from .clock import OutOfTime, processor_time, time_limit, uncollected
 from .limits import check_symbol, confirmed, limit, may_vanish
 from .messages import StepError, explain
 from .normal_form import NormalForm, readable
 from .notation import KL, Density, E, Normal, Unit
-from .numeric_check import Infinite, Model, NoModel, NoNumber, TooSmall, Undefined, contradiction
+from .numeric_check import Infinite, Model, NoModel, NoNumber, TooSmall, Undefined, contradiction, obeys
 from .printing import latex, spine, text
 from .scope import UnsoundError, admit, free, nodes, one_name_each, one_range_each, substitute, unmerged
 
@@ -79,7 +80,7 @@ class Checked:
         self._form = NormalForm(assumptions)
         with self._refusals():
             for expr in assumptions.expressions():
-                one_name_each(self._names, expr, latex)
+                one_name_each(self._names, expr, _name)
             self.steps = [Step(self._admitted(start))]
             if (clash := contradiction(modelled)) is not None:
                 raise UnsoundError(
@@ -104,7 +105,7 @@ class Checked:
         number = len(self.steps) + 1
         try:
             known = assuming(self.assumptions.conditions, self.assumptions.ranges)
-            with known, time_limit(self.seconds), sp.evaluate(True):
+            with known, uncollected(), time_limit(self.seconds), sp.evaluate(True):
                 yield
         except UnsoundError as error:
             raise StepError(f"line {number} of '{self.name}': {error}", number) from None
@@ -135,7 +136,7 @@ class Checked:
             raise UnsoundError(f"it must be a formula of sympy; got {type(line).__name__}.") from None
         line = unmerged(line)
         admit(line, "the line", names_alone)
-        one_name_each(self._names, line, latex)
+        one_name_each(self._names, line, _name)
         one_range_each(self._values, line)
         return line
 
@@ -243,16 +244,20 @@ class Checked:
         """Whether the gap is a KL of the lines, or Jensen's for a logarithm of them."""
         lines = (self.last, right)
         measures = sorted({n.args[0] for line in lines for n in line.atoms(E)}, key=str)
-        for k in sorted({k for line in lines for k in line.atoms(KL)} | _gaps(lines), key=str):
-            for each in (k, *(E(m, k) for m in measures)):
-                if is_zero(gap - self._form(each)):
-                    return "a KL is never negative"
+        own = sorted({k for line in lines for k in line.atoms(KL)} | _gaps(lines), key=str)
+        if any_zero(gap - self._form(each) for k in own for each in (k, *(E(m, k) for m in measures))):
+            return "a KL is never negative"
         for each in _conditional(lines):
             for written in (each, *([_by_joints(each)] if self.assumptions.densities else [])):
                 if sp.expand(gap - self._form(written)) == 0:
                     return f"{text(each)} is never negative"
         if self._by_weights(gap, lines):
             return "a KL is never negative, nor is its weight"
+        ratios = {m for line in lines for m in line.atoms(E) if isinstance(m.args[1], sp.Mul)}
+        for q, ratio in sorted((m.args for m in ratios), key=str):
+            for p in sorted((d for d in ratio.atoms(Density, Normal) if _one_over(d, q, ratio)), key=str):
+                if is_zero(gap - self._form(E(p, (ratio - 1) ** 2))):
+                    return "a square is never negative: that of q/p - 1, averaged over p"
         squares = {n.base for line in lines for n in nodes(line) if isinstance(n, sp.Pow) and n.exp == 2}
         for m, f in sorted((mean.args for mean in squares if isinstance(mean, E)), key=str):
             if is_zero(gap - self._form(E(m, (f - E(m, f)) ** 2))):
@@ -316,15 +321,15 @@ class Checked:
         candidates = [instance, *(E(measure, instance) for measure in sorted(measures, key=str))]
         candidates += [sp.Sum(instance, *limits) for limits in ranges]
         candidates += [E(m, c) for m in sorted(measures, key=str) for c in candidates[1 : 1 + len(measures)]]
-        return any(is_zero(gap - self._form(c)) for c in candidates)
+        return any_zero(gap - self._form(c) for c in candidates)
 
     def _may_be(self, symbol, value) -> bool:
         """Whether a value obeys all assumptions of the symbol that it is put in for."""
         with sp.evaluate(True):
             plain = evaluated(value) if not value.has(E, KL) else value
-        return self._obeys(symbol, plain) or self._obeys(symbol, self._form(value))
+        return self._holds_of(symbol, plain) or self._holds_of(symbol, self._form(value))
 
-    def _obeys(self, symbol, value) -> bool:
+    def _holds_of(self, symbol, value) -> bool:
         known = {
             "positive": lambda: is_positive(value),
             "nonnegative": lambda: (
@@ -447,10 +452,12 @@ class Checked:
         """Refuse 1/(N − 3) for all whole numbers N: three is one of them."""
         for number, line in enumerate((left, right)):
             for node in nodes(line):
-                if not (isinstance(node, sp.Pow) and node.exp.is_negative) or node.base.is_nonzero:
+                if not isinstance(node, sp.Pow):
                     continue
                 inside = [s for s in free(node.base) if isinstance(s, sp.Symbol)]
                 if len(inside) != 1 or not inside[0].is_integer or inside[0] not in free(line):
+                    continue
+                if not node.exp.is_negative or node.base.is_nonzero:
                     continue
                 (s,) = inside
                 for k in range(-12, 41):
@@ -510,10 +517,8 @@ class Checked:
         return fails
 
     def _allowed(self, model: Model, s, number: float) -> bool:
-        from .numeric_check import _obeys
-
         before = model.numbers[s]
-        if not _obeys(s, number):
+        if not obeys(s, number):
             return False
         model.moved(s, number)
         try:
@@ -588,6 +593,9 @@ class Checked:
         raise explain(self.name, len(self.steps) + 1, relation, lines, reason, residual, differs, said)
 
 
+_name = cache(latex)  # of a symbol or a density
+
+
 def _needs_sign(node):
     """What must not be negative, so that a logarithm, a root or a Gaussian is one; or None."""
     if isinstance(node, sp.log):
@@ -614,6 +622,12 @@ def _apart(left, right) -> tuple:
     return tuple(
         sp.Add(*(term for term in terms if term not in common), evaluate=False) for terms in (old, new)
     )
+
+
+def _one_over(p, q, ratio) -> bool:
+    """Whether a ratio is q/p, of two densities of the same variables."""
+    with sp.evaluate(True):
+        return p != q and set(p.variables) == set(q.variables) and sp.simplify(ratio * p / q) == 1
 
 
 MOST = 60  # divergences that are tried as what two lines differ by

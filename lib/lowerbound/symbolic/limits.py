@@ -8,7 +8,7 @@ import sympy as sp
 
 from .algebra import at_least_zero, evaluated, is_positive
 from .bounds import domain
-from .numeric_check import Model, NoModel, NoNumber, Undefined, _obeys
+from .numeric_check import Model, NoModel, NoNumber, Undefined, obeys
 from .scope import UnsoundError, bound, subscripted, symbols
 
 NEAR, FAR = (0.3, 0.1, 0.03, 0.01, 0.003), (10.0, 100.0, 1000.0, 10000.0)
@@ -69,7 +69,8 @@ def _one_sided(f, symbol, target, side: str):
     if target in (sp.oo, -sp.oo):
         return sp.limit(f, symbol, target)
     distance = sp.Dummy(positive=True)
-    return sp.limit(f.subs(symbol, target + distance if side == "+" else target - distance), distance, 0, "+")
+    near = sp.together(f.subs(symbol, target + distance if side == "+" else target - distance))
+    return sp.limit(near, distance, 0, "+")
 
 
 def check_symbol(symbol, target, lines, assumptions) -> None:
@@ -115,7 +116,7 @@ def confirmed(left, right, symbol, target, ratio: bool, assumptions) -> str:
         return "no numbers could be computed on the way there"
     if ratio:
         for s in dict.fromkeys(others):
-            if s in assumptions.plain or s == symbol or s in bound(left) | bound(right) or not _obeys(s, 0.0):
+            if s in assumptions.plain or s == symbol or s in bound(left) | bound(right) or not obeys(s, 0.0):
                 continue
             said = _where_zero(left, right, symbol, target, s, assumptions)
             if said:

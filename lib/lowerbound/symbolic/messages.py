@@ -135,6 +135,7 @@ def explain(
 
 
 def _cut(formula: str) -> str:
+    formula = re.sub(r"#[_.\d]+", "", formula)  # the engine's own marks on bound letters
     return formula if len(formula) <= 400 else f"{formula[:400]} ..."
 
 

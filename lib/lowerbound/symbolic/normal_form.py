@@ -291,6 +291,9 @@ def _sum(f, index, low, high):
         return _atom(sp.Sum, f, index, low, high)
     if f == 1:
         return high - low + 1
+    inside = {i for node in f.atoms(sp.Indexed) for i in node.indices if i.has(index)}
+    if inside and not any((i + index).has(index) for i in inside):  # the last term first
+        f = f.subs(index, low + high - index)
     offsets = {sp.expand(i - index) for node in f.atoms(sp.Indexed) for i in node.indices if i.has(index)}
     whole = bool(offsets) and all(k.is_Integer for k in offsets)
     shift = max(offsets) if whole else sp.Integer(0)
@@ -321,6 +324,10 @@ def _closed(f, index, low, high):
     if f.is_polynomial(index) and not f.has(sp.Indexed):
         total = sp.summation(f, (index, low, high))
         if not total.has(sp.Sum, sp.Piecewise):
+            return total
+    elif f.is_rational_function(index) and not f.has(sp.Indexed) and (fractions := sp.apart(f, index)).is_Add:
+        total = sp.summation(f, (index, low, high)) if len(fractions.args) < 4 else f
+        if total.is_rational_function():  # a telescope
             return total
     ratio = sp.powsimp(f.subs(index, index + 1) / f) if f.has(sp.Pow) and not f.has(sp.Indexed) else index
     if not ratio.has(index) and is_nonzero(1 - ratio):  # a geometric series

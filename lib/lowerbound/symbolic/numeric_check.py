@@ -17,7 +17,6 @@ from functools import cache, lru_cache
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
-from sympy.integrals.quadrature import gauss_hermite
 
 from .assumptions import Assumptions
 from .notation import KL, Density, E, Normal, RandomVariable, SquaredNorm, Unit
@@ -82,8 +81,12 @@ class Model:
         self.trace: dict | None = None
         self.cache: dict = {}
         self._tables: dict = {}
+        self._marginals: dict = {}
+        self._readers: dict = {}
+        self._cells: dict = {}
         self._functions: dict = {}
         self._entries: dict = {}
+        self._shapes: dict = {}
         self._variables(trees)
         self._draw(trees)
 
@@ -125,7 +128,7 @@ class Model:
                 else:
                     self.numbers[s] = self._number(s)
             try:
-                if all(_obeys(s, self._symbol(s)) for s in named) and self._conditions():
+                if all(obeys(s, self._symbol(s)) for s in named) and self._conditions():
                     return
             except (Undefined, NoNumber, OverflowError, ZeroDivisionError):
                 continue
@@ -137,7 +140,7 @@ class Model:
             value = self._from(ends) if ends else _drawn(s, self.rng, self.wild, self.corner)
             if value is not None and self.mirrored and not ends and not s.is_integer:
                 value = _mirror(s, value)
-            if value is not None and _obeys(s, value):
+            if value is not None and obeys(s, value):
                 return value
         raise NoModel
 
@@ -210,7 +213,7 @@ class Model:
     def allowed(self, also: Callable = lambda s, value: False) -> bool:
         """Whether the numbers, one of them moved perhaps, obey what is assumed; also: what passes, too."""
         named = {s: self._symbol(s) for s in self.assumptions.plain if isinstance(s, sp.Symbol)}
-        return self._conditions() and all(_obeys(s, v) or also(s, v) for s, v in named.items())
+        return self._conditions() and all(obeys(s, v) or also(s, v) for s, v in named.items())
 
     def moved(self, symbol, number: float) -> Model:
         """Set one symbol to another number."""
@@ -221,12 +224,12 @@ class Model:
     # What stands behind a name
 
     def _symbol(self, s) -> float:
-        if s in self.cache:
-            return self.cache[s]
-        if s in self.assumptions.plain:
-            self.cache[s] = value = self.value(self.assumptions.plain[s])
-            return value
-        return self.numbers[s]
+        plain = self.assumptions.plain
+        if not plain or s not in plain:
+            return self.numbers[s]
+        if s not in self.cache:
+            self.cache[s] = self.value(plain[s])
+        return self.cache[s]
 
     def element(self, base, indices: tuple, expr) -> float:
         """The number that B[i] stands for, the same each time."""
@@ -288,26 +291,29 @@ class Model:
 
     def density(self, d, env: dict) -> float:
         """The value of a density at a place."""
-        every, given, key = _parts(d)
-        places = {role: env[v] if v in env else self._symbol(v) for v, role in every}
-        known = self._known(d, places, env)
-        if known is not None:
-            return known
-        if key[:2] in self._smooth_keys:
-            return self._smooth(d, places, env)
-        if not all(isinstance(value, Cell) for value in places.values()):
-            raise NoNumber(f"{d} under a Gaussian average: assume what it is, given={{{d}: Normal(...)}}")
-        above = self._marginal(d.family, places, env)
-        if not given:
-            return above
-        return above / self._marginal(d.family, {role: places[role] for role in given}, env)
+        if d not in self._readers:
+            self._readers[d] = self._reader(d)
+        return self._readers[d](env)
 
-    def _known(self, d, places: dict, env: dict) -> float | None:
-        for name, value in self._normals(d):
-            inner = {**{k: v for k, v in env.items() if isinstance(k, str)}}
-            inner |= {v: places[v.role] for v in (*name.variables, *name.given)}
-            return compiled(value)(self, inner)
-        return None
+    def _reader(self, d) -> Callable[[dict], float]:
+        """What gives the value of a density at a place."""
+        every, given, key = _parts(d)
+        known = self._normals(d)
+        if not known and key[:2] not in self._smooth_keys:
+            above = self._marginal(d, every)
+            if not given:
+                return above
+            below = self._marginal(d, tuple(pair for pair in every if pair[1] in given))
+            return lambda env: above(env) / below(env)
+
+        def read(env: dict) -> float:
+            places = {role: env[v] if v in env else self._symbol(v) for v, role in every}
+            if not known:
+                return self._smooth(d, places, env)
+            name, value = known[0]
+            return compiled(value)(self, {v: places[role] for v, role in _parts(name)[0]})
+
+        return read
 
     def _normals(self, d) -> list[tuple]:
         """The assumptions by which a density is a Gaussian."""
@@ -351,31 +357,42 @@ class Model:
         """Mean and variance of a density of one variable that is assumed to be a Normal, or None."""
         for name, value in self._normals(d):
             inner = {v: compiled(next(u for u in d.given if u.role == v.role))(self, env) for v in name.given}
-            inner |= {k: v for k, v in env.items() if isinstance(k, str)}
             return compiled(value.args[1])(self, inner), compiled(value.args[2])(self, inner)
         return None
 
-    def _marginal(self, family, places: dict, env: dict) -> float:
-        parameter = family.parameter
-        told = parameter is not None and (parameter in env or parameter in self.numbers)
-        at = compiled(parameter)(self, env) if told else 0.0
-        key = _key(family)
-        at = (at, *(env[s] if s in env else self._symbol(s) for s in self._sources(key)))
-        names = tuple(sorted(places))
-        group = ("marginal", key, at, names)
-        if group not in self._tables:
-            table = self._table(family, at)
-            members = self.members[key]
-            keep = [members.index(name) for name in names]
-            sums: dict = {}
-            for cell, mass in table.items():
-                short = tuple(cell[k] for k in keep)
-                sums[short] = sums.get(short, 0.0) + mass
-            self._tables[group] = {
-                cell: mass / math.prod(self.widths[n][k] for n, k in zip(names, cell, strict=True))
-                for cell, mass in sums.items()
-            }
-        return self._tables[group][tuple(places[name].state for name in names)]
+    def _marginal(self, d, some: tuple) -> Callable[[dict], float]:
+        """What gives the density of some of d's variables, pairs (symbol, role), by its family's table."""
+        some = tuple(sorted(some, key=lambda pair: pair[1]))
+        variables, names = [v for v, _ in some], tuple(role for _, role in some)
+        key, parameter = _key(d.family), d.family.parameter
+        sources, tables = self._sources(key), self._marginals.setdefault((key, names), {})
+
+        def read(env: dict) -> float:
+            try:
+                states = tuple([(env[v] if v in env else self._symbol(v)).state for v in variables])
+            except AttributeError:
+                raise NoNumber(
+                    f"{d} under a Gaussian average: assume what it is, given={{{d}: Normal(...)}}"
+                ) from None
+            told = parameter is not None and (parameter in env or parameter in self.numbers)
+            at = (compiled(parameter)(self, env) if told else 0.0,)
+            if sources:
+                at += tuple(env[s] if s in env else self._symbol(s) for s in sources)
+            if at not in tables:
+                tables[at] = self._summed(d.family, names, at)
+            return tables[at][states]
+
+        return read
+
+    def _summed(self, family, names: tuple, at: tuple) -> dict:
+        """The joint density of some variables of a family, by their states."""
+        members = self.members[_key(family)]
+        sums = _sums(self._table(family, at), [members.index(name) for name in names])
+        widths = [self.widths[name] for name in names]
+        return {
+            cell: mass / math.prod(width[k] for width, k in zip(widths, cell, strict=True))
+            for cell, mass in sums.items()
+        }
 
     def _sources(self, key) -> list:
         """The parameters of other families in what is assumed of a family: with them its table changes."""
@@ -397,15 +414,12 @@ class Model:
         if (key, at) in self._tables:
             return self._tables[key, at]
         members = self.members[key]
-        draw = random.Random(f"{key}{self.seed}")
-        sizes = [range(len(self.values[name])) for name in members]
-        low = draw.choice((0.6, 1.2, 2.5))
-        table = {}
-        plain = {}
-        for cell in itertools.product(*sizes):
-            base, slope, bend = draw.uniform(-low, low), draw.uniform(-1, 1), draw.uniform(-0.3, 0.3)
-            plain[cell] = math.exp(base)
-            table[cell] = math.exp(base + slope * math.tanh(at[0] / 3) * 2 + bend * math.cos(at[0]))
+        if key not in self._shapes:
+            self._shapes[key] = self._shape(key)
+        rise, wave = math.tanh(at[0] / 3) * 2, math.cos(at[0])
+        shape = self._shapes[key].items()
+        table = {cell: math.exp(base + slope * rise + bend * wave) for cell, (base, slope, bend) in shape}
+        plain = {cell: math.exp(base) for cell, (base, _, _) in shape}
         fixed = [members.index(n) for n in key[2] if n in members]
         if fixed:  # the marginal of these has no parameter
             ours, theirs = _sums(table, fixed), _sums(plain, fixed)
@@ -419,6 +433,16 @@ class Model:
         if facts:
             self._tables[key, at] = self._obeying(family, facts, at)
         return self._tables[key, at]
+
+    def _shape(self, key: tuple) -> dict:
+        """Of each joint state of a family: the logarithm of its weight, and how a parameter changes it."""
+        draw = random.Random(f"{key}{self.seed}")
+        low = draw.choice((0.6, 1.2, 2.5))
+        sizes = [range(len(self.values[name])) for name in self.members[key]]
+        return {
+            cell: (draw.uniform(-low, low), draw.uniform(-1, 1), draw.uniform(-0.3, 0.3))
+            for cell in itertools.product(*sizes)
+        }
 
     def _obeying(self, family, facts: list, at: tuple) -> dict:
         """The table with each density made what it is assumed to be, until all are. Raises NoModel."""
@@ -467,7 +491,8 @@ class Model:
         self._tables[key, at] = {cell: mass / total for cell, mass in new.items()}
 
     def _forget(self) -> None:
-        self._tables = {k: v for k, v in self._tables.items() if k[0] != "marginal"}
+        for tables in self._marginals.values():
+            tables.clear()
 
     def _holds(self, members, name, value, env) -> bool:
         roles = sorted({v.role for d in [name, *value.atoms(Density)] for v in (*d.variables, *d.given)})
@@ -481,11 +506,13 @@ class Model:
 
     def states(self, variables: tuple, env: dict) -> Iterator[tuple[dict, float]]:
         """All joint values of some variables, each with the size of its cell."""
-        for cell in itertools.product(*(self._states(v) for v in variables)):
-            yield (
-                {**env, **{v: c for v, (c, _) in zip(variables, cell, strict=True)}},
-                math.prod(w for _, w in cell),
-            )
+        if variables not in self._cells:
+            every = itertools.product(*(self._states(v) for v in variables))
+            self._cells[variables] = [
+                (dict(zip(variables, (c for c, _ in cell), strict=True)), math.prod(w for _, w in cell))
+                for cell in every
+            ]
+        return ((env | cell, size) for cell, size in self._cells[variables])
 
     def _states(self, v) -> list:
         if v.role not in self.values:
@@ -510,18 +537,30 @@ def _number(expr):
     return lambda m, env: value
 
 
+@cache
+def _one(s):
+    """One object for all copies of a symbol, which a dictionary finds without comparing names."""
+    return s
+
+
 def _symbol(s):
+    s = _one(s)
     return lambda m, env: env[s] if s in env else m._symbol(s)
 
 
 def _add(expr):
     terms = [compiled(a) for a in expr.args]
-    return lambda m, env: math.fsum(m.shaken(t(m, env)) for t in terms)
+
+    def total(m, env):
+        values = [term(m, env) for term in terms]
+        return math.fsum(values if m.shaking is None else map(m.shaken, values))
+
+    return total
 
 
 def _mul(expr):
     factors = [compiled(a) for a in expr.args]
-    return lambda m, env: math.prod(f(m, env) for f in factors)
+    return lambda m, env: math.prod([f(m, env) for f in factors])
 
 
 def _pow(expr):
@@ -529,7 +568,9 @@ def _pow(expr):
     whole = int(expr.exp) if expr.exp.is_Integer else None
 
     def power(m, env):
-        b = m.shaken(base(m, env))
+        b = base(m, env)
+        if m.shaking is not None:
+            b = m.shaken(b)
         if whole is not None:
             if b == 0 and whole < 0:
                 raise ZeroDivisionError
@@ -548,7 +589,9 @@ def _log(expr):
     inside = compiled(expr.args[0])
 
     def logarithm(m, env):
-        value = m.shaken(inside(m, env))
+        value = inside(m, env)
+        if m.shaking is not None:
+            value = m.shaken(value)
         if 0 <= value < LEAST:
             raise TooSmall
         if value < 0:
@@ -577,6 +620,7 @@ def _function(expr):
 
 
 def _density(d):
+    d = _one(d)
     return lambda m, env: m.density(d, env)
 
 
@@ -630,7 +674,7 @@ def _logarithm(expr):
 def _expectation(expr):
     measure, f = expr.args[0], compiled(expr.args[1])
     if isinstance(measure, Normal):
-        z = measure.args[0]
+        z = _one(measure.args[0])
         mean, variance = compiled(measure.args[1]), compiled(measure.args[2])
 
         def over_normal(m, env):
@@ -638,15 +682,14 @@ def _expectation(expr):
             return _gauss(lambda u: f(m, {**env, z: u}), centre, spread, m)
 
         return over_normal
-    weight = compiled(measure)
+    weight, variables = compiled(measure), tuple(map(_one, measure.variables))
 
     def over_states(m, env):
-        if len(measure.variables) == 1 and (known := m.gaussian(measure, env)) is not None:
-            z = measure.variables[0]
-            return _gauss(lambda u: f(m, {**env, z: u}), *known, m)
+        if m.smooth and len(variables) == 1 and (known := m.gaussian(measure, env)) is not None:
+            return _gauss(lambda u: f(m, {**env, variables[0]: u}), *known, m)
         if any(_key(measure.family) == _key(d) for d in m.smooth):
             return _nested(m, measure, f, weight, env)
-        return math.fsum(size * weight(m, e) * f(m, e) for e, size in m.states(measure.variables, env))
+        return math.fsum([size * weight(m, e) * f(m, e) for e, size in m.states(variables, env)])
 
     return over_states
 
@@ -666,7 +709,7 @@ def _unfolded(expr):
 def _integral(expr):
     f = compiled(expr.function)
     if len(expr.limits[0]) == 1:
-        variables = tuple(k[0] for k in expr.limits)
+        variables = tuple(_one(k[0]) for k in expr.limits)
 
         def over_states(m, env):
             near = [d for d in expr.function.atoms(Density) if free(d) & set(variables)]
@@ -677,7 +720,7 @@ def _integral(expr):
             return math.fsum(size * f(m, e) for e, size in m.states(variables, env))
 
         return over_states
-    z, low, high = expr.limits[0]
+    z, low, high = map(_one, expr.limits[0])
     tabled = isinstance(z, RandomVariable) and any(z in free(d) for d in expr.function.atoms(Density))
 
     def over_line(m, env):
@@ -694,9 +737,9 @@ def _integral(expr):
 def _sum(expr):
     f = compiled(expr.function)
     if isinstance(expr, sp.Sum) and over_values(expr):
-        variables = tuple(k[0] for k in expr.limits)
+        variables = tuple(_one(k[0]) for k in expr.limits)
         return lambda m, env: math.fsum(f(m, e) for e, _ in m.states(variables, env))
-    index, low, high = expr.limits[0]
+    index, low, high = map(_one, expr.limits[0])
     first, last = compiled(low), compiled(high)
     total = math.fsum if isinstance(expr, sp.Sum) else math.prod
 
@@ -711,7 +754,7 @@ def _sum(expr):
 
 def _derivative(expr):
     f = compiled(expr.expr)
-    order = [v for v, n in expr.variable_count for _ in range(int(n))]
+    order = [_one(v) for v, n in expr.variable_count for _ in range(int(n))]
 
     def slope(m, env, left):
         if not left:
@@ -793,11 +836,25 @@ _KINDS = {
 
 @cache
 def _hermite(n: int) -> list[tuple[float, float]]:
-    """Nodes and weights for the mean over N(0, 1)."""
-    nodes, weights = gauss_hermite(n, 16)
-    return [
-        (float(u) * math.sqrt(2), float(w) / math.sqrt(math.pi)) for u, w in zip(nodes, weights, strict=True)
-    ]
+    """Nodes and weights for the mean over N(0, 1): the zeros of He_n, each a sign change that is halved."""
+
+    def values(u: float) -> tuple[float, float]:
+        """He_n(u) and He_{n-1}(u), by their recurrence."""
+        before, here = 0.0, 1.0
+        for k in range(n):
+            before, here = here, u * here - k * before
+        return here, before
+
+    grid = [k / 64 for k in range(-64 * n, 64 * n + 1)]  # narrower than the gap of two zeros
+    zeros = []
+    for low, high in itertools.pairwise(u + 1 / 201 for u in grid):
+        below = values(low)[0] > 0
+        if below == (values(high)[0] > 0):
+            continue
+        while (middle := (low + high) / 2) not in (low, high):
+            low, high = (middle, high) if (values(middle)[0] > 0) == below else (low, middle)
+        zeros.append(high)
+    return [(u, math.factorial(n - 1) / (n * values(u)[1] ** 2)) for u in zeros]
 
 
 def _gauss(f: Callable, mean: float, variance: float, m) -> float:
@@ -951,7 +1008,7 @@ _SIGNS: dict[str, Callable] = {
 _SIGNS |= dict.fromkeys(("real", "complex", "finite", "commutative", "hermitian"), _SIGNS["rational"])
 
 
-def _obeys(s, value: float) -> bool:
+def obeys(s, value: float) -> bool:
     """Whether a number obeys every assumption of a symbol."""
     if isinstance(s, Unit):
         return 0 < value < 1
@@ -984,14 +1041,14 @@ def _content(trees: tuple) -> tuple[list, frozenset, dict, list]:
         sorted(frozenset().union(*members.values())),
         frozenset(counted),
         {family: sorted(group) for family, group in members.items()},
-        sorted(every, key=lambda s: (str(s), str(s._assumptions_orig))),
+        sorted(map(_one, every), key=lambda s: (str(s), str(s._assumptions_orig))),
     )
 
 
 @cache
 def _parts(d) -> tuple[tuple, tuple, tuple]:
     """Of a density: its variables with their roles, the roles of those behind the bar, its family's key."""
-    every = tuple((v, v.role) for v in (*d.variables, *d.given))
+    every = tuple((_one(v), v.role) for v in (*d.variables, *d.given))
     return every, tuple(v.role for v in d.given), _key(d.family)
 
 
@@ -1012,7 +1069,7 @@ def _alike(name, d) -> bool:
 def _sums(table: dict, keep: list) -> dict:
     sums: dict = {}
     for cell, mass in table.items():
-        short = tuple(cell[k] for k in keep)
+        short = tuple([cell[k] for k in keep])
         sums[short] = sums.get(short, 0.0) + mass
     return sums
 
@@ -1070,5 +1127,5 @@ def compiled_obeys(symbol, value, assumptions: Assumptions) -> bool:
         except (NoModel, ArithmeticError):
             continue
         tried += 1
-        obeyed += _obeys(symbol, number)
+        obeyed += obeys(symbol, number)
     return tried == obeyed

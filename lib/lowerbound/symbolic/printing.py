@@ -2,17 +2,25 @@
 
 # ruff: noqa: N802, N815  (sympy finds its printer methods by class names)
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 import sympy as sp
+from sympy.core.function import AppliedUndef
 from sympy.printing.latex import LatexPrinter, translate
+from sympy.printing.precedence import PRECEDENCE
 
 from .notation import KL, Density, E, Normal, SquaredNorm
 
+Shown = TypeVar("Shown")
 PAGE = 76.0  # letters that fit on one line of a page
 GAP = 5.0  # letters between a formula and the note beside it
 _WIDTHS = {" ": 0.0, "{": 0.0, "}": 0.0, r"\mathcal": 0.6, r"\,": 0.4, r"\quad": 2.0, r"\qquad": 4.0}
 _WIDTHS |= {"+": 2.2, "-": 2.0, "=": 2.2, r"\mid": 1.6, r"\sim": 2.2, r"\int": 2.0}
-_BARE_LOG = (sp.Symbol, Density, Normal)
+SHORT = 11.0  # letters of a fraction that is written a/b where type is small
+_BARE_LOG = (sp.Symbol, Density, Normal, E, sp.Integral, AppliedUndef)
+_OPEN = (sp.Sum, sp.Product, sp.Integral, sp.Derivative, sp.log)  # what follows seems to belong to them
+_TALL = (r"\frac", r"\sum", r"\prod", r"\int")
 PLAIN_FUNCTIONS = ("sin", "cos", "tan", "sinh", "cosh", "tanh", "max", "min")
 
 
@@ -21,6 +29,7 @@ class BookPrinter(LatexPrinter):
 
     def __init__(self) -> None:
         super().__init__({"order": "none"})
+        self.small = False  # in an exponent, a subscript, or a fraction: there a short fraction is a/b
 
     def _print_Symbol(self, expr, style: str = "plain") -> str:
         r"""alphabar_{t-1} → \bar{\alpha}_{t-1}."""
@@ -66,7 +75,7 @@ class BookPrinter(LatexPrinter):
         if isinstance(measure, Density):
             under = self._print(measure)
         else:
-            x, m, v = (self._print(a) for a in measure.args)
+            x, m, v = (self._in_small(a) for a in measure.args)
             under = rf"{x} \sim \mathcal{{N}}({m}, {v})"
         return rf"\mathbb{{E}}_{{{under}}}\left[{self._print(integrand)}\right]"
 
@@ -77,7 +86,7 @@ class BookPrinter(LatexPrinter):
     def _print_log(self, expr, exp: str | None = None) -> str:
         arg = expr.args[0]
         inner = self._print(arg)
-        bare = (
+        bare = not _has_slash(inner) and (
             isinstance(arg, _BARE_LOG)
             or (arg.is_Number and not inner.startswith("-"))
             or (arg.is_Pow and arg.base.is_Symbol)
@@ -135,7 +144,7 @@ class BookPrinter(LatexPrinter):
             rf"{d} {self._print(v)}" + (f"^{{{n}}}" if n > 1 else "") for v, n in merged.items()
         )
         inner = self._print(expr.expr)
-        closed = not inner.startswith("-") and isinstance(
+        closed = not (inner.startswith("-") or _has_slash(inner)) and isinstance(
             expr.expr, sp.Symbol | Density | Normal | E | KL | sp.Function | sp.Number
         )
         return rf"\frac{{{above}}}{{{below}}} " + (inner if closed else rf"\left({inner}\right)")
@@ -167,9 +176,7 @@ class BookPrinter(LatexPrinter):
 
     def _print_Mul(self, expr) -> str:
         r"""A division takes what stands to its left as its numerator: a b / c d is \frac{a b}{c} d."""
-        done: list[str] = []
-        above: list = []
-        below: list = []
+        groups: list[tuple[list, list]] = [([], [])]
         sign = ""
         for factor in spine(expr, sp.Mul):
             if factor == -1:
@@ -177,17 +184,18 @@ class BookPrinter(LatexPrinter):
             elif factor == 1:
                 continue
             elif _is_inverse(factor):
-                below.append(_inverted(factor))
+                groups[-1][1].append(_inverted(factor))
             else:
-                if below:
-                    done.append(self._fraction(above, below))
-                    above, below = [], []
-                above.append(factor)
-        if below:
-            done.append(self._fraction(above, below))
-        elif above:
-            done.append(self._product(above, last=True))
-        body = r" \, ".join(done) if done else "1"
+                if groups[-1][1]:
+                    groups.append(([], []))
+                groups[-1][0].append(factor)
+        body = ""
+        for number, (above, below) in enumerate(groups, 1):
+            last = number == len(groups)
+            part = self._fraction(above, below, last) if below else self._product(above, last) or "1"
+            if len(groups) > 1 and (_has_slash(part) or (body and part.startswith("-"))):
+                part = rf"\left({part}\right)"
+            body += part if last else f"{part} " if part.endswith(r"\right)") else rf"{part} \, "
         if sign and body.startswith("-"):
             return rf"-\left({body}\right)"
         return sign + body
@@ -197,23 +205,72 @@ class BookPrinter(LatexPrinter):
             return rf"\left({self._print(expr.base)}\right)^{{{self._print(expr.exp)}}}"
         return self._fraction([], [_inverted(expr)]) if _is_inverse(expr) else super()._print_Pow(expr)
 
-    def _fraction(self, above: list, below: list) -> str:
-        numerator = self._product(above, last=True, alone=True) if above else "1"
-        before = numerator.startswith("-") and not (above and above[0].is_Add)  # −(a)/b, and not of a sum
-        sign, numerator = ("-", numerator[1:].strip()) if before else ("", numerator)
-        return rf"{sign}\frac{{{numerator}}}{{{self._product(below, last=True, alone=True)}}}"
+    def _helper_print_standard_power(self, expr, template: str) -> str:
+        base = self.parenthesize(expr.base, PRECEDENCE["Pow"])
+        if expr.base.is_Symbol:
+            base = self.parenthesize_super(base)
+        return template % (base, self._in_small(expr.exp))
 
-    def _product(self, factors: list, last: bool, alone: bool = False) -> str:
+    def _print_ExpBase(self, expr, exp: str | None = None) -> str:
+        return str(self._do_exponent(f"e^{{{self._in_small(expr.args[0])}}}", exp))
+
+    def _print_Rational(self, expr) -> str:
+        return f"{expr.p}/{expr.q}" if self.small and expr.q != 1 else str(super()._print_Rational(expr))
+
+    def _in_small(self, expr) -> str:
+        return self._with_small(lambda: str(self._print(expr)))
+
+    def _with_small(self, show: Callable[[], Shown]) -> Shown:
+        before, self.small = self.small, True
+        try:
+            return show()
+        finally:
+            self.small = before
+
+    def _fraction(self, above: list, below: list, last: bool = True) -> str:
+        r"""A fraction with none inside it, if possible: \frac{1/2}{3}, or \frac{1}{3} of a tall one.
+
+        last: whether nothing stands behind it in its product.
+        """
+        numerator, denominator = self._sides(above, below)
+        sign = _sign(numerator, above)
+        if self.small:
+            if (short := self._with_slash(above, below, numerator, denominator)) is not None:
+                return short
+        elif _has(numerator, _TALL) and not (_is_sum(below) or _has(denominator, _TALL)):
+            return rf"{sign}\frac{{1}}{{{denominator}}} {self._product(above, last)[len(sign) :].strip()}"
+        elif r"\frac" in numerator + denominator:
+            numerator, denominator = self._with_small(lambda: self._sides(above, below))
+            sign = _sign(numerator, above)
+        return rf"{sign}\frac{{{numerator[len(sign) :].strip()}}}{{{denominator}}}"
+
+    def _sides(self, above: list, below: list) -> tuple[str, str]:
+        return self._product(above, alone=True) or "1", self._product(below, alone=True)
+
+    def _with_slash(self, above: list, below: list, numerator: str, denominator: str) -> str | None:
+        """A fraction as a/b; None where it is too long for that."""
+        both = numerator + denominator
+        if any(isinstance(f, _OPEN) for f in (*above, *below)) or _has(both, (*_TALL, "/", r"\left[")):
+            return None
+        if width(both) > SHORT:
+            return None
+        if _is_sum(above):
+            numerator = rf"\left({numerator}\right)"
+        if len(below) > 1 or below[0].is_Add or below[0].is_Mul or denominator.startswith("-"):
+            denominator = rf"\left({denominator}\right)"
+        return f"{numerator}/{denominator}"
+
+    def _product(self, factors: list, last: bool = True, alone: bool = False) -> str:
         if alone and len(factors) == 1:
             return str(self._print(factors[0]))
         texts: list[str] = []
         for i, factor in enumerate(factors):
             text = self._print(factor)
             closing = last and i == len(factors) - 1
-            open_ended = (
-                isinstance(factor, sp.Sum | sp.Product | sp.Integral | sp.Derivative | sp.log) and not closing
-            )
-            if factor.is_Add or open_ended or (text.startswith("-") and i > 0):
+            parts = spine(factor, sp.Mul) if factor.is_Mul else [factor]
+            open_ended = not closing and any(isinstance(part, _OPEN) for part in parts)
+            slash = len(factors) > 1 and _has_slash(text)
+            if factor.is_Add or open_ended or slash or (text.startswith("-") and i > 0):
                 text = rf"\left({text}\right)"
             if texts and ((texts[-1][-1].isdigit() and text[0].isdigit()) or texts[-1] in ("d", r"\partial")):
                 text = rf"\cdot {text}"
@@ -236,6 +293,29 @@ def _is_fraction(tex: str) -> bool:
         return False
     _, i = group(tex, 5)
     return group(tex, i)[1] == len(tex)
+
+
+def _sign(numerator: str, above: list) -> str:
+    """What goes before a fraction: −(a)/b, and not of a sum."""
+    return "-" if numerator.startswith("-") and not (above and above[0].is_Add) else ""
+
+
+def _is_sum(factors: list) -> bool:
+    return len(factors) == 1 and bool(factors[0].is_Add)
+
+
+def _has(tex: str, words: tuple) -> bool:
+    return any(word in tex for word in words)
+
+
+def _has_slash(tex: str) -> bool:
+    """Whether a formula is a/b, or holds one outside of all brackets."""
+    depth = 0
+    for letter in tex:
+        depth += (letter in "{([") - (letter in "})]")
+        if letter == "/" and depth == 0:
+            return True
+    return False
 
 
 def _is_inverse(expr) -> bool:

@@ -98,6 +98,9 @@ class _Reader(Scanner):
             if self.see(r"\cdot"):
                 total = total * self.factor()
                 continue
+            if self.see("/"):
+                total = total / self.factor()
+                continue
             rest = self.rest()
             if not rest or rest.startswith(_ENDS) or self._differential():
                 return total

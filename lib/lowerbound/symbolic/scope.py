@@ -22,7 +22,7 @@ TREATED = (
     *(sp.Add, sp.Mul, sp.Pow, sp.Symbol, sp.Rational, sp.Float, sp.Indexed, AppliedUndef, sp.Derivative),
     *(Density, Normal, *BINDERS.__args__, *FUNCTIONS),
 )
-CONSTANTS = (sp.pi, sp.E, sp.EulerGamma)
+CONSTANTS = frozenset([sp.pi, sp.E, sp.EulerGamma])
 
 
 _GREEK = "|".join(sorted(greek_letters_set, key=len, reverse=True)) + (
