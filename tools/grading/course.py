@@ -238,7 +238,8 @@ class Course:
                 written.append([*about, *given, result["answers"].get(cell.id, "")[:5000]])
             for test in assignment.tests:
                 points, message = result["marks"].get(test.id, (0.0, result["refused"]))
-                tests.append([result["key"], result["student"], test.id, points, test.points, message])
+                about = [result["key"], result["student"], test.id, points, test.points]
+                tests.append([*about, " ".join(message.split())])
         for (key, task), (points, comment) in hand.items():  # of whom there is no result now: kept
             written.append([key, "", task, "", "" if points is None else points, comment, "", "", ""])
         sheets.write(folder / "grades.csv", GRADES, [[*row.values()] for row in rows])

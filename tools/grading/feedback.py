@@ -6,6 +6,7 @@ from functools import cache
 from html import escape
 from typing import Any
 
+import bleach
 import nbformat
 from lowerbound.language import say
 from nbconvert import HTMLExporter
@@ -42,9 +43,21 @@ def page(
     return str(body)
 
 
+# What text is made of. nbconvert's own cleaning shows the tags of headings, paragraphs and folds as text.
+TAGS = {"h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "pre", "div", "span", "del", "sup", "sub"}
+TAGS |= {"table", "thead", "tbody", "tr", "th", "td", "details", "summary"}
+
+
+def _clean(html: Any) -> str:
+    """What text is made of; every other tag is shown as text."""
+    text = html.decode() if isinstance(html, bytes) else str(html)
+    attributes = {**bleach.ALLOWED_ATTRIBUTES, "*": ["class", "id"], "details": ["open"]}
+    return str(bleach.clean(text, tags={*bleach.ALLOWED_TAGS, *TAGS}, attributes=attributes))
+
+
 @cache
 def _exporter() -> HTMLExporter:
-    return HTMLExporter(sanitize_html=True, embed_images=False)
+    return HTMLExporter(sanitize_html=True, embed_images=False, filters={"clean_html": _clean})
 
 
 def _bare(node: NotebookNode) -> NotebookNode:
@@ -79,10 +92,9 @@ def _summary(
     lines += [f"Not graded: {escape(verdict.refused)}", ""] if verdict.refused else []
     lines += [f"- {escape(note)}" for note in verdict.notes]
     lines += ["", "<table><thead><tr><th>task</th><th>points</th><th>of</th><th></th></tr></thead><tbody>"]
-    lines += [
-        f"<tr><td>{escape(name)}</td><td>{points}</td><td>{of:g}</td><td>{escape(message)}</td></tr>"
-        for name, points, of, message in rows
-    ]
+    for name, points, of, message in rows:
+        cells = escape(name), points, f"{of:g}", "<br>".join(escape(message).splitlines())
+        lines.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     return "\n".join([*lines, "</tbody></table>", ""])
 
 

@@ -287,10 +287,16 @@ def _stand_in(data: Any) -> Any:
     return type(clean(data["other"]) or "object", (), {})()
 
 
-def run_test(sandbox: Sandbox, cell: Cell) -> str:
-    """Run a test cell. Returns "" when it passes, else a line for the student.
+def told(error: AssertionError) -> str:
+    """The message of a check that failed, in its lines: each has an entry of its own in other languages."""
+    lines = (clean(line, MAX_MESSAGE) for line in str(error)[:MAX_MESSAGE].splitlines())
+    return "\n".join(filter(None, lines)) or "a test failed"
 
-    The line holds a check's own words, or what the student's code raised: never a line of the test.
+
+def run_test(sandbox: Sandbox, cell: Cell) -> str:
+    """Run a test cell. Returns "" when it passes, else lines for the student.
+
+    They hold a check's own words, or what the student's code raised: never a line of the test.
     """
     limit = 2 * (sandbox.limits.call + GRACE)  # a value is asked for once, and once more to name a mistake
     names = {"checks": checks, cell.task: Submitted(sandbox, cell.task)}
@@ -300,7 +306,7 @@ def run_test(sandbox: Sandbox, cell: Cell) -> str:
     except (StudentError, EndedError) as error:
         return str(error)
     except AssertionError as error:
-        return clean(error, MAX_MESSAGE) or "a test failed"
+        return told(error)
     except TestTime:
         sandbox.close("its tests took too long")  # its reply may still come, and would be taken for another
         return f"the tests of this cell take longer than {limit:g} s"

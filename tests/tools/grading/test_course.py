@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import nbformat
 import pytest
 from exports import LATE, MONDAY, canvas, moodle, zipped
-from lowerbound import language
+from lowerbound import checks, language
+from lowerbound.checks import CheckError
 from toy_assignment import NAME, student, write
 
 from tools.grading import intake, sheets
@@ -19,7 +21,7 @@ from tools.grading.__main__ import main
 from tools.grading.assignment import SOURCES, Assignment, assignments
 from tools.grading.course import WRITTEN, Course, rubric
 from tools.grading.feedback import page
-from tools.grading.judge import Verdict
+from tools.grading.judge import Verdict, told
 from tools.grading.submissions import OUR_FAULT
 
 
@@ -288,13 +290,35 @@ def test_rubric_and_lateness_stand_beside_the_points(tmp_path: Path, toy: Assign
     assert "2 days late: −20 %" in (tmp_path / "out" / NAME / "feedback" / "ada.html").read_text()
 
 
+def test_a_feedback_page_shows_text_as_text_and_no_scripts(toy: Assignment) -> None:
+    table = "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    fold = "<details><summary>Hint</summary>\n\nLook.\n\n</details>"
+    texts = "\n\n".join(["# Part 1", "Text.", table, fold]), "<script>alert(1)</script><img src=x onerror=y>"
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text) for text in texts])
+    verdict = Verdict("ada", NAME, marks={"double-test": (0.0, "double is wrong.\nSee <b>.")})
+    text = page(toy, verdict, made, {cell.id: (None, "") for cell in toy.written})
+    said = "wrong.<br/>See &lt;b&gt;."
+    for shown in ('<h1 id="Part-1">Part 1', "<th>a</th>", "<summary>Hint</summary>", said):
+        assert shown in text, shown
+    assert not re.search(r"<script>alert|<img src=x", text)
+    assert not re.search(r"&lt;/?(h\d|p|table|td|th|details)\b", text)
+
+
 def test_a_checks_message_can_be_told_in_vietnamese(tmp_path: Path, toy: Assignment) -> None:
     verdict = Verdict("ada", NAME, marks={"double-test": (0.0, "double is not written yet.")})
     hand = {cell.id: (None, "") for cell in toy.written}
+    with pytest.raises(CheckError) as raised:
+        checks.kl.grade(lambda mean, logvar: 2 * checks.kl.oracle(mean, logvar))
+    message = told(raised.value)
+    assert "It was called" in message
     assert "double is not written yet." in page(toy, verdict, None, hand)
     try:
         language.use("vi")
         assert "double chưa được viết." in page(toy, verdict, None, hand)
+        verdict.marks["double-test"] = 0.0, message
+        shown = page(toy, verdict, None, hand)
+        assert "kl chưa đúng: " in shown
+        assert not re.search("It was called|that begins with", shown)
     finally:
         language.use(None)
 
