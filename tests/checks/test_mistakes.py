@@ -19,8 +19,8 @@ from lowerbound.checks.engine import Raised, run, same
 from wrong_functions import BEYOND, CORPUS, FRESH, HELD_OUT
 
 TABLES = {"corpus": CORPUS, "held out": HELD_OUT, "fresh": FRESH, "beyond": BEYOND}
-NAMED = {"corpus": 203, "held out": 26, "fresh": 24, "beyond": 66}
-PLACED = {"corpus": 3, "held out": 19, "fresh": 2, "beyond": 6}
+NAMED = {"corpus": 205, "held out": 26, "fresh": 26, "beyond": 66}
+PLACED = {"corpus": 5, "held out": 19, "fresh": 3, "beyond": 6}
 ROWS = [(table, name, label) for table, rows in TABLES.items() for name in rows for label in rows[name]]
 JUDGED = {"deceptive_step", "schedule_to"}
 # What the review asked for by name, and a word of the sentence that must be said.
