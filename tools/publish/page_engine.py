@@ -50,7 +50,8 @@ def place(folder: Path) -> str:
         shutil.copy(file, folder)
     problems = dict(PROBLEM.findall((ROOT / "book" / "sheet.md").read_text(encoding="utf-8")))
     (folder / "problems.json").write_text(json.dumps(problems), encoding="utf-8")
-    files = [*sorted(folder.iterdir()), ENGINE / "python.zip", ENGINE / "pyodide-lock.json"]
+    own = sorted(path for path in folder.iterdir() if path.is_file())
+    files = [*own, ENGINE / "python.zip", ENGINE / "pyodide-lock.json"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 

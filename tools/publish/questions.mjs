@@ -10,7 +10,8 @@ const [engine, folder] = process.argv.slice(2).map((name) => path.resolve(name))
 const { loadPyodide } = await import(pathToFileURL(path.join(engine, "pyodide.mjs")));
 const python = await loadPyodide({ indexURL: engine + path.sep });
 python.unpackArchive(new Uint8Array(fs.readFileSync(path.join(engine, "python.zip"))), "zip", { extractDir: "/lib/book" });
-for (const name of fs.readdirSync(folder)) python.FS.writeFile("/lib/book/" + name, fs.readFileSync(path.join(folder, name)));
+const files = fs.readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isFile());  // no __pycache__
+for (const { name } of files) python.FS.writeFile("/lib/book/" + name, fs.readFileSync(path.join(folder, name)));
 python.runPython('import sys; sys.path.insert(0, "/lib/book"); import questions');
 const asked = python.runPython("questions.asked");
 for await (const name of readline.createInterface({ input: process.stdin })) {
