@@ -133,7 +133,9 @@
     var block = formula.closest("div.math, p, li, dd, td, figcaption, h1, h2, h3") || formula;
     block.insertAdjacentElement("afterend", panel);
     MathJax.typesetPromise([panel]).then(function () {
-      if (panel && formula.tabIndex === 0) panel.focus({ preventScroll: true });
+      var focused = panel && panel.querySelector("dt a:focus"); // before its letters were there
+      if (focused) light(focused.querySelector("mjx-mi"));
+      else if (panel && formula.tabIndex === 0) panel.focus({ preventScroll: true });
     });
   }
 

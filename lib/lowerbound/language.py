@@ -30,7 +30,10 @@ WORD = re.compile(r"[^\W\d_]{2,}")
 NAMED = re.compile(r"((?:'?[\w.]+'?): )(.+)")  # what a message is about, and the message
 NOTED = re.compile(r"(.* {4}\[)(.+)(\])")  # a line of a derivation, and its reason
 SEE = re.compile(r"(.+)( See \S+\.html#\S+)")  # what was found, and where it is explained
-ADDRESS = {"address": r"https?://\S+", "page": r"\w+\.html\S*"}
+# What fields of these names may hold; the others may hold any text.
+SHAPES = {"address": r"https?://\S+", "page": r"\w+\.html\S*", "std": r"-?[\w.+-]+", "count": r"\d+"}
+FOUND = re.compile(r"([✓✗?·–] )([^:]+): (.+)")  # a row of a report: what was checked, and what was found
+COUNTED = re.compile(r"((?:\w+: )?)(\d+ [a-z ]+(?:, \d+ [a-z ]+)+)")  # a report's headline
 # Fields that may hold a single word of the table; in the others that is a name.
 ALONE = {
     *("way", "sign", "word", "what", "wanted", "relation", "of", "value", "found", "reason", "kind", "where"),
@@ -175,7 +178,7 @@ def _pattern(form: str) -> re.Pattern[str]:
     parts = [re.escape(texts[0])]
     for k, name in enumerate(names):
         again = name in names[:k]
-        text = r"\d+" if texts[k].endswith("line ") else ADDRESS.get(name, ".*?")
+        text = r"\d+" if texts[k].endswith("line ") else SHAPES.get(name, ".*?")
         parts.append(f"(?P={name})" if again else f"(?P<{name}>{text})")
         parts.append(re.escape(texts[k + 1]))
     return re.compile("".join(parts))
@@ -188,6 +191,11 @@ def _said(text: str, language: str, whole: bool = False) -> str:
         return table.get(text, text)
     if text[-1] == "." and text[:-1] in table:
         return f"{table[text[:-1]]}."
+    if found := FOUND.fullmatch(text):
+        rest = _said(found[3], language)
+        rest = say_parts(rest, language) if rest == found[3] else rest
+        told = f"{found[1]}{_said(found[2], language)}: {rest}"
+        return text if _english(told) else told  # such as one that goes on in the next row
     ways = [
         FIELD.sub(lambda field, filled=filled: filled[field[1]], own)  # type: ignore[misc]
         for form, own, match in _matching(text, language)
@@ -199,6 +207,8 @@ def _said(text: str, language: str, whole: bool = False) -> str:
         return min(ways, key=lambda way: len(ENGLISH_WORD.findall(way)))
     if noted := NOTED.fullmatch(text):
         return noted[1] + _said(noted[2], language) + noted[3]
+    if counted := COUNTED.fullmatch(text):
+        return counted[1] + ", ".join(_said(part, language) for part in counted[2].split(", "))
     if text[0] == " ":
         return text[: -len(text.lstrip())] + _said(text.lstrip(), language, whole)
     if (about := NAMED.fullmatch(text)) and (rest := _said(about[2], language, whole)) != about[2]:

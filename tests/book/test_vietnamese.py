@@ -281,7 +281,7 @@ def test_a_text_is_found_by_its_form_and_formulas_stay(in_vietnamese: Any) -> No
         == "đại số, và các con số trong 16 mô hình ngẫu nhiên"
     )
     assert words.in_formula(r"a &= b && \text{$\mathbb{E}$ is linear}") == (
-        r"a &= b && \text{$\mathbb{E}$ là tuyến tính}"
+        r"a &= b && \text{$\mathbb{E}$ có tính tuyến tính}"
     )
     assert words.in_formula(r"\frac{a}{b}") == r"\frac{a}{b}"
 

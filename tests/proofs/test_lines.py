@@ -59,6 +59,9 @@ def test_a_falsehood_is_refused_in_words(run, record_property):
         assert "Traceback" not in str(caught.value)
         assert "  File " not in str(caught.value)
         assert "line" in str(caught.value) or "'" in str(caught.value)
+        rest = caught.value.residual
+        assert "#" not in str(caught.value), "the engine's own mark on a letter"
+        assert "#" not in (latex(rest) if isinstance(rest, sp.Basic) else "")
 
 
 @pytest.mark.parametrize("run", true)

@@ -15,7 +15,20 @@ from sympy.core.function import AppliedUndef
 from .algebra import at_least_zero, is_positive
 from .notation import KL, Density, E, Normal, SquaredNorm, Unit
 from .printing import text
-from .scope import BINDERS, UnsoundError, admit, bound, free, fresh, is_name, made, nodes, parts, substitute
+from .scope import (
+    BINDERS,
+    UnsoundError,
+    admit,
+    bound,
+    free,
+    fresh,
+    is_name,
+    made,
+    nodes,
+    parts,
+    substitute,
+    unmarked,
+)
 
 Facts = Mapping[sp.Basic, sp.Basic]
 Range = tuple[sp.Basic, sp.Basic]
@@ -227,7 +240,7 @@ class Assumptions:
             if not _fits(slot, argument):
                 raise UnsoundError(
                     f"{text(name)} = {text(value)} is assumed where {slot} is {_declared(slot)}, and a line "
-                    f"holds {text(e)}, where that is not known of {text(argument)}."
+                    f"holds {text(unmarked(e))}, where that is not known of {text(unmarked(argument))}."
                 )
         slots = {s: fresh(s) for s in name.args}
         put = self._put(value, slots, {})

@@ -21,7 +21,17 @@ from .normal_form import NormalForm, readable
 from .notation import KL, Density, E, Normal, Unit
 from .numeric_check import Infinite, Model, NoModel, NoNumber, TooSmall, Undefined, contradiction, obeys
 from .printing import latex, spine, text
-from .scope import UnsoundError, admit, free, nodes, one_name_each, one_range_each, substitute, unmerged
+from .scope import (
+    UnsoundError,
+    admit,
+    free,
+    nodes,
+    one_name_each,
+    one_range_each,
+    substitute,
+    unmarked,
+    unmerged,
+)
 
 RELATIONS = {"=": "=", ">=": r"\ge", "<=": r"\le", "->": r"\longrightarrow", "~": r"\sim", ":=": ":="}
 MODELS = ((False, False), (False, False), (True, False), (False, False))  # (wild, corner) of each model
@@ -566,6 +576,10 @@ class Checked:
 
     def _left_over(self, left, right):
         """The difference, simplified where that is quick; None where it takes too long."""
+        rest = self._rest(left, right)
+        return None if rest is None else unmarked(rest)
+
+    def _rest(self, left, right):
         try:
             with time_limit(4.0), sp.evaluate(True):
                 rest = self._difference(left, right)

@@ -118,9 +118,8 @@ def explain(
         at = "in a random model with two states for each variable"
     else:
         at = "at " + ", ".join(f"{s} = {float(v):.3g}" for s, v in sorted(point.items(), key=str))
-    message.append(
-        f"  {at}:  line {number - 1} = {_short(values[0])},  line {number} = {_short(values[1])}",
-    )
+    first, second = (_short(value, values) for value in values)
+    message.append(f"  {at}:  line {number - 1} = {first},  line {number} = {second}")
     if relation == "=" and residual == 0:
         message[0] = f"line {number} of '{name}' could not be checked ({reason})."
         message.append(
@@ -135,12 +134,12 @@ def explain(
 
 
 def _cut(formula: str) -> str:
-    formula = re.sub(r"#[_.\d]+", "", formula)  # the engine's own marks on bound letters
     return formula if len(formula) <= 400 else f"{formula[:400]} ..."
 
 
-def _short(value: float) -> str:
-    return f"{value:.6g}"
+def _short(value: float, beside: tuple) -> str:
+    """Six figures; rounding errors beside a larger number are 0."""
+    return f"{0.0 if abs(value) < 1e-9 * max(map(abs, beside)) else value:.6g}"
 
 
 def _hint(left, right, model: Model, relation: str) -> str:

@@ -468,4 +468,4 @@ def _as_expectation(expr, known: dict):
             terms = [t.as_independent(*variables, as_Add=False) for t in sp.Add.make_args(rest)]
             mean = sp.Add(*(k * (E(measure, f) if f != 1 else 1) for k, f in terms))
             return mean * _joint(d.family, given)
-    return sp.Integral(_readable(body, known), *variables)
+    return sp.Integral(_readable(body, known), *names.values())

@@ -156,11 +156,13 @@ class BookPrinter(LatexPrinter):
         return str(self._print(expr.label))
 
     def _print_Integral(self, expr) -> str:
-        z, *ends = (self._print(a) for a in expr.limits[0])
-        under = rf"_{{{ends[0]}}}^{{{ends[1]}}}" if ends else ""
         inner = self._print(expr.function)
         inner = rf"\left({inner}\right)" if expr.function.is_Add or inner.startswith("-") else inner
-        return rf"\int{under} {inner} \, d{z}"
+        for limit in expr.limits:
+            z, *ends = (self._print(a) for a in limit)
+            under = rf"_{{{ends[0]}}}^{{{ends[1]}}}" if ends else ""
+            inner = rf"\int{under} {inner} \, d{z}"
+        return inner
 
     def _print_Add(self, expr, order=None) -> str:
         text = ""

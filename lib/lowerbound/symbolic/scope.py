@@ -472,10 +472,29 @@ _NUMBERS = itertools.count(1)
 
 def fresh(symbol):
     """A new symbol with the nature of this one, that stands nowhere yet."""
-    name = f"{symbol.name.split('#')[0]}#_{next(_NUMBERS)}"
+    return _alike(symbol, f"{symbol.name.split('#')[0]}#_{next(_NUMBERS)}")
+
+
+def _alike(symbol, name: str):
     if isinstance(symbol, RandomVariable):
         return RandomVariable(name, like=symbol)
     return sp.Symbol(name, **{k: v for k, v in symbol._assumptions_orig.items() if v is not None})
+
+
+def unmarked(expr):
+    """With letters as a reader writes them: those that the engine has marked become z, or z_1 and z_2."""
+    letters = expr.atoms(sp.Symbol)
+    marked = sorted((s for s in letters if "#" in s.name), key=lambda s: s.name)
+    taken = {s.name for s in letters if "#" not in s.name}
+    names = {}
+    for symbol in marked:
+        base = symbol.name.split("#")[0]
+        alone = sum(s.name.split("#")[0] == base for s in letters) == 1
+        free_names = (f"{base}_{k}" for k in itertools.count(1))
+        name = base if alone else next(n for n in free_names if n not in taken)
+        taken.add(name)
+        names[symbol] = _alike(symbol, name)
+    return expr.xreplace(names)
 
 
 def is_name(expr) -> bool:
