@@ -195,7 +195,7 @@ def _said(text: str, language: str, whole: bool = False) -> str:
         rest = _said(found[3], language)
         rest = say_parts(rest, language) if rest == found[3] else rest
         told = f"{found[1]}{_said(found[2], language)}: {rest}"
-        return text if _english(told) else told  # such as one that goes on in the next row
+        return text if ENGLISH_WORD.search(told) else told  # such as one that goes on in the next row
     ways = [
         FIELD.sub(lambda field, filled=filled: filled[field[1]], own)  # type: ignore[misc]
         for form, own, match in _matching(text, language)
