@@ -133,9 +133,7 @@
     var block = formula.closest("div.math, p, li, dd, td, figcaption, h1, h2, h3") || formula;
     block.insertAdjacentElement("afterend", panel);
     MathJax.typesetPromise([panel]).then(function () {
-      var focused = panel && panel.querySelector("dt a:focus"); // before its letters were there
-      if (focused) light(focused.querySelector("mjx-mi"));
-      else if (panel && formula.tabIndex === 0) panel.focus({ preventScroll: true });
+      if (panel && formula.tabIndex === 0 && !panel.contains(document.activeElement)) panel.focus({ preventScroll: true });
     });
   }
 
@@ -224,8 +222,16 @@
     if (!panel && event.target.closest("main mjx-container")) unlight();
   });
   document.addEventListener("focusin", function (event) {
-    if (panel && event.target.matches(".symbols dt a")) light(event.target.querySelector("mjx-mi"));
+    if (panel && event.target.matches(".symbols dt a")) lightFocused(event.target, 30);
   });
+
+  // Its letters are drawn when they come into view.
+  function lightFocused(link, tries) {
+    if (document.activeElement !== link) return;
+    var letter = link.querySelector("mjx-mi");
+    if (letter) light(letter);
+    else if (tries) setTimeout(lightFocused, 100, link, tries - 1);
+  }
 
   window.symbolsIn = function (tex) {
     return symbolsIn(tex, knownHere());
