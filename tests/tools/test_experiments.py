@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import torch
+from few import Few, Some
 from lowerbound import data, zoo
 from lowerbound.diffusion import Diffusion
 from lowerbound.estimate import levels
@@ -49,22 +50,6 @@ TINY = replace(
     levels=2,
     calls=(1,),
 )
-
-
-class Few(RunDir):
-    """A run_dir with so few images that a test can afford it."""
-
-    def images(self, split: str) -> data.Images:
-        images = super().images(split)
-        return data.Images(images.x[:60], images.y[:60])
-
-
-class Some(RunDir):
-    """A run_dir with as many images as the rulers need to be sure of the best."""
-
-    def images(self, split: str) -> data.Images:
-        images = super().images(split)
-        return data.Images(images.x[:300], images.y[:300])
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from few import Few
 from lowerbound import data, zoo
 from lowerbound.gaussian import Gaussian
 from lowerbound.vae import VAE
@@ -41,14 +42,6 @@ TINY = replace(
     tested=6,
     trial=Trial(1, 4, images=4),
 )
-
-
-class Few(RunDir):
-    """A run_dir with so few images that a test can afford it."""
-
-    def images(self, split: str) -> data.Images:
-        images = super().images(split)
-        return data.Images(images.x[:60], images.y[:60])
 
 
 @pytest.fixture
