@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,12 +53,23 @@ def stopped(path: Path) -> int:
     return -1
 
 
+def also(folder: Path, run: Callable[..., None]) -> Callable[..., None]:
+    """`train.run`, after what this file asks of the same two processes.
+
+    One launch makes one process group: a second one would read the addresses that the first left in
+    torchrun's store, and hang.
+    """
+
+    def outcome_and_run(*arguments, **options) -> None:
+        torch.set_num_threads(1)
+        outcome = {"trained": trained(), "stopped": stopped(folder / "stopped.checkpoint")}
+        outcome["resumed"] = trained(SHORT, checkpoint=folder / "stopped.checkpoint")
+        (folder / f"{dist.get_rank()}.json").write_text(json.dumps(outcome))
+        run(*arguments, **options)
+
+    return outcome_and_run
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo")
-    outcome = {"trained": trained(), "stopped": stopped(folder / "stopped.checkpoint")}
-    outcome["resumed"] = trained(SHORT, checkpoint=folder / "stopped.checkpoint")
-    (folder / f"{dist.get_rank()}.json").write_text(json.dumps(outcome))
-    dist.destroy_process_group()
+    train.run = also(Path(sys.argv[1]), train.run)
     train.main(sys.argv[2:])

@@ -32,7 +32,7 @@ def outcomes(tmp_path_factory):
     assert len(checkpoint.read(folder / "two" / SAVED)["steps"]) == 4
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*launch, ranks.__file__, str(folder), *begun, "--resume"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)], folder, done
 
