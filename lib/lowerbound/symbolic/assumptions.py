@@ -27,7 +27,6 @@ from .scope import (
     nodes,
     parts,
     substitute,
-    unmarked,
 )
 
 Facts = Mapping[sp.Basic, sp.Basic]
@@ -240,7 +239,7 @@ class Assumptions:
             if not _fits(slot, argument):
                 raise UnsoundError(
                     f"{text(name)} = {text(value)} is assumed where {slot} is {_declared(slot)}, and a line "
-                    f"holds {text(unmarked(e))}, where that is not known of {text(unmarked(argument))}."
+                    f"holds {text(e)}, where that is not known of {text(argument)}."
                 )
         slots = {s: fresh(s) for s in name.args}
         put = self._put(value, slots, {})

@@ -233,7 +233,7 @@ class Checked:
             if found is None or (
                 found != expected and (found.is_infinite or endless or not equal(found, expected))
             ):
-                value = "not the same from both sides, or sympy finds none" if found is None else found
+                value = "not the same from both sides, or sympy finds none" if found is None else text(found)
                 self._refuse(
                     relation, right, f"{reason}; the limit of {of} is {value}", None,
                     "" if found is None else f"Computer algebra finds {text(found)}, not {text(expected)}.",

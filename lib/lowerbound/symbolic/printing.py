@@ -11,6 +11,7 @@ from sympy.printing.latex import LatexPrinter, translate
 from sympy.printing.precedence import PRECEDENCE
 
 from .notation import KL, Density, E, Normal, SquaredNorm
+from .scope import unmarked
 
 Shown = TypeVar("Shown")
 PAGE = 76.0  # letters that fit on one line of a page
@@ -356,7 +357,7 @@ def text(expr) -> str:
         return e.func(*map(flat, e.args))
 
     with sp.evaluate(False):
-        shown = flat(expr)
+        shown = flat(unmarked(expr))
     with sp.evaluate(True):
         return str(sp.sstr(shown, order="none"))
 
