@@ -12,7 +12,7 @@ LIBRARY = Path(lowerbound.__file__).parent
 REPOSITORY = Path(__file__).parents[1]
 # The modules of the model and around it, in reading order: a file imports only what stands before it.
 ORDER = (
-    *("gaussian", "bound", "likelihood", "schedule", "coordinates", "entry", "nets", "dense"),
+    *("gaussian", "bound", "likelihood", "schedule", "coordinates", "entry", "precision", "nets", "dense"),
     *("guidance", "samplers", "vae", "diffusion", "latent", "data", "checkpoint", "classifier", "fit"),
     *("metrics", "estimate", "zoo", "language", "train", "runtime", "adapters"),
     *("findings", "checkup_vae", "checkup_diffusion", "clinic"),

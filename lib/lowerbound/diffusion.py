@@ -20,6 +20,7 @@ from lowerbound.bound import Bound
 from lowerbound.gaussian import Gaussian
 from lowerbound.guidance import Guided
 from lowerbound.likelihood import DiscretisedLogistic, Likelihood, readable
+from lowerbound.precision import autocast
 from lowerbound.samplers import ancestral
 from lowerbound.schedule import Schedule, extract
 
@@ -311,14 +312,18 @@ class Diffusion(nn.Module):
         *,
         sampler: Callable[..., Iterator[Tensor]] = ancestral,
         progress: bool = False,
+        precision: str = "float32",
     ) -> Float[Tensor, "{n} *dims"]:
         """Draw n examples: x_T from N(0, I), then down the chain. Returns (n, *shape).
 
-        Raises ValueError unless n ≥ 1.
+        precision: of the network alone. "auto" is what the device is fast at (`precision.resolve`): quicker,
+        but other devices round differently, so the same seed gives slightly different examples there.
+        Raises ValueError unless n ≥ 1, and for an unknown precision.
         """
         entry.count_fits(n)
         entry.is_generator(rng)
         weight = next(self.parameters())
         xT = torch.randn(n, *self.shape, generator=rng, dtype=weight.dtype, device=weight.device)
-        *_, x0 = deque(sampler(self, xT, rng=rng, progress=progress), maxlen=1)
+        with autocast(precision, weight.device):
+            *_, x0 = deque(sampler(self, xT, rng=rng, progress=progress), maxlen=1)
         return x0

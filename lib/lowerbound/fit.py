@@ -33,9 +33,9 @@ from tqdm.auto import tqdm
 
 from lowerbound import checkpoint as checkpoints
 from lowerbound import data, entry
+from lowerbound.precision import PRECISIONS, autocast, resolve
 
 Loss = Callable[[Any, Tensor, Tensor | None, torch.Generator], Tensor]
-PRECISIONS = ("float32", "bfloat16", "float16", "auto")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Recipe:
     lr: peak learning rate of Adam, after `warmup` steps, decaying by a cosine to `final` times itself
     final: 0 lets the rate fall to nothing; with 1 it stays, and averaged weights are good at any step
     ema: decay of the averaged weights that are kept; clip: largest gradient norm; seed: of order and noise
-    precision: "float32", "bfloat16", "float16" or "auto", what the device is fast at (`resolve`)
+    precision: "float32", "bfloat16", "float16" or "auto", what the device is fast at (`precision.resolve`)
 
     Raises ValueError for a number out of range or an unknown precision.
     """
@@ -82,29 +82,6 @@ class Recipe:
         warm = min(1.0, (step + 1) / max(self.warmup, 1))
         cosine = 0.5 * (1 + torch.cos(torch.tensor(min(step / self.steps, 1.0)) * torch.pi).item())
         return warm * (self.final + (1 - self.final) * cosine)
-
-
-def resolve(precision: str, device: torch.device) -> str:
-    """The precision that "auto" stands for on this device; any other is returned as it is.
-
-    bfloat16 on CUDA from capability 8 (Ampere) and on a CPU with AVX512-BF16; float16 on older CUDA, whose
-    tensor cores know no bfloat16; float32 elsewhere.
-    """
-    if precision == "float16" and device.type == "mps":
-        raise ValueError("float16 is not trained on an Apple GPU; use --precision float32")
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        # not torch.cuda.is_bf16_supported(): it is true where bfloat16 is emulated, as on a T4
-        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
-    return "bfloat16" if device.type == "cpu" and _cpu_multiplies_bfloat16() else "float32"
-
-
-def _cpu_multiplies_bfloat16() -> bool:
-    """Whether the CPU has AVX512-BF16, as every one with AMX-BF16 has too; False where torch cannot tell."""
-    # not torch.ops.mkldnn._is_mkldnn_bf16_supported(): it is true of any AVX-512, which emulates bfloat16
-    has = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(has()) if has is not None else False
 
 
 def default_loss(model: Any, x: Tensor, y: Tensor | None, rng: torch.Generator) -> Tensor:
@@ -164,9 +141,7 @@ class Training:
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, recipe.lr_factor)
         half = self.recipe.precision == "float16"
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
-        self.autocast = torch.autocast(
-            self.device.type, torch.float16 if half else torch.bfloat16, enabled=low
-        )
+        self.autocast = autocast(self.recipe.precision, self.device)
         self.rng = torch.Generator(self.device).manual_seed(recipe.seed + self.rank)
 
     def steps(self) -> Iterator[Step]:

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from lowerbound import checkpoint, data, language, metrics, zoo
 from lowerbound.classifier import classifier_loss
-from lowerbound.fit import PRECISIONS, Recipe, Step, default_loss, distributed, fit, resolve
+from lowerbound.fit import Recipe, Step, default_loss, distributed, fit
+from lowerbound.precision import PRECISIONS, resolve
 from lowerbound.samplers import ddim
 from lowerbound.zoo import PRESETS, Architecture
 

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lowerbound import checkpoint
-from lowerbound.fit import Training, default_loss, resolve
+from lowerbound import checkpoint, zoo
+from lowerbound.fit import Training, default_loss
+from lowerbound.precision import resolve
+from lowerbound.samplers import ddim
 from test_fit import RECIPE, _fit, _model, _StopAt
 from torch import nn
 
@@ -81,6 +83,24 @@ def test_auto_is_what_the_device_is_fast_at(monkeypatch, device, capability, cpu
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: cpu, raising=False)
     assert resolve("auto", torch.device(device)) == expected
     assert resolve("float32", torch.device(device)) == "float32"
+
+
+def test_samples_in_half_precision_are_the_samples_but_for_rounding(monkeypatch):
+    """Of a shipped network, by one seed: float32 to the bit by default, bfloat16 where auto says so."""
+    model = zoo.load("ddpm-fashion").respaced(4)
+
+    def drawn(**options):
+        return model.sample(2, torch.Generator().manual_seed(0), sampler=ddim, **options)
+
+    plain = drawn()
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
+    assert torch.equal(drawn(precision="auto"), plain)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    half = drawn(precision="auto")
+    assert half.dtype == torch.float32
+    assert 0 < (half - plain).abs().mean() < 0.01
+    with pytest.raises(ValueError, match=r"precision must be one of float32, .*; got 'half'"):
+        drawn(precision="half")
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

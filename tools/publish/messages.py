@@ -24,8 +24,8 @@ TABLE = Path("lib", "lowerbound", "assets", "messages.vi.po")
 FAMILIES = ("symbolic", "checks")
 CHECKUP = ("adapters", "checkup_vae", "checkup_diffusion", "findings", "clinic")
 REFUSING = (
-    *("gaussian", "bound", "likelihood", "schedule", "entry", "nets", "dense", "guidance", "vae"),
-    *("diffusion", "latent", "data", "checkpoint", "fit", "zoo", "train", "runtime"),
+    *("gaussian", "bound", "likelihood", "schedule", "entry", "precision", "nets", "dense", "guidance"),
+    *("vae", "diffusion", "latent", "data", "checkpoint", "fit", "zoo", "train", "runtime"),
 )
 STEPS = {"step", "at_least", "at_most", "tends_to", "leading_order", "axiom"}  # calls that have a reason
 WORD = re.compile(r"[A-Za-z]{2,}")
