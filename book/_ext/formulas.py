@@ -1,8 +1,8 @@
 """Room for formulas, so that the page does not move when they are typeset, and marks that stay beside them.
 
 `python -m tools.publish.formula_sizes` measures each formula of the built book in a browser and writes
-formula_sizes.json. From it, a formula gets its height or width as a property, which the style sheet uses
-until MathJax has typeset it.
+formula_sizes.json. From it, a formula gets its width, or its height at a desk and on a phone, as properties,
+which the style sheet uses until MathJax has typeset it.
 A formula that was not measured gets the style sheet's own guess.
 """
 
@@ -31,8 +31,8 @@ def key(tex: str) -> str:
 
 
 @functools.cache
-def formula_sizes() -> dict[str, float]:
-    """Widths of formulas in a line (em) and heights of displayed ones (rem), by key."""
+def formula_sizes() -> dict[str, Any]:
+    """Widths of formulas in a line (em); of displayed ones the heights at a desk and on a phone (rem)."""
     return json.loads(SIZES.read_text()) if SIZES.is_file() else {}
 
 
@@ -48,7 +48,8 @@ def with_room(write: Callable[[Any, Any], None], tag: str, style: str) -> Callab
             tex = WRITTEN.search(text)
             size = formula_sizes().get(key(html.unescape(tex[1]))) if tex else None
             if size is not None:
-                styled = f'<{tag} style="{style.format(size)}" class="math'
+                given = style.format(*size if isinstance(size, list) else [size])
+                styled = f'<{tag} style="{given}" class="math'
                 text = text.replace(f'<{tag} class="math', styled, 1)
             self.body[start:] = [text]
 
@@ -73,7 +74,7 @@ def keep_room(app: Sphinx) -> None:
     """Wrap MathJax's writers, when MyST has put in its own."""
     registry = app.registry
     for writers, tag, style in (
-        (registry.html_block_math_renderers, "div", "--high: {}rem"),
+        (registry.html_block_math_renderers, "div", "--high: {}rem; --high-on-a-phone: {}rem"),
         (registry.html_inline_math_renderers, "span", "--wide: {}em"),
     ):
         visit, depart = writers["mathjax"]
