@@ -456,7 +456,8 @@ def test_room_is_kept_for_a_formula(built: Book) -> None:
     latex = proofs.derivations()["log_inequality"]().latex()
     block = built.html().split('id="equation-eq-log"')[0].rsplit("<div", 1)[1]
     sizes = formulas.formula_sizes()
-    assert f'style="--high: {sizes[formulas.key(latex)]}rem" class="math' in block
+    desk, phone = sizes[formulas.key(latex)]
+    assert f'style="--high: {desk}rem; --high-on-a-phone: {phone}rem" class="math' in block
     assert f'<span style="--wide: {sizes[formulas.key("x_0")]}em" class="math' in built.html()
 
 

@@ -59,17 +59,18 @@ def axe(page: Page, **options: Any) -> dict[str, Any]:
 
 
 def visit(browser: Browser, address: str, name: str, width: str) -> dict[str, Any]:
-    """Open a page: what goes wrong, what axe says in light and dark, and the bytes, at first and in all."""
+    """Open a page: what goes wrong, what axe says in light and dark, the shift of its load, and the bytes."""
     opened = Visit(browser, WIDTHS[width])
     page = opened.page
     page.goto(f"{address}/{name}.html", wait_until="networkidle")
-    first = opened.transferred
+    first, shift = opened.transferred, opened.shift()
     page.evaluate(EVERY_FORMULA)
     page.wait_for_function(TYPESET)  # a busy machine is not done when it says so
     page.locator("main img").evaluate_all(EVERY_PICTURE)
     figures: dict[str, Any] = {
         "bytes_at_first": first,
         "bytes_with_every_frame": opened.transferred,
+        "layout_shift": shift,
         "formulas": page.locator("main mjx-container").count(),
         "pictures": page.locator("main img").count(),
         "moving_figures": page.locator("main .player").count(),
@@ -170,6 +171,7 @@ def main() -> None:
         "axe_violations": impacts.total(),
         "axe_serious": impacts["serious"] + impacts["critical"],
         "largest_page": max(figures["bytes_with_every_frame"] for figures in every),
+        "largest_shift": max(figures["layout_shift"] for figures in every),
         "moving_figures": sum(pages[name]["desk"]["moving_figures"] for name in names),
         "lighthouse_lowest": lowest(pages),
     }

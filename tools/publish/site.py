@@ -47,6 +47,33 @@ EVERY_PICTURE = """all => Promise.all(
 ).then(found => found.filter(Boolean))"""
 
 
+# How far a page moves by itself, as browsers count it: the sum of its shifts in the worst five seconds. What
+# a click or a key moves does not count.
+NOTE_SHIFTS = """window.shifts = [];
+new PerformanceObserver(list => shifts.push(...list.getEntries().filter(shift => !shift.hadRecentInput)))
+  .observe({type: "layout-shift", buffered: true});"""
+SHIFTED = """() => {
+  let worst = 0, sum = 0, first = 0, last = -Infinity;
+  for (const {value, startTime} of shifts) {
+    if (startTime - last > 1000 || startTime - first > 5000) [sum, first] = [0, startTime];
+    sum += value;
+    last = startTime;
+    worst = Math.max(worst, sum);
+  }
+  return worst;
+}"""
+# The formulas in the window are set, and what they move has moved.
+SETTLED = """() => Promise.resolve(window.formulasFound).then(() => new Promise(done => {
+  const seen = box => box.top < innerHeight && box.bottom > 0 && box.right > 0 && box.width + box.height > 0;
+  const wait = () => {
+    const formulas = [...document.querySelectorAll("main mjx-lazy")].map(one => one.closest(".math"));
+    if (formulas.some(one => one && one.checkVisibility() && seen(one.getBoundingClientRect())))
+      setTimeout(wait, 50);
+    else requestAnimationFrame(() => setTimeout(done, 50));
+  };
+  wait();
+}))"""
+
 WITH_FORMULAS = "book/03_forward"  # axe looks into formulas here; elsewhere they are made by the same code
 
 # How a word looks: its colour and letters, and the colour and class of what stands behind it.
@@ -185,6 +212,7 @@ class Visit:
         self.page.set_default_timeout(60_000)
         self.faults: list[str] = []
         self.transferred = 0
+        self.page.add_init_script(NOTE_SHIFTS)
         self.page.on("request", self._request)
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
@@ -213,6 +241,12 @@ class Visit:
         self.page.goto(url, wait_until="load")
         self.page.evaluate(EVERY_FORMULA if typeset else "window.formulasFound")
         return self.page
+
+    def shift(self) -> float:
+        """How far the page has moved by itself since it was opened, when its first window is complete."""
+        self.page.evaluate(SETTLED)
+        shifted: float = self.page.evaluate(SHIFTED)
+        return round(shifted, 4)
 
 
 if __name__ == "__main__":  # whether there is a Chromium
