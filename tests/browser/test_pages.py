@@ -818,6 +818,21 @@ def test_figures_in_the_dark(browser: Browser, address: str, name: str) -> None:
     visit.context.close()
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_page_has_its_colours_before_the_theme_has_its_script(
+    browser: Browser, address: str, dark: bool
+) -> None:
+    visit = Visit(browser, WIDTHS["desk"], dark=dark)
+    page = visit.page
+    page.route("**/pydata-sphinx-theme.js*", lambda route: route.abort())
+    page.goto(f"{address}/book/clinic.html", wait_until="domcontentloaded")
+    behind = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", behind)[:3])) < 200) == dark
+    code = page.locator("main p code").first.evaluate("code => getComputedStyle(code).borderTopWidth")
+    assert code == "1px"
+    visit.context.close()
+
+
 def test_a_chapter_on_paper(browser: Browser, tmp_path: Path) -> None:
     out = tmp_path / "book.pdf"
     titles = [title for title, _ in write(browser, out, ["book/01_elbo", "book/lecture_map"])]
