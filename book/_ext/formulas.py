@@ -21,6 +21,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 SIZES = Path(__file__).with_name("formula_sizes.json")
+OPENING = re.compile(r"(?<!\w)[(“‘]+$")
 MARKS = re.compile(r"[.,;:!?)”’]*(?![\w])")
 WRITTEN = re.compile(r"\\[(\[](.*)\\[)\]]", re.DOTALL)
 
@@ -57,17 +58,23 @@ def with_room(write: Callable[[Any, Any], None], tag: str, style: str) -> Callab
 
 
 def keep_together(app: Sphinx, doctree: nodes.document, page: str) -> None:
-    """Put a formula in a line and the mark behind it into one box: no line begins with a comma."""
+    """Put a formula in a line and the marks around it into one box: no line begins with a comma, ends with (."""
     for formula in list(doctree.findall(nodes.math)):
-        after = formula.next_node(descend=False, siblings=True)
-        mark = MARKS.match(after) if isinstance(after, nodes.Text) else None
-        if mark and mark[0]:
+        around = formula.parent  # in which other texts may be equal to those beside the formula
+        place = next(i for i, node in enumerate(around.children) if node is formula)
+        texts = {i: around[i] for i in (place - 1, place + 1) if 0 <= i < len(around)}
+        texts = {i: text for i, text in texts.items() if isinstance(text, nodes.Text)}
+        opening = OPENING.search(texts.get(place - 1, ""))
+        mark = MARKS.match(texts.get(place + 1, ""))
+        first, last = opening[0] if opening else "", mark[0] if mark else ""
+        if first or last:
+            if last:
+                around[place + 1] = nodes.Text(texts[place + 1][len(last) :])
+            if first:
+                around[place - 1] = nodes.Text(texts[place - 1][: -len(first)])
             box = nodes.inline("", "", classes=["together"])
-            around = after.parent  # in which other texts may be equal to this one
-            place = next(i for i, node in enumerate(around.children) if node is after)
-            around[place] = nodes.Text(after[len(mark[0]) :])
             formula.replace_self(box)
-            box += [formula, nodes.Text(mark[0])]
+            box += [nodes.Text(first)] * bool(first) + [formula] + [nodes.Text(last)] * bool(last)
 
 
 def keep_room(app: Sphinx) -> None:

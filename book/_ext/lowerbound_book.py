@@ -93,8 +93,8 @@ def load_once(app: Sphinx, builder: Builder) -> None:
     labels._resolve_numref_xref = lambda env, *reference: resolve(loaded, *reference)
 
 
-# The theme knows its colours only when its script has come: until then a page has no borders, and is white in the
-# dark. So the reader's wish is asked for in the head.
+# The theme knows its colours only when its script has come: until then a page has no borders, and is white in
+# the dark. So the reader's wish is asked for in the head.
 COLOURS = """(page => {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   if (!/^(light|dark)$/.test(page.theme)) page.theme = dark ? "dark" : "light";

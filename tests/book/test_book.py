@@ -50,6 +50,12 @@ def test_a_mark_moves_from_behind_its_own_formula() -> None:
     formulas.keep_together(None, document, "page")
     assert paragraph.astext() == "Move Fig. 1.\nIt is q.\np.\n"
     assert [box.astext() for box in document.findall(nodes.inline)] == ["q.", "p."]
+    paragraph = nodes.paragraph("", "T rates (", nodes.math("", "L"), nodes.Text("), f("))
+    paragraph += nodes.math("", "x")
+    document += paragraph
+    formulas.keep_together(None, document, "page")
+    assert paragraph.astext() == "T rates (L), f(x"
+    assert [box.astext() for box in paragraph.findall(nodes.inline)] == ["(L),"], "f( is a name's"
 
 
 # The table of contents
