@@ -58,7 +58,7 @@ def with_room(write: Callable[[Any, Any], None], tag: str, style: str) -> Callab
 
 
 def keep_together(app: Sphinx, doctree: nodes.document, page: str) -> None:
-    """Put a formula in a line and the marks around it into one box: no line begins with a comma, ends with (."""
+    """Put a formula in a line and the marks around it into one box: no line begins with a comma."""
     for formula in list(doctree.findall(nodes.math)):
         around = formula.parent  # in which other texts may be equal to those beside the formula
         place = next(i for i, node in enumerate(around.children) if node is formula)

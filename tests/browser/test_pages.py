@@ -17,7 +17,7 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 from lowerbound import proofs
 from lowerbound.gaussian import Gaussian
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Error, Locator, Page, expect
 from pypdf import PdfReader
 
 from tools.publish.pdf import write
@@ -472,6 +472,20 @@ def test_a_page_that_moves_is_found(browser: Browser, address: str, fault: str) 
     visit.open(f"{address}/book/01_elbo.html", typeset=False)
     page.wait_for_timeout(500)
     assert visit.shift() > MOST_SHIFT
+    visit.context.close()
+
+
+def test_a_formula_that_is_never_drawn_is_found(browser: Browser, address: str) -> None:
+    visit = Visit(browser, WIDTHS["phone"])
+    page = visit.open(f"{address}/book/glossary.html")
+    page.evaluate(
+        """() => {
+             performance.now = (now => () => 100 * now())(performance.now.bind(performance));
+             document.querySelector("main mjx-math").remove();
+           }"""
+    )
+    with pytest.raises(Error, match="a formula is not drawn"):
+        page.evaluate(EVERY_FORMULA)
     visit.context.close()
 
 

@@ -43,7 +43,6 @@ CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
 TIMES = 3  # runs of Lighthouse for a page, unless said otherwise; the median counts
 EDITIONS = ("", "vi/")
 EVERY_PAGE = [edition + name for edition in EDITIONS for name in PAGES]
-TYPESET = "() => !document.querySelector('mjx-container:not(:has(mjx-math))')"
 IN_THE_DARK = """() => {
   document.documentElement.dataset.theme = "dark";
   document.getAnimations().forEach(change => change.finish());
@@ -65,7 +64,6 @@ def visit(browser: Browser, address: str, name: str, width: str) -> dict[str, An
     page.goto(f"{address}/{name}.html", wait_until="networkidle")
     first, shift = opened.transferred, opened.shift()
     page.evaluate(EVERY_FORMULA)
-    page.wait_for_function(TYPESET)  # a busy machine is not done when it says so
     page.locator("main img").evaluate_all(EVERY_PICTURE)
     figures: dict[str, Any] = {
         "bytes_at_first": first,

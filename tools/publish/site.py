@@ -34,9 +34,19 @@ FLAGS = [
 ]
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # no other host is reached
 
+# MathJax says that all formulas are set while some wait that were seen a moment before: these are waited for.
 EVERY_FORMULA = """() => window.formulasFound ? formulasFound.then(
   () => MathJax.startup.document.lazyTypesetAll()
-).then(() => new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))) : true"""
+).then(() => new Promise((done, failed) => {
+  const began = performance.now();
+  const wait = () => {
+    const left = document.querySelector("mjx-container:not(:has(mjx-math))");
+    if (!left) requestAnimationFrame(() => requestAnimationFrame(done));
+    else if (performance.now() - began < 30_000) setTimeout(wait, 50);
+    else failed(new Error("a formula is not drawn: " + left.parentElement.outerHTML.slice(0, 300)));
+  };
+  wait();
+})) : true"""
 
 # Of the theme that is shown; the others are not displayed, so they would not be fetched either.
 EVERY_PICTURE = """all => Promise.all(
@@ -101,7 +111,7 @@ LOOK = """
 LIGHTENED = f"""() => {{{LOOK}
   const formulas = [...document.querySelectorAll("mjx-container")];
   const styles = formulas.map(formula => {{
-    const drawn = formula.querySelector("mjx-math") || formula;
+    const drawn = formula.querySelector("mjx-math");
     const box = drawn.getBoundingClientRect(), style = getComputedStyle(drawn);
     return `display: inline-block; width: ${{box.width}}px; height: ${{box.height}}px;`
       + `vertical-align: ${{style.verticalAlign}}; margin: ${{style.margin}}`;
