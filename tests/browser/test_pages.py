@@ -507,9 +507,9 @@ def test_the_room_kept_for_a_formula_is_what_it_takes(
     visit = Visit(browser, WIDTHS[width])
     page = visit.open(f"{address}/{name}.html")
     sizes = page.evaluate(KEPT)
-    assert len(sizes) > 5
+    assert sizes
     wrong = {label: (kept, high) for label, kept, high in sizes if abs(kept - high) > 12}
-    assert len(wrong) <= len(sizes) // 10, f"run python -m tools.publish.formula_sizes: {wrong}"
+    assert len(wrong) <= max(1, len(sizes) // 10), f"run python -m tools.publish.formula_sizes: {wrong}"
     visit.context.close()
 
 
