@@ -1,8 +1,9 @@
 """Two editions of the book, side by side: the English one, and below vi/ the Vietnamese one.
 
-Each page has a link to the same place of the other edition, and names both in its head. Sections have the
-anchors of the English edition, so that a place is named alike in both. The Vietnamese edition is built from a
-staged folder (tools/publish/editions.py). There, a page that is not translated is English, and says so.
+Each page has a link to the same place of the other edition, and in its head the addresses of both, where the
+book has one. Sections have the anchors of the English edition, so that a place is named alike in both. The
+Vietnamese edition is built from a staged folder (tools/publish/editions.py). There, a page that is not
+translated is English, and says so.
 """
 
 from __future__ import annotations
@@ -152,22 +153,19 @@ def say_citations(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def link_editions(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Name both editions of a page in its head, and give its header the link to the other."""
+    """Link a page's header to the other edition, and name both in its head, where the book has an address."""
     second = is_second(app)
     if not second and not Path(app.srcdir, STATE).is_file():
         return
     up = "../" * page.count("/")
-    here, there = f"{up}{page}.html", f"{up}{'../' if second else f'{CODE}/'}{page}.html"
-    base = str(app.config.html_baseurl or "")
-    if base:
-        base = base.removesuffix(f"{CODE}/")
-        english, other = f"{base}{page}.html", f"{base}{CODE}/{page}.html"
-    else:
-        english, other = (there, here) if second else (here, there)
-    links = (("en", english), (CODE, other), ("x-default", english))
-    context["metatags"] = context.get("metatags", "") + "".join(
-        f'<link rel="alternate" hreflang="{code}" href="{html.escape(uri)}" />\n' for code, uri in links
-    )
+    there = f"{up}{'../' if second else f'{CODE}/'}{page}.html"
+    base = str(app.config.html_baseurl or "").removesuffix(f"{CODE}/")
+    if base:  # search engines take no relative addresses here
+        english = f"{base}{page}.html"
+        links = (("en", english), (CODE, f"{base}{CODE}/{page}.html"), ("x-default", english))
+        context["metatags"] = context.get("metatags", "") + "".join(
+            f'<link rel="alternate" hreflang="{code}" href="{html.escape(uri)}" />\n' for code, uri in links
+        )
     context["other_edition"] = {
         "uri": there,
         "code": "en" if second else CODE,

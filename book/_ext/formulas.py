@@ -1,8 +1,8 @@
 """Room for formulas, so that the page does not move when they are typeset, and marks that stay beside them.
 
 `python -m tools.publish.formula_sizes` measures each formula of the built book in a browser and writes
-formula_sizes.json. From it, a formula gets its height or width as a property, which the style sheet uses
-until MathJax has typeset it.
+formula_sizes.json. From it, a formula gets its width, or its height at a desk and on a phone, as properties,
+which the style sheet uses until MathJax has typeset it.
 A formula that was not measured gets the style sheet's own guess.
 """
 
@@ -21,6 +21,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 SIZES = Path(__file__).with_name("formula_sizes.json")
+OPENING = re.compile(r"(?<!\w)[(“‘]+$")
 MARKS = re.compile(r"[.,;:!?)”’]*(?![\w])")
 WRITTEN = re.compile(r"\\[(\[](.*)\\[)\]]", re.DOTALL)
 
@@ -31,8 +32,8 @@ def key(tex: str) -> str:
 
 
 @functools.cache
-def formula_sizes() -> dict[str, float]:
-    """Widths of formulas in a line (em) and heights of displayed ones (rem), by key."""
+def formula_sizes() -> dict[str, Any]:
+    """Widths of formulas in a line (em); of displayed ones the heights at a desk and on a phone (rem)."""
     return json.loads(SIZES.read_text()) if SIZES.is_file() else {}
 
 
@@ -48,7 +49,8 @@ def with_room(write: Callable[[Any, Any], None], tag: str, style: str) -> Callab
             tex = WRITTEN.search(text)
             size = formula_sizes().get(key(html.unescape(tex[1]))) if tex else None
             if size is not None:
-                styled = f'<{tag} style="{style.format(size)}" class="math'
+                given = style.format(*size if isinstance(size, list) else [size])
+                styled = f'<{tag} style="{given}" class="math'
                 text = text.replace(f'<{tag} class="math', styled, 1)
             self.body[start:] = [text]
 
@@ -56,24 +58,30 @@ def with_room(write: Callable[[Any, Any], None], tag: str, style: str) -> Callab
 
 
 def keep_together(app: Sphinx, doctree: nodes.document, page: str) -> None:
-    """Put a formula in a line and the mark behind it into one box: no line begins with a comma."""
+    """Put a formula in a line and the marks around it into one box: no line begins with a comma."""
     for formula in list(doctree.findall(nodes.math)):
-        after = formula.next_node(descend=False, siblings=True)
-        mark = MARKS.match(after) if isinstance(after, nodes.Text) else None
-        if mark and mark[0]:
+        around = formula.parent  # in which other texts may be equal to those beside the formula
+        place = next(i for i, node in enumerate(around.children) if node is formula)
+        texts = {i: around[i] for i in (place - 1, place + 1) if 0 <= i < len(around)}
+        texts = {i: text for i, text in texts.items() if isinstance(text, nodes.Text)}
+        opening = OPENING.search(texts.get(place - 1, ""))
+        mark = MARKS.match(texts.get(place + 1, ""))
+        first, last = opening[0] if opening else "", mark[0] if mark else ""
+        if first or last:
+            if last:
+                around[place + 1] = nodes.Text(texts[place + 1][len(last) :])
+            if first:
+                around[place - 1] = nodes.Text(texts[place - 1][: -len(first)])
             box = nodes.inline("", "", classes=["together"])
-            around = after.parent  # in which other texts may be equal to this one
-            place = next(i for i, node in enumerate(around.children) if node is after)
-            around[place] = nodes.Text(after[len(mark[0]) :])
             formula.replace_self(box)
-            box += [formula, nodes.Text(mark[0])]
+            box += [nodes.Text(first)] * bool(first) + [formula] + [nodes.Text(last)] * bool(last)
 
 
 def keep_room(app: Sphinx) -> None:
     """Wrap MathJax's writers, when MyST has put in its own."""
     registry = app.registry
     for writers, tag, style in (
-        (registry.html_block_math_renderers, "div", "--high: {}rem"),
+        (registry.html_block_math_renderers, "div", "--high: {}rem; --high-on-a-phone: {}rem"),
         (registry.html_inline_math_renderers, "span", "--wide: {}em"),
     ):
         visit, depart = writers["mathjax"]

@@ -93,6 +93,14 @@ def load_once(app: Sphinx, builder: Builder) -> None:
     labels._resolve_numref_xref = lambda env, *reference: resolve(loaded, *reference)
 
 
+# The theme knows its colours only when its script has come: until then a page has no borders, and is white in
+# the dark. So the reader's wish is asked for in the head.
+COLOURS = """(page => {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  if (!/^(light|dark)$/.test(page.theme)) page.theme = dark ? "dark" : "light";
+})(document.documentElement.dataset);"""
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     first = (words, checked, editions, falsehoods, formulas, front, labs)
     other = (measurements, minutes, pictures, proofs, reading, search, sheets, symbols, tables)
@@ -101,6 +109,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # Each citation has the metadata of every installed package read, to find one and the same style.
     pybtex.plugin._load_entry_point = functools.cache(pybtex.plugin._load_entry_point)
     gc.set_threshold(100_000, 50, 100)  # a page is a large tree that stays: no need to look for garbage
+    app.add_js_file(None, body=COLOURS, priority=100)
     app.connect("write-started", load_once)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", name_entries)

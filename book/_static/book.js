@@ -248,6 +248,21 @@
     }).observe(document.querySelector("main"), { childList: true, subtree: true });
   }
 
+  // The letters that the page needs come before a formula is set in them: others take other room until then.
+  function fetchLetters() {
+    var text = document.querySelector("main").textContent;
+    var families = ["MJXTEX", "MJXTEX-I", "MJXTEX-S1", "MJXTEX-S2"];
+    if (!/\\\(|\\\[/.test(text)) return;
+    if (/\\mathbb|\\E\b/.test(text)) families.push("MJXTEX-A");
+    if (/\\mathcal|\\N\b/.test(text)) families.push("MJXTEX-C");
+    document.head.append(MathJax.chtmlStylesheet());
+    return Promise.allSettled(
+      families.map(function (family) {
+        return document.fonts.load("1em " + family);
+      })
+    );
+  }
+
   // MathJax looks for formulas part by part, so that the page answers in between.
   function findFormulas() {
     var parts = Array.from(document.querySelectorAll("article > section > *, article > :not(section)"));
@@ -263,7 +278,7 @@
         .then(next);
     }
 
-    window.formulasFound = MathJax.startup.promise.then(next);
+    window.formulasFound = MathJax.startup.promise.then(fetchLetters).then(next);
   }
 
   // Without MathJax, formulas are shown as they are written.

@@ -245,8 +245,8 @@
     var shown = Array.from(lines.querySelectorAll(".piece, .why")).filter(function (box) {
       return !box.closest("[hidden]");
     }).length;
-    if (PHONE.matches || !formula.style.getPropertyValue("--high"))
-      formula.style.setProperty("--high", 2.4 * shown + "rem");
+    var high = PHONE.matches ? "--high-on-a-phone" : "--high";
+    if (!formula.style.getPropertyValue(high)) formula.style.setProperty(high, 2.4 * shown + "rem");
   }
 
   document.addEventListener("DOMContentLoaded", function () {

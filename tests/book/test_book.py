@@ -50,6 +50,12 @@ def test_a_mark_moves_from_behind_its_own_formula() -> None:
     formulas.keep_together(None, document, "page")
     assert paragraph.astext() == "Move Fig. 1.\nIt is q.\np.\n"
     assert [box.astext() for box in document.findall(nodes.inline)] == ["q.", "p."]
+    paragraph = nodes.paragraph("", "T rates (", nodes.math("", "L"), nodes.Text("), f("))
+    paragraph += nodes.math("", "x")
+    document += paragraph
+    formulas.keep_together(None, document, "page")
+    assert paragraph.astext() == "T rates (L), f(x"
+    assert [box.astext() for box in paragraph.findall(nodes.inline)] == ["(L),"], "f( is a name's"
 
 
 # The table of contents
@@ -456,7 +462,8 @@ def test_room_is_kept_for_a_formula(built: Book) -> None:
     latex = proofs.derivations()["log_inequality"]().latex()
     block = built.html().split('id="equation-eq-log"')[0].rsplit("<div", 1)[1]
     sizes = formulas.formula_sizes()
-    assert f'style="--high: {sizes[formulas.key(latex)]}rem" class="math' in block
+    desk, phone = sizes[formulas.key(latex)]
+    assert f'style="--high: {desk}rem; --high-on-a-phone: {phone}rem" class="math' in block
     assert f'<span style="--wide: {sizes[formulas.key("x_0")]}em" class="math' in built.html()
 
 

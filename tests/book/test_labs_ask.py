@@ -16,6 +16,9 @@ from lowerbound import checks
 ROOT = Path(__file__).parents[2]
 LABS = [path for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if not path.stem.startswith("05")]
 # Lab 5 works on measurements of hours, and is the subject of an issue of its own.
+NOTEBOOKS = ROOT / "notebooks"
+FOLDERS = (NOTEBOOKS, NOTEBOOKS / "assignments", NOTEBOOKS / "assignments" / "student")
+PROGRAMS = [path for folder in FOLDERS for path in sorted(folder.glob("*.ipynb"))]
 FOLDED = re.compile(r"<details>\n<summary>(Answer|Solution)</summary>\n\n(.+?)\n\n</details>", re.S)
 BLANK = re.compile(r"^def (\w+)\(.*?raise NotImplementedError.*?^checks\.(\w+)\.ask\(\1\)$", re.S | re.M)
 VISIBLE = 80  # letters of a line of code that a page shows at a desk; see tests/browser/test_pages.py
@@ -98,7 +101,7 @@ def test_a_lab_leads_to_its_assignment(path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 def test_code_that_is_shown_is_not_cut_off(path: Path) -> None:
     """The setup cell, which the page leaves out, may be longer."""
     shown = [cell for cell in cells(path)[1:] if cell["cell_type"] == "code" and not hidden(cell)]

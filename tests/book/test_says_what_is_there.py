@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import functools
+import io
 import json
 import re
+import tokenize
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -276,6 +278,25 @@ def listed(page: Path) -> dict[str, str]:
 @pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
 def test_listings_have_letters_that_every_font_draws(page: Path) -> None:
     assert [name for name, code in listed(page).items() if MARKS.search(code)] == []
+
+
+def remarks(program: str) -> list[str]:
+    """The comments and docstrings of a program, in which %-lines of a notebook are left out."""
+    program = re.sub(r"^(\s*)[%!].*", r"\1pass", program, flags=re.M)
+    kinds = (ast.FunctionDef, ast.ClassDef, ast.Module)
+    docs = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(program)) if isinstance(node, kinds)]
+    tokens = tokenize.generate_tokens(io.StringIO(program).readline)
+    return docs + [token.string for token in tokens if token.type == tokenize.COMMENT]
+
+
+PROGRAMS = [*LABS, *sorted((ROOT / "notebooks" / "assignments").rglob("*.ipynb"))]
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_program_says_has_letters_that_every_font_draws(path: Path) -> None:
+    programs = ["".join(cell["source"]) for cell in cells(path) if cell["cell_type"] == "code"]
+    assert [text for program in programs for text in remarks(program) if MARKS.search(text)] == []
+    assert remarks('def f():\n    "ε̂"\n    return 1  # ε̂') == ["", "ε̂", "# ε̂"]
 
 
 def test_listings_are_found() -> None:

@@ -15,6 +15,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
@@ -28,7 +29,9 @@ from tools.publish import editions, parity
 ROOT = Path(__file__).parents[2]
 EXTENSIONS = ROOT / "book" / "_ext"
 sys.path.insert(0, str(EXTENSIONS))
-checked, falsehoods, labs, words = map(importlib.import_module, ("checked", "falsehoods", "labs", "words"))
+checked, falsehoods, labs, pair, words = map(
+    importlib.import_module, ("checked", "falsehoods", "labs", "editions", "words")
+)
 
 ENGLISH = editions.english()
 
@@ -324,3 +327,18 @@ def test_the_student_version_is_up_to_date_and_graded_by_the_english_source(sour
     own, english = Assignment(source), Assignment(SOURCES / source.name)
     names = [(cell.id, cell.kind, cell.points) for cell in english.cells]
     assert [(cell.id, cell.kind, cell.points) for cell in own.cells] == names
+
+
+HOME = "https://example.org/book/"
+BOTH = {"en": f"{HOME}a/b.html", "vi": f"{HOME}vi/a/b.html", "x-default": f"{HOME}a/b.html"}
+IN_THE_HEAD = {("en", HOME): BOTH, ("vi", f"{HOME}vi/"): BOTH, ("en", ""): {}, ("vi", ""): {}}
+
+
+@pytest.mark.parametrize(("language", "base"), IN_THE_HEAD)
+def test_the_head_of_a_page_names_both_editions_by_whole_addresses_or_not(language: str, base: str) -> None:
+    translated, context = {"a/b": "book/vi/b.md"}, dict[str, Any]()
+    config = SimpleNamespace(language=language, html_baseurl=base, lowerbound_translated=translated)
+    pair.link_editions(SimpleNamespace(config=config, srcdir=ROOT), "a/b", "", context, None)
+    named = re.findall(r'rel="alternate" hreflang="(.+?)" href="(.+?)"', context.get("metatags", ""))
+    assert dict(named) == IN_THE_HEAD[language, base]
+    assert context["other_edition"]["uri"] == ("../vi/a/b.html" if language == "en" else "../../a/b.html")

@@ -12,7 +12,7 @@ from lowerbound.language import say
 from lowerbound.proofs import derivations
 from lowerbound.symbolic.sheet import answer, written
 from playwright.sync_api import Browser, expect
-from test_pages import axe, check_captions, check_search, check_width
+from test_pages import MOST_SHIFT, axe, check_captions, check_search, check_width
 
 from tools.publish.editions import strings
 from tools.publish.site import PAGES, SITE, WIDTHS, Visit
@@ -79,13 +79,9 @@ def test_a_page_leads_to_the_same_page_of_the_other_edition(name: str) -> None:
     for page, folder, switch in ((english, SITE, "vi"), (vietnamese, EDITION, "en")):
         home = (folder / f"{name}.html").parent
         assert page.switch[0] == switch
-        leads = {code: (home / uri).resolve() for code, uri in [*page.alternates.items(), page.switch]}
-        expected = {
-            "en": SITE / f"{name}.html",
-            "vi": EDITION / f"{name}.html",
-            "x-default": SITE / f"{name}.html",
-        }
-        assert leads == {code: path.resolve() for code, path in expected.items()}
+        other = EDITION if switch == "vi" else SITE
+        assert (home / page.switch[1]).resolve() == (other / f"{name}.html").resolve()
+        assert all(uri.startswith("https://") for uri in page.alternates.values()), "relative, in the head"
     both = [name for name in vietnamese.sections if not name.startswith("only-vi-")]
     assert english.sections == both, "sections have other anchors"
 
@@ -103,6 +99,7 @@ def test_no_word_around_a_page_is_left_in_english(name: str) -> None:
 def test_a_page_opens_in_vietnamese(browser: Browser, address: str, name: str) -> None:
     visit = Visit(browser, WIDTHS["phone"])
     page = visit.open(f"{address}/vi/{name}.html", typeset=False)
+    assert visit.shift() < MOST_SHIFT, "the page moves while it loads"
     overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert overflow <= 1, f"the page is {overflow} px too wide"
     assert page.evaluate(LEFT_IN_ENGLISH) == []

@@ -17,7 +17,7 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 from lowerbound import proofs
 from lowerbound.gaussian import Gaussian
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Error, Locator, Page, expect
 from pypdf import PdfReader
 
 from tools.publish.pdf import write
@@ -119,6 +119,7 @@ TABLES = r"""() => [...document.querySelectorAll("main table")].flatMap(table =>
 
 VISIBLE = 80  # letters of a line of a lab, as in tests/book/test_labs_ask.py
 MOST = 1_500_000  # bytes that a page may transfer, before a figure is moved
+MOST_SHIFT = 0.1  # of a page that loads: what is still good for a reader, of windows
 MOST_WITH_FRAMES = 2_000_000  # and with all frames of all its figures
 
 
@@ -343,7 +344,9 @@ def check_access(visit: Visit, width: str, view: str) -> None:
 def test_page(browser: Browser, address: str, name: str, widths: list[str]) -> None:
     """One visit: opened at the first width, and looked at in each."""
     visit = Visit(browser, WIDTHS[widths[0]])
-    page = visit.open(f"{address}/{name}.html")
+    page = visit.open(f"{address}/{name}.html", typeset=False)
+    assert visit.shift() < MOST_SHIFT, "the page moves while it loads"
+    page.evaluate(EVERY_FORMULA)
     assert page.locator("article h1").count() == 1
     assert page.evaluate(RAW_MATHS) == [], "formulas left as source"
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0, "formulas that MathJax refused"
@@ -412,7 +415,9 @@ UNFOLD = """() => {
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_formulas_on_a_phone(browser: Browser, address: str, name: str) -> None:
     visit = Visit(browser, WIDTHS["phone"])
-    page = visit.open(f"{address}/{name}.html")
+    page = visit.open(f"{address}/{name}.html", typeset=False)
+    assert visit.shift() < MOST_SHIFT, "the page moves while it loads"
+    page.evaluate(EVERY_FORMULA)
     page.evaluate(UNFOLD)
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0, "formulas that MathJax refused"
     assert page.locator("main div.math").count() == page.locator("main div.math.narrow").count()
@@ -444,6 +449,67 @@ def test_derivations_at_a_desk_fit_at_the_size_of_formulas_in_a_line(
     assert page.evaluate(ALONE) == [], "lines that begin with a mark"
     assert page.evaluate(UNREAD) == [], "reasons out of sight"
     assert visit.faults == []
+    visit.context.close()
+
+
+LATE = """addEventListener("load", () => setTimeout(() => {
+  const banner = document.createElement("div");
+  banner.style.height = "300px";
+  document.querySelector("article").prepend(banner);
+}, 200))"""
+SCROLLED = "html .bd-article div.math:not(:has(mjx-math)) { overflow: hidden !important; }"
+
+
+@pytest.mark.parametrize("fault", ["what comes late has no room", "formulas that wait are boxes that scroll"])
+def test_a_page_that_moves_is_found(browser: Browser, address: str, fault: str) -> None:
+    visit = Visit(browser, WIDTHS["phone"])
+    page = visit.page
+    if fault.startswith("what"):
+        page.add_init_script(LATE)
+    else:
+        style = (SITE / "_static" / "custom.css").read_text(encoding="utf-8") + SCROLLED
+        page.route("**/custom.css*", lambda route: route.fulfill(body=style, content_type="text/css"))
+    visit.open(f"{address}/book/01_elbo.html", typeset=False)
+    page.wait_for_timeout(500)
+    assert visit.shift() > MOST_SHIFT
+    visit.context.close()
+
+
+def test_a_formula_that_is_never_drawn_is_found(browser: Browser, address: str) -> None:
+    visit = Visit(browser, WIDTHS["phone"])
+    page = visit.open(f"{address}/book/glossary.html")
+    page.evaluate(
+        """() => {
+             performance.now = (now => () => 100 * now())(performance.now.bind(performance));
+             document.querySelector("main mjx-math").remove();
+           }"""
+    )
+    with pytest.raises(Error, match="a formula is not drawn"):
+        page.evaluate(EVERY_FORMULA)
+    visit.context.close()
+
+
+KEPT = """() => {
+  document.querySelectorAll("main details").forEach(fold => { fold.open = true; });
+  const phone = innerWidth <= 600, pixels = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  return [...document.querySelectorAll("main div.math")].filter(f => f.clientHeight).map(f => {
+    const kept = f.style.getPropertyValue(phone ? "--high-on-a-phone" : "--high");
+    return [f.id, parseFloat(kept) * pixels, f.getBoundingClientRect().height];
+  });
+}"""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_room_kept_for_a_formula_is_what_it_takes(
+    browser: Browser, address: str, name: str, width: str
+) -> None:
+    visit = Visit(browser, WIDTHS[width])
+    page = visit.open(f"{address}/{name}.html")
+    sizes = page.evaluate(KEPT)
+    assert sizes
+    wrong = {label: (kept, high) for label, kept, high in sizes if abs(kept - high) > 12}
+    assert len(wrong) <= max(1, len(sizes) // 10), f"run python -m tools.publish.formula_sizes: {wrong}"
     visit.context.close()
 
 
@@ -763,6 +829,21 @@ def test_figures_in_the_dark(browser: Browser, address: str, name: str) -> None:
     assert page.evaluate(LIGHT) == [], "light boxes on a dark page"
     shoot(page, name, "dark")
     assert visit.faults == []
+    visit.context.close()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_page_has_its_colours_before_the_theme_has_its_script(
+    browser: Browser, address: str, dark: bool
+) -> None:
+    visit = Visit(browser, WIDTHS["desk"], dark=dark)
+    page = visit.page
+    page.route("**/pydata-sphinx-theme.js*", lambda route: route.abort())
+    page.goto(f"{address}/book/clinic.html", wait_until="domcontentloaded")
+    behind = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", behind)[:3])) < 200) == dark
+    code = page.locator("main p code").first.evaluate("code => getComputedStyle(code).borderTopWidth")
+    assert code == "1px"
     visit.context.close()
 
 

@@ -43,7 +43,6 @@ CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
 TIMES = 3  # runs of Lighthouse for a page, unless said otherwise; the median counts
 EDITIONS = ("", "vi/")
 EVERY_PAGE = [edition + name for edition in EDITIONS for name in PAGES]
-TYPESET = "() => !document.querySelector('mjx-container:not(:has(mjx-math))')"
 IN_THE_DARK = """() => {
   document.documentElement.dataset.theme = "dark";
   document.getAnimations().forEach(change => change.finish());
@@ -59,17 +58,17 @@ def axe(page: Page, **options: Any) -> dict[str, Any]:
 
 
 def visit(browser: Browser, address: str, name: str, width: str) -> dict[str, Any]:
-    """Open a page: what goes wrong, what axe says in light and dark, and the bytes, at first and in all."""
+    """Open a page: what goes wrong, what axe says in light and dark, the shift of its load, and the bytes."""
     opened = Visit(browser, WIDTHS[width])
     page = opened.page
     page.goto(f"{address}/{name}.html", wait_until="networkidle")
-    first = opened.transferred
+    first, shift = opened.transferred, opened.shift()
     page.evaluate(EVERY_FORMULA)
-    page.wait_for_function(TYPESET)  # a busy machine is not done when it says so
     page.locator("main img").evaluate_all(EVERY_PICTURE)
     figures: dict[str, Any] = {
         "bytes_at_first": first,
         "bytes_with_every_frame": opened.transferred,
+        "layout_shift": shift,
         "formulas": page.locator("main mjx-container").count(),
         "pictures": page.locator("main img").count(),
         "moving_figures": page.locator("main .player").count(),
@@ -170,6 +169,7 @@ def main() -> None:
         "axe_violations": impacts.total(),
         "axe_serious": impacts["serious"] + impacts["critical"],
         "largest_page": max(figures["bytes_with_every_frame"] for figures in every),
+        "largest_shift": max(figures["layout_shift"] for figures in every),
         "moving_figures": sum(pages[name]["desk"]["moving_figures"] for name in names),
         "lighthouse_lowest": lowest(pages),
     }

@@ -34,9 +34,19 @@ FLAGS = [
 ]
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # no other host is reached
 
+# MathJax says that all formulas are set while some wait that were seen a moment before: these are waited for.
 EVERY_FORMULA = """() => window.formulasFound ? formulasFound.then(
   () => MathJax.startup.document.lazyTypesetAll()
-).then(() => new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))) : true"""
+).then(() => new Promise((done, failed) => {
+  const began = performance.now();
+  const wait = () => {
+    const left = document.querySelector("mjx-container:not(:has(mjx-math))");
+    if (!left) requestAnimationFrame(() => requestAnimationFrame(done));
+    else if (performance.now() - began < 30_000) setTimeout(wait, 50);
+    else failed(new Error("a formula is not drawn: " + left.parentElement.outerHTML.slice(0, 300)));
+  };
+  wait();
+})) : true"""
 
 # Of the theme that is shown; the others are not displayed, so they would not be fetched either.
 EVERY_PICTURE = """all => Promise.all(
@@ -46,6 +56,33 @@ EVERY_PICTURE = """all => Promise.all(
   })
 ).then(found => found.filter(Boolean))"""
 
+
+# How far a page moves by itself, as browsers count it: the sum of its shifts in the worst five seconds. What
+# a click or a key moves does not count.
+NOTE_SHIFTS = """window.shifts = [];
+new PerformanceObserver(list => shifts.push(...list.getEntries().filter(shift => !shift.hadRecentInput)))
+  .observe({type: "layout-shift", buffered: true});"""
+SHIFTED = """() => {
+  let worst = 0, sum = 0, first = 0, last = -Infinity;
+  for (const {value, startTime} of shifts) {
+    if (startTime - last > 1000 || startTime - first > 5000) [sum, first] = [0, startTime];
+    sum += value;
+    last = startTime;
+    worst = Math.max(worst, sum);
+  }
+  return worst;
+}"""
+# The formulas in the window are set, and what they move has moved.
+SETTLED = """() => Promise.resolve(window.formulasFound).then(() => new Promise(done => {
+  const seen = box => box.top < innerHeight && box.bottom > 0 && box.right > 0 && box.width + box.height > 0;
+  const wait = () => {
+    const formulas = [...document.querySelectorAll("main mjx-lazy")].map(one => one.closest(".math"));
+    if (formulas.some(one => one && one.checkVisibility() && seen(one.getBoundingClientRect())))
+      setTimeout(wait, 50);
+    else requestAnimationFrame(() => setTimeout(done, 50));
+  };
+  wait();
+}))"""
 
 WITH_FORMULAS = "book/03_forward"  # axe looks into formulas here; elsewhere they are made by the same code
 
@@ -74,7 +111,7 @@ LOOK = """
 LIGHTENED = f"""() => {{{LOOK}
   const formulas = [...document.querySelectorAll("mjx-container")];
   const styles = formulas.map(formula => {{
-    const drawn = formula.querySelector("mjx-math") || formula;
+    const drawn = formula.querySelector("mjx-math");
     const box = drawn.getBoundingClientRect(), style = getComputedStyle(drawn);
     return `display: inline-block; width: ${{box.width}}px; height: ${{box.height}}px;`
       + `vertical-align: ${{style.verticalAlign}}; margin: ${{style.margin}}`;
@@ -185,6 +222,7 @@ class Visit:
         self.page.set_default_timeout(60_000)
         self.faults: list[str] = []
         self.transferred = 0
+        self.page.add_init_script(NOTE_SHIFTS)
         self.page.on("request", self._request)
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
@@ -213,6 +251,12 @@ class Visit:
         self.page.goto(url, wait_until="load")
         self.page.evaluate(EVERY_FORMULA if typeset else "window.formulasFound")
         return self.page
+
+    def shift(self) -> float:
+        """How far the page has moved by itself since it was opened, when its first window is complete."""
+        self.page.evaluate(SETTLED)
+        shifted: float = self.page.evaluate(SHIFTED)
+        return round(shifted, 4)
 
 
 if __name__ == "__main__":  # whether there is a Chromium
