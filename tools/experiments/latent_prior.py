@@ -95,7 +95,7 @@ class LatentPrior:
     seeds: tuple[int, ...] = (0, 1, 2)
     calls: tuple[int, ...] = (10, 2, 50, 5, 1, 20)
     repeated: tuple[int, ...] = (2, 10, 50)
-    draws: tuple[int, ...] = (0, 1, 2)
+    draws: tuple[int, ...] = (0, 1)
     samples: int = 2500
     candidates: int = 500
     image_calls: tuple[int, ...] = (2, 4, 8, 16)
