@@ -23,7 +23,8 @@ def comparison_tables(env: BuildEnvironment) -> dict[str, Any]:
     names = sorted(f"comparison/{path.name}" for path in folder.glob("*.json"))
     found = {Path(name).stem: read_json(env, RESULTS, name)["result"] for name in names}
     results = import_module("lowerbound.results")  # of lib/, which is on the path by now
-    latent = read_json(env, RESULTS, "latent_prior.json")["runs"]
+    both = ("latent_prior.json", "latent_more.json")
+    latent = [run for name in both for run in read_json(env, RESULTS, name)["runs"]]
     ways = results.ways_table(latent, found)
     return {"card": results.card(found), "shipped": results.shipped_table(found), "ways": ways}
 

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 Run = dict[str, Any]
-STORED = ("races", "sweep", "reverse_step", "reverse_chain", "latent_prior")
+STORED = (
+    "races",
+    "sweep",
+    "reverse_step",
+    "reverse_chain",
+    "latent_prior",
+    "latent_more",
+    "memorisation",
+    "distillation",
+)
 IMAGE = "ddpm-fashion-long"  # the image diffusion that chapter 6 compares with
 INSTALLED, CHECKOUT = Path(__file__).with_name("stored"), Path(__file__).parents[2] / "results"
 FOLDER = INSTALLED if INSTALLED.is_dir() else CHECKOUT
@@ -107,7 +116,7 @@ def shipped_table(found: dict[str, Run]) -> list[dict[str, str]]:
 
 
 def ways(latent: list[Run], found: dict[str, Run]) -> list[dict[str, Any]]:
-    """Ways to draw an image, a row each, from the runs of `latent_prior` and the results of `comparison`.
+    """Ways to draw an image, a row each, from runs of `latent_prior` and `latent_more` and `comparison`.
 
     "way", "calls" of the chain or the image network, "ms" and "multiply_adds" of an image; "values": by ruler
     those of every training; "told_error": the largest standard error of the two-sample test.

@@ -444,14 +444,39 @@ def test_a_proof_that_stops_on_the_way_is_told_so():
     for name in other_ends():
         d = right(name)
         with as_written():
-            ended = name == "prior_derivation"  # its second line speaks of no more than its end
-            lines = [d.first] if ended else [d.first, d.steps[1].expr]
-            for line in lines:
+            for line in (d.first, d.steps[1].expr):
                 again = Derivation(d.name, d.first, given=d.given)
                 for step in [*d.steps[1:], *d.steps[-2:0:-1]]:
                     again.step(step.expr, step.reason)
                 again.step(line, "back")
                 assert PROOFS[name].verdict(again) == "another end", (name, line)
+
+
+def test_a_proof_that_starts_on_the_way_is_told_so():
+    """Also where the second line is the first with its equal terms cancelled."""
+    p, q, r = PRIORS
+    encoder = q(z | x)
+    with as_written():
+        cancelled = KL(encoder, p(z)) - KL(encoder, r(z))
+        for name in other_ends():
+            d = right(name)
+            for line in (d.steps[1].expr, *[cancelled] * (name == "prior_derivation")):
+                again = Derivation(d.name, line, given=d.given)
+                for step in d.steps[1:]:
+                    again.step(step.expr, step.reason)
+                assert PROOFS[name].verdict(again) == "another start", (name, line)
+
+
+def test_the_terms_of_the_first_line_may_come_in_any_order():
+    p, q, r = PRIORS
+    encoder, d = q(z | x), right("prior_derivation")
+    with as_written():
+        cost, ours, theirs = E(encoder, -sp.log(p(x | z))), KL(encoder, p(z)), KL(encoder, r(z))
+        for line in ((ours + cost) - (theirs + cost), ours + cost - cost - theirs):
+            again = Derivation(d.name, line, given=d.given)
+            for step in d.steps[1:]:
+                again.step(step.expr, step.reason)
+            assert PROOFS["prior_derivation"].verdict(again) is None
 
 
 def test_the_task_alone_says_which_step_is_the_books():

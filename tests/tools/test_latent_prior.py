@@ -123,6 +123,13 @@ def test_a_prior_is_trained_once_and_has_its_curve_on_its_card(few):
     assert len({training_name(chain, seed) for chain in (Chain(), Chain(steps=1)) for seed in (0, 1)}) == 4
 
 
+def test_a_prior_is_trained_too_when_whoever_asks_for_it_needs_no_gradients(few):
+    """As the jobs do that measure bits, if no job before them has trained it."""
+    with torch.no_grad():
+        _, card = prior_of(TINY, TINY.chain, 1, few)
+    assert [row["step"] for row in card["curve"]] == [2, 4]
+
+
 def test_what_ships_is_the_first_training_with_a_whole_card(few, monkeypatch):
     monkeypatch.setattr(latent_prior, "setting", lambda full: TINY)
     path = latent_prior.ship(few, few.folder / "assets")

@@ -15,7 +15,14 @@ from typing import Any
 import torch
 from lowerbound.train import UNDERSTOOD
 
-from tools.experiments import comparison, latent_prior, memorisation, reverse_chain, reverse_step
+from tools.experiments import (
+    comparison,
+    distillation,
+    latent_prior,
+    memorisation,
+    reverse_chain,
+    reverse_step,
+)
 from tools.experiments.run_dir import RunDir
 from tools.jobs import Job, Progress, run, write
 
@@ -26,6 +33,7 @@ SMALL: dict[str, tuple[Callable[[bool], Any], Callable[[Any, RunDir], list[list[
     "latent_prior": (latent_prior.setting, latent_prior.stages),
     "latent_more": (latent_prior.setting, latent_prior.more),
     "memorisation": (memorisation.setting, memorisation.stages),
+    "distillation": (distillation.setting, distillation.stages),
 }
 NAMES = ("comparison", *SMALL)
 

@@ -32,7 +32,7 @@ class Memorisation:
     marks: steps after which `samples` are drawn by so many `calls`
     """
 
-    counts: tuple[int, ...] = (100, 200, 400, 4000)
+    counts: tuple[int, ...] = (25, 50, 100, 200, 400, 4000)
     seeds: tuple[int, ...] = (0,)
     width: int = 256
     depth: int = 3

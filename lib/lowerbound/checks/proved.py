@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -60,7 +61,8 @@ class ProofCheck:
     line. given: the assumptions that are allowed. steps: how many lines must follow the first, at least.
     closed: any last line will do that holds no expectation, KL, density or integral. split: every
     logarithm in the last line is of one letter. A last line that the engine can show equal to `end` is as
-    good, if it speaks of nothing that `end` does not speak of.
+    good, if it speaks of nothing that `end` does not speak of, and averages nothing that `end` does not.
+    A first line has the terms of `start`, in any order; with terms that are cancelled it is the next line.
     """
 
     name: str
@@ -90,14 +92,14 @@ class ProofCheck:
         with as_written():
             start, end, given = self.start(), self.end(), self.given()
         wrong = {
-            "another start": canonical(d.exprs[0]) != canonical(start),
+            "another start": _terms(d.exprs[0]) != _terms(start),
             "axiom": "axiom" in d.kinds,
             "lemma": d.lemmas > 0,
             "assumption": d.conditions > 0
             or any(canonical(given.get(a)) != canonical(b) for a, b in d.given.items()),
             "inequality": any(relation != "=" for relation in d.relations[1:]),
             "another end": not self._ends(d.exprs[-1], end),
-            "a jump": len(set(map(canonical, d.exprs))) <= self.steps,
+            "a jump": len({frozenset(_terms(expr).items()) for expr in d.exprs}) <= self.steps,
         }
         name = next((name for name, holds in wrong.items() if holds), None)
         return name or (None if follows(d) else "unchecked")
@@ -133,10 +135,17 @@ class ProofCheck:
 
 
 def _speaks_of(expr: Any) -> set[Any]:
-    """The letters of an expression that stand for no variable of a density, and its densities."""
+    """The letters of an expression that stand for no variable of a density, its densities, and their place.
+
+    A density by which an expectation averages is one thing, and one that is averaged another.
+    """
     densities = expr.atoms(Density, KL, Normal)
     bound = {letter for density in densities for letter in density.free_symbols}
-    return {*densities, *(expr.free_symbols - bound)}
+    averages = {mean: sp.Dummy() for mean in expr.atoms(E)}
+    averaged = {part for mean in averages for part in mean.args[1].atoms(Density, KL, Normal)}
+    outside = expr.xreplace(averages).atoms(Density, KL, Normal)
+    values = {("value", density) for density in averaged | outside}
+    return {*densities, *values, *(expr.free_symbols - bound)}
 
 
 def _equal(a: Any, b: Any, given: Facts) -> bool:
@@ -147,6 +156,21 @@ def _equal(a: Any, b: Any, given: Facts) -> bool:
     except StepError:
         return False
     return True
+
+
+def _terms(expr: Any) -> Counter[Any]:
+    """The terms of a sum, each in sympy's own order, none cancelled against another: a + b − a has three."""
+
+    def parts(part: Any, factor: Any) -> list[Any]:
+        if isinstance(part, sp.Add):
+            return [term for each in part.args for term in parts(each, factor)]
+        if isinstance(part, sp.Mul):
+            numbers, others = sp.sift(part.args, lambda each: each.is_Number, binary=True)
+            if len(others) == 1 and isinstance(others[0], sp.Add):
+                return parts(others[0], factor * sp.prod(numbers))
+        return [canonical(sp.Mul(factor, part, evaluate=False))]
+
+    return Counter(parts(expr, sp.Integer(1)))
 
 
 def canonical(expr: Any) -> Any:
