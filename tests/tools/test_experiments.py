@@ -298,7 +298,7 @@ def test_the_learned_variance_starts_where_it_is_best_for_a_network_that_says_no
         )
 
 
-@pytest.mark.parametrize("T", [1, 2, 6])
+@pytest.mark.parametrize("T", [1, 6])
 def test_the_sweeps_loss_is_the_bound_whatever_share_has_t_equal_to_one(T):
     torch.manual_seed(0)
     model = build_steps(T, 4.0, 8)
@@ -381,7 +381,7 @@ def test_a_job_of_each_kind_is_done_from_end_to_end(few, name):
     assert [row["sampler"] for row in result["samplers"]] == ["ancestral" if result["T"] == 1 else "DDIM"]
 
 
-def test_samples_are_drawn_in_batches_and_timed_each(few):
+def test_samples_are_drawn_in_batches_and_timed_each():
     asked = []
 
     def draw(n, rng):
@@ -391,7 +391,7 @@ def test_samples_are_drawn_in_batches_and_timed_each(few):
             pass
         return torch.full((n, 1, 28, 28), 0.5)
 
-    images, seconds = timed(draw, 7, 0, few, batch=3)
+    images, seconds = timed(draw, 7, generator(), batch=3)
     assert asked == [1, 3, 3, 1]
     assert images.shape == (7, 1, 28, 28)
     assert images.dtype == torch.uint8
