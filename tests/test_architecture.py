@@ -1,6 +1,7 @@
 """Which module may import which: the five rules of the house, held against the imports themselves."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -45,10 +46,15 @@ def _module(path):
     return path.relative_to(LIBRARY).with_suffix("").parts[0]
 
 
-def _imports(source, package=()):
+@functools.cache
+def _nodes(path):
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def _imports(nodes, package=()):
     """Absolute dotted names of everything that a source imports, inside functions too."""
     names = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -60,7 +66,7 @@ def _imports(source, package=()):
 
 def _imported(path):
     parents = path.relative_to(LIBRARY).parts[:-1] if path.is_relative_to(LIBRARY) else ()
-    return _imports(path.read_text(encoding="utf-8"), ("lowerbound", *parents))
+    return _imports(_nodes(path), ("lowerbound", *parents))
 
 
 def test_the_library_holds_these_modules_and_no_other():
@@ -104,18 +110,17 @@ def test_importing_it_does_not_load_torch(name):
     ],
 )
 def test_the_reader_of_imports_sees_every_form(source, expected):
-    assert _imports(source, ("lowerbound", "proofs")) == expected
+    assert _imports(ast.walk(ast.parse(source)), ("lowerbound", "proofs")) == expected
 
 
 def test_no_seed_is_set_for_everyone():
     """`torch.manual_seed` inside the library would change the caller's random numbers."""
     for path in _sources(LIBRARY):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
         forked = [
             range(node.lineno, node.end_lineno + 1)
-            for node in ast.walk(tree)
+            for node in _nodes(path)
             if isinstance(node, ast.With) and "fork_rng" in ast.unparse(node.items[0])
         ]
-        for node in ast.walk(tree):
+        for node in _nodes(path):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {"torch.manual_seed", "torch.seed"}:
                 assert any(node.lineno in lines for lines in forked), f"{path.name}:{node.lineno}"

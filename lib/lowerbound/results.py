@@ -248,9 +248,7 @@ def _variance(values: Sequence[float]) -> float:
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
-def over_images(
-    first: Sequence[float], second: Sequence[float], comparisons: int = 1, level: float = 0.95
-) -> Interval:
+def over_images(first: Sequence[float], second: Sequence[float], comparisons: int = 1) -> Interval:
     """How much higher `first` is than `second` on the same images: of two trained models, not of two kinds.
 
     The half-width is z standard errors of the mean difference, Bonferroni over `comparisons`. What another
@@ -260,7 +258,7 @@ def over_images(
     if len(gaps) < 2:
         raise ValueError(f"need the values of two images or more, got {len(gaps)}")
     error = statistics.stdev(gaps) / math.sqrt(len(gaps))
-    return apart(statistics.fmean(gaps), error, comparisons, level)
+    return apart(statistics.fmean(gaps), error, comparisons)
 
 
 def apart(mean: float, error: float, comparisons: int = 1, level: float = 0.95) -> Interval:
@@ -303,7 +301,8 @@ def student_quantile(probability: float, freedom: float) -> float:
     if not (0.5 <= probability < 1 and freedom > 0):
         raise ValueError(f"need a probability in [0.5, 1) and freedom > 0, got {probability} and {freedom}")
 
-    def mass(low: float, high: float, pieces: int = 400) -> float:
+    def mass(low: float, high: float) -> float:
+        pieces = 400
         width = (high - low) / pieces
         values: list[float] = [math.cos(low + i * width) ** (freedom - 1) for i in range(pieces + 1)]
         return (width / 3) * (values[0] + values[-1] + 4 * sum(values[1:-1:2]) + 2 * sum(values[2:-1:2]))

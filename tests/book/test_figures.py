@@ -47,9 +47,7 @@ DRAWINGS = {
         [1, 2, 4], {"a": [v, 2, 3]}, "T", "y", logx=True, logy=True
     ),
     "bars": lambda v: figures.bars(["one", "two"], {"rate": [v, 2], "distortion": [1, 1]}, "nats"),
-    "bars side by side": lambda v: figures.bars(
-        ["one"], {"a": [v], "b": [1]}, "nats", stacked=False, errors={"a": [0.1]}
-    ),
+    "bars side by side": lambda v: figures.bars(["one"], {"a": [v], "b": [1]}, "nats", stacked=False),
     "density": lambda v: figures.density(X, {"p": v * X**2}),
     "samples": lambda v: figures.density(X, {"p": X**2}, samples=v * X),
     "scatter": lambda v: figures.scatter({"data": v * np.ones((5, 2)), "samples": np.zeros((5, 2))}, limit=3),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import functools
 import io
-import json
 import re
 import tokenize
 from collections.abc import Iterable
@@ -16,17 +15,12 @@ import pytest
 import sympy as sp
 from lowerbound import proofs
 from lowerbound.symbolic import printing
+from test_estimates import cells
 
 ROOT = Path(__file__).parents[2]
 LABS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = sorted((ROOT / "book").glob("*.md"))
 CHAPTERS = [path for path in PAGES if re.match(r"\d\d_", path.stem)]
-
-
-@functools.cache
-def cells(path: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return found
 
 
 # Notes and figures

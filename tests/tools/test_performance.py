@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 import torch
 from lowerbound import data
+from lowerbound.diffusion import Diffusion
+from lowerbound.nets import UNet
+from lowerbound.samplers import ddim
 from lowerbound.schedule import cosine, linear
 
-from tools.bench import peers, speed, training
+from tools.bench import peers, quality, speed, training
 from tools.bench.__main__ import PARTS
 from tools.bench.quality import FromIndex
 from tools.bench.settings import QUICK, Settings, record
@@ -134,6 +137,17 @@ def test_a_noise_level_is_traced_back_to_its_index(steps: int, dtype: torch.dtyp
     levels = whole.respace(steps).log_snr[1:].to(dtype)
     expected = torch.linspace(0, 1000, steps + 1, dtype=torch.float64).round().long()[1:] - 1
     assert torch.equal(FromIndex(torch.nn.Identity(), whole).index(levels), expected)
+
+
+def test_a_model_of_the_part_on_quality_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = data.Images(data.load("fashion-mnist", "test").x[:60], torch.zeros(60))
+    monkeypatch.setattr(quality.data, "load", lambda *_, **__: few)
+    monkeypatch.setattr(quality.metrics, "distances", lambda classifier, real, fake: {"frechet": len(fake)})
+    monkeypatch.setattr(quality, "SAMPLERS", {"ddim_2": (ddim, 2)})
+    found = quality.measured(Diffusion(UNet(width=8), cosine(4)).eval(), QUICK, 0)
+    assert set(found) == {"bits_per_dim", "standard_error", "frechet_ddim_2", "milliseconds_ddim_2"}
+    assert all(value > 0 for value in found.values())
+    assert found["frechet_ddim_2"] == QUICK.drawn
 
 
 def test_the_learning_rate_follows_the_time_spent() -> None:

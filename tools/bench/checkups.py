@@ -57,9 +57,9 @@ def images() -> Tensor:
     return F.avg_pool2d(data.load("fashion-mnist", "train").x.float() / 255, 2)
 
 
-def few(n: int = 256) -> Tensor:
+def few() -> Tensor:
     """Images in [−1, 1]."""
-    return 2 * images()[:n] - 1
+    return 2 * images()[:256] - 1
 
 
 def trained(model: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor], steps: int = STEPS) -> Any:
@@ -343,11 +343,10 @@ def pythae() -> list[Case]:
 
     x, binary = images()[:256], (images()[:256] > 0.5).float()
 
-    def with_method(name: str, method: Any, loss: str = "mse", given: Tensor | None = None) -> Checkup:
-        kind = type("Planted", (VAE,), {name: method})
-        model = pythae_of(loss, kind)
-        model.load_state_dict(pythae_vae(loss, binary=given is binary).state_dict())
-        return checkup(model, x if given is None else given)
+    def with_method(name: str, method: Any) -> Checkup:
+        model = pythae_of("mse", type("Planted", (VAE,), {name: method}))
+        model.load_state_dict(pythae_vae().state_dict())
+        return checkup(model, x)
 
     def rate(mu: Tensor, log_var: Tensor) -> Tensor:
         return -0.5 * (1 + log_var - mu**2 - log_var.exp())

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from lowerbound import data, metrics, zoo
 from lowerbound.diffusion import Diffusion
-from lowerbound.fit import default_loss
 from lowerbound.samplers import ddim, dpm_solver
 from lowerbound.schedule import Schedule, cosine, linear
 from lowerbound.zoo import PRESETS
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 from tools.bench.peers import Diffusers, T
 from tools.bench.runs import means
 from tools.bench.settings import Settings
-from tools.bench.training import Plan, train
+from tools.bench.training import Plan, own_loss, train
 from tools.experiments.comparison import timed
 
 SAMPLERS: dict[str, tuple[Any, int]] = {
@@ -95,8 +94,8 @@ def measured(model: Diffusion, settings: Settings, seed: int) -> dict[str, Any]:
     out: dict[str, Any] = {"bits_per_dim": bits, "standard_error": error}
     classifier = zoo.load("classifier-fashion")
     for key, (sampler, steps) in SAMPLERS.items():
-        draw = partial(model.respaced(steps).sample, rng=rng, sampler=sampler)
-        drawn, seconds = timed(draw, settings.drawn)
+        draw = partial(model.respaced(steps).sample, sampler=sampler)
+        drawn, seconds = timed(draw, settings.drawn, rng)
         out[f"frechet_{key}"] = metrics.distances(classifier, images["test"], drawn)["frechet"]
         out[f"milliseconds_{key}"] = 1000 * seconds
     return out
@@ -109,12 +108,9 @@ def one(name: str, seed: int, settings: Settings) -> dict[str, Any]:
     model = build(candidate)
     x = data.load("fashion-mnist", "train", full=True).x
 
-    def loss(model: Any, batch: Tensor, rng: torch.Generator) -> Tensor:
-        return default_loss(model, batch, None, rng)
-
     plan = Plan(settings.seconds, lr=candidate.lr, seed=seed, precision=candidate.precision)
     start = time.monotonic()
-    trained = train(model, x, loss, plan)
+    trained = train(model, x, own_loss, plan)
     about = {"parameters": zoo.parameters(model.net), "precision": plan.precision, "lr": plan.lr}
     return {**about, **trained, "elapsed": time.monotonic() - start, **measured(model, settings, seed)}
 

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from lowerbound import data, metrics, zoo
 from lowerbound.bound import Bound
-from lowerbound.fit import default_loss
 from lowerbound.gaussian import Gaussian
 from lowerbound.likelihood import DiscretisedGaussian
 from lowerbound.zoo import PRESETS
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from tools.bench.runs import means
 from tools.bench.settings import Settings
-from tools.bench.training import Plan, train
+from tools.bench.training import Plan, own_loss, train
 
 LATENTS = PRESETS["vae-cpu"][0].latents
 SIGMAS = [math.exp(-4 + 0.05 * i) for i in range(95)]  # from 0.02 to 2, in units of [−1, 1]
@@ -91,13 +90,10 @@ def one(name: str, seed: int, settings: Settings) -> dict[str, Any]:
         "pythae_beta": Plan(settings.vae_seconds, seed=seed),
     }
 
-    def ours(model: Any, batch: Tensor, rng: torch.Generator) -> Tensor:
-        return default_loss(model, batch, None, rng)
-
     def theirs(model: Any, batch: Tensor, rng: torch.Generator) -> Tensor:
         return model.loss(batch)
 
-    trained = train(model, x, ours if name == "lowerbound" else theirs, plans[name])
+    trained = train(model, x, own_loss if name == "lowerbound" else theirs, plans[name])
     rng = torch.Generator().manual_seed(1000 + seed)
     out = {"parameters": zoo.parameters(model), **trained}
     if name != "lowerbound":

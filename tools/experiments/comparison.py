@@ -154,22 +154,23 @@ def sampled(setting: Setting, sampler: Sampler, seed: int, run_dir: RunDir) -> d
     if len(draws) > 1:
         n = setting.candidates
         held = run_dir.images("train").x[-VALIDATION:][:n]
-        few = {name: timed(draw, n, seed, run_dir)[0][: len(held)] for name, draw in draws.items()}
+        few = {
+            name: timed(draw, n, run_dir.rng(2000 + seed))[0][: len(held)] for name, draw in draws.items()
+        }
         told = {name: metrics.two_sample(held, images)["bits"] for name, images in few.items()}
         chosen = min(told, key=told.__getitem__)
-    images, seconds = timed(draws[chosen], setting.samples, seed + 1, run_dir)
+    images, seconds = timed(draws[chosen], setting.samples, run_dir.rng(2001 + seed))
     said = {"sampler": sampler.name, "calls": sampler.calls, "chosen": chosen, "seconds": seconds}
     return {**said, "samples": len(images), **rulers.judge(images, run_dir)}
 
 
 def timed(
-    draw: Callable[..., Tensor], count: int, seed: int, run_dir: RunDir, batch: int = 250
+    draw: Callable[..., Tensor], count: int, rng: torch.Generator, batch: int = 250
 ) -> tuple[Tensor, float]:
     """`count` samples from draw(n, rng), as uint8 on the CPU, and the seconds that one took.
 
     On a CPU these are seconds of processor time, which other work on the machine does not lengthen much.
     """
-    rng = run_dir.rng(2000 + seed)
     first = draw(1, rng)
     data.to_uint8(first.cpu())  # warmed up, and waited for
     clock = time.process_time if first.device.type == "cpu" else time.perf_counter

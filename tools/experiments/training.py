@@ -104,10 +104,10 @@ def forget(name: str, run_dir: RunDir) -> None:
 
 
 @torch.no_grad()
-def validation_loss(model: Any, run_dir: RunDir, loss: Loss = default_loss, images: int = 1000) -> float:
+def validation_loss(model: Any, run_dir: RunDir, loss: Loss = default_loss) -> float:
     """The model's own loss on training images held back from training, the same noise for every model."""
     rng = run_dir.rng(77)
-    x = data.to_unit(run_dir.images("train").x[-VALIDATION:][:images]).to(run_dir.device)
+    x = data.to_unit(run_dir.images("train").x[-VALIDATION:][:1000]).to(run_dir.device)
     parts = [loss(model, part, None, rng) for _ in range(PASSES) for part in torch.split(x, 250)]
     return float(torch.stack(parts).double().mean())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import string
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def read(path: Path, wanted: tuple[str, ...]) -> tuple[list[tuple[int, dict[str,
 
 def column(names: tuple[str, ...], name: str) -> str:
     """The letter over a column."""
-    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[names.index(name)]
+    return string.ascii_uppercase[names.index(name)]
 
 
 def points(text: str, most: float) -> float | None:

@@ -31,9 +31,9 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from tools.publish import ROOT
 from tools.publish.parity import differences, faults
 
-ROOT = Path(__file__).parents[2]
 CODE = "vi"
 STRINGS = Path("book", CODE, "strings.po")
 MESSAGES = Path("lib", "lowerbound", "assets", f"messages.{CODE}.po")  # of the library: see language.py there

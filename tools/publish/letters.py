@@ -15,7 +15,9 @@ import matplotlib
 from fontTools.pens.svgPathPen import SVGPathPen
 from fontTools.ttLib import TTFont
 
-FILE = Path(__file__).parents[2] / "book" / "_ext" / "letters.json"
+from tools.publish import ROOT
+
+FILE = ROOT / "book" / "_ext" / "letters.json"
 FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 MARKS = "\u0300\u0301\u0302\u0303\u0306\u0309\u031b\u0323"  # of Vietnamese letters
 OTHERS = "αβγδεθλμπσφχψω²³₀₁₂ₓ₋ₜ–—−±·×÷≤≥≠≈∞‖|→∼…‘’“”ﬀﬁﬂﬃﬄđĐ"
@@ -23,8 +25,7 @@ OTHERS = "αβγδεθλμπσφχψω²³₀₁₂ₓ₋ₜ–—−±·×÷≤
 
 def letters() -> list[str]:
     """ASCII, the letters of Vietnamese, and signs of formulas."""
-    vowels = [c for c in "aeiouyAEIOUY"]
-    once = [unicodedata.normalize("NFC", vowel + mark) for vowel in vowels for mark in MARKS]
+    once = [unicodedata.normalize("NFC", vowel + mark) for vowel in "aeiouyAEIOUY" for mark in MARKS]
     twice = [unicodedata.normalize("NFC", letter + mark) for letter in once for mark in MARKS]
     composed = {letter for letter in [*once, *twice] if len(letter) == 1}
     return sorted({*map(chr, range(32, 127)), *composed, *OTHERS, *MARKS})

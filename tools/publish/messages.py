@@ -19,7 +19,8 @@ from pathlib import Path
 
 from lowerbound.language import read, say
 
-ROOT = Path(__file__).parents[2]
+from tools.publish import ROOT
+
 TABLE = Path("lib", "lowerbound", "assets", "messages.vi.po")
 FAMILIES = ("symbolic", "checks")
 CHECKUP = ("adapters", "checkup_vae", "checkup_diffusion", "findings", "clinic")

@@ -14,9 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tools.publish import ROOT
 from tools.reproduce import record
-
-ROOT = Path(__file__).parents[2]
 
 
 class NotReadyError(RuntimeError):

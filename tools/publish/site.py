@@ -17,7 +17,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Error, Page, Playwright
 
-ROOT = Path(__file__).parents[2]
+from tools.publish import ROOT
+
 SITE = ROOT / "_build" / "html"
 PAGES = re.findall(r"^\s*(?:- file|root): (\S+)", (ROOT / "_toc.yml").read_text(), re.M)
 CHAPTERS = [page for page in PAGES if re.match(r"book/0\d", page)]

@@ -90,13 +90,13 @@ def drawing(fig: Figure) -> str | None:
     return text if 0 < len(text) < LARGE else None
 
 
-def png(fig: Figure, dpi: int = DPI) -> bytes:
+def png(fig: Figure) -> bytes:
     """Encode the figure as a PNG of at most 128 colours, byte-identical on every call."""
     full, small = io.BytesIO(), io.BytesIO()
     with matplotlib.rc_context({"savefig.facecolor": "white"}):
         _freeze(fig)
-        fig.savefig(full, format="rgba", dpi=dpi)  # bare pixels: a PNG would be packed and unpacked again
-    width, height = (int(side * dpi) for side in fig.get_size_inches())
+        fig.savefig(full, format="rgba", dpi=DPI)  # bare pixels: a PNG would be packed and unpacked again
+    width, height = (int(side * DPI) for side in fig.get_size_inches())
     picture = Image.frombytes("RGBA", (width, height), full.getvalue()).convert("RGB")
     picture.quantize(128, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
     return small.getvalue()

@@ -119,11 +119,10 @@ def filmstrip(
     labels: Sequence[str],
     row_labels: Sequence[str] = (),
     cell: float = 0.62,
-    ax: Axes | None = None,
 ) -> Figure:
     """Chains x_T … x_0, one row each. rows: (R, F, H, W) or (R, F, C, H, W); labels: one for each frame."""
     frames = np.stack([to_array(row) for row in rows])
-    return image_grid(frames.reshape(-1, *frames.shape[2:]), frames.shape[1], row_labels, labels, cell, ax)
+    return image_grid(frames.reshape(-1, *frames.shape[2:]), frames.shape[1], row_labels, labels, cell)
 
 
 def log_ticks(values: npt.NDArray[Any]) -> tuple[list[float], list[str]]:
@@ -190,10 +189,9 @@ def bars(
     parts: Mapping[str, Any],
     ylabel: str,
     stacked: bool = True,
-    errors: Mapping[str, Any] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Bars, one for each label. parts: name -> (len(labels),), stacked or not; errors: half-widths."""
+    """Bars, one for each label. parts: name -> (len(labels),), stacked or not."""
     ax = canvas()[1] if ax is None else ax
     centres, width = np.arange(len(labels)), 0.7 if stacked else 0.8 / len(parts)
     above, below = np.zeros(len(labels)), np.zeros(len(labels))
@@ -202,10 +200,9 @@ def bars(
             y = to_array(values).astype(np.float64)
             middles = centres if stacked else centres + (i - (len(parts) - 1) / 2) * width
             base = np.where(y >= 0, above, below) if stacked else np.zeros(len(labels))
-            yerr = to_array(errors[name]) if errors and name in errors else None
             hatch = HATCHES[i % len(HATCHES)]
             ax.bar(
-                middles, y, width * 0.94, bottom=base, yerr=yerr, capsize=3, label=name, zorder=2,
+                middles, y, width * 0.94, bottom=base, label=name, zorder=2,
                 hatch=hatch, edgecolor="white", lw=0,
             )  # fmt: skip
             above, below = above + np.maximum(y, 0), below + np.minimum(y, 0)
@@ -222,7 +219,6 @@ def density(
     densities: Mapping[str, Any],
     samples: Any = None,
     xlabel: str = "x",
-    ylabel: str = "density",
     ax: Axes | None = None,
 ) -> Figure:
     """1-D densities as shaded curves. densities: label -> (N,); samples (M,) add a histogram behind them."""
@@ -234,7 +230,7 @@ def density(
         for i, (label, values) in enumerate(densities.items()):
             (line,) = ax.plot(to_array(x), to_array(values), label=label, ls=DASHES[i % len(DASHES)])
             ax.fill_between(to_array(x), to_array(values), color=line.get_color(), alpha=0.15, lw=0)
-        ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, None))
+        ax.set(xlabel=xlabel, ylabel="density", ylim=(0, None))
         ax.legend()
     return _owner(ax)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import json
 import re
@@ -66,6 +67,7 @@ def test_the_student_version_is_up_to_date(name: str) -> None:
     assert stored == nbformat.writes(KNOWN[name].released) + "\n", "run `make assignments`"
 
 
+@functools.cache
 def downloads() -> list[Path]:
     """The files that a student's download or the book holds: all tracked ones but sources and tests."""
     out = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True).stdout
@@ -92,15 +94,19 @@ def test_no_line_of_a_solution_or_a_hidden_test_is_left(name: str) -> None:
         assert leaked(path, secrets) == [], path
 
 
-def leaked(path: Path, secrets: set[str]) -> list[str]:
-    """The secret lines in a file that stand one after another: single ones occur by themselves."""
+@functools.cache
+def lines_of(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
     if path.suffix == ".html":
         text = html.unescape(re.sub("<[^>]*>", "", text))
-    lines = [line.strip() for line in text.splitlines()]
-    return [a for a, b in pairwise(lines) if a in secrets and b in secrets]
+    return [line.strip() for line in text.splitlines()]
+
+
+def leaked(path: Path, secrets: set[str]) -> list[str]:
+    """The secret lines in a file that stand one after another: single ones occur by themselves."""
+    return [a for a, b in pairwise(lines_of(path)) if a in secrets and b in secrets]
 
 
 @each
@@ -144,7 +150,7 @@ def are_unwritten(verdict: Verdict) -> bool:
     )
 
 
-@each
+@pytest.mark.parametrize("name", [name for name in KNOWN if name != "A1_bound"])  # of which the whole is run
 def test_right_functions_get_all_points_whatever_later_cells_call_the_same(name: str, tmp_path: Path) -> None:
     assignment = KNOWN[name]
     verdict = graded(tmp_path, name, {"right": within(functions(assignment), [LATER[name]])})["right"]
@@ -327,9 +333,13 @@ def test_a_poisoned_import_and_a_load_taken_over_win_nothing(tmp_path: Path) -> 
     assert not any("raises" in note for verdict in verdicts.values() for note in verdict.notes), verdicts
 
 
-def test_a_whole_notebook_runs_as_it_does_outside(tmp_path: Path) -> None:
-    verdict = graded(tmp_path, "A1_bound", {"solution": KNOWN["A1_bound"].notebook})["solution"]
+def test_a_whole_notebook_runs_as_it_does_outside_whatever_its_last_cell_calls_the_same(
+    tmp_path: Path,
+) -> None:
+    assignment, name = KNOWN["A1_bound"], "A1_bound"
+    verdict = graded(tmp_path, name, {"solution": within(assignment.notebook, [LATER[name]])})["solution"]
     assert failed(verdict) == []
+    assert verdict.points == sum(cell.points for cell in assignment.tests)
     assert (verdict.refused, verdict.notes) == ("", [])
     assert len(verdict.answers) == 4
 
