@@ -73,6 +73,20 @@ def test_every_page_is_in_the_contents() -> None:
     assert pages | labs | handed_out == set(TOC)
 
 
+NO_FENCE = re.compile(r"^ *`{3,}\{.*\}.*`.*$", re.M)  # by CommonMark the line of a fence holds no other backtick
+
+
+@pytest.mark.parametrize("folder", ["book", "book/vi"])
+def test_a_directive_whose_title_would_make_it_text_stands_on_no_page(folder: str) -> None:
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / folder).glob("*.md")}
+    assert {name: found for name, text in pages.items() if (found := NO_FENCE.findall(text))} == {}
+
+
+def test_a_role_in_a_title_is_seen() -> None:
+    fence = "```"
+    assert NO_FENCE.findall(f"{fence}{{table}} Of {{lab}}`a:b` images\n{fence}{{table}} Of images\n") != []
+
+
 def test_every_lab_has_its_chapter_and_every_chapter_its_lab() -> None:
     chapters = [name for name in TOC if re.match(r"book/\d\d_", name)]
     labs = [name for name in TOC if re.match(r"notebooks/\d\d_", name)]
