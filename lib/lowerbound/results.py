@@ -140,14 +140,17 @@ def ways(latent: list[Run], found: dict[str, Run]) -> list[dict[str, Any]]:
 
 
 def ways_table(latent: list[Run], found: dict[str, Run]) -> list[dict[str, str]]:
-    """The rows of `ways` as text: of several trainings the least and the largest value."""
+    """The rows of `ways` as text: of several trainings the least and the largest value.
+
+    What the two-sample test says has its standard error where it is one number.
+    """
     table = []
     for row in ways(latent, found):
         texts = {}
         for ruler, values in row["values"].items():
             low, high = _short(min(values)), _short(max(values))
             texts[ruler] = low if low == high else f"{low} to {high}"
-            if ruler == "told" and len(values) == 1:
+            if ruler == "told" and low == high:
                 texts[ruler] += f" ± {math.ceil(100 * row['told_error']) / 100:.2f}"  # rounded up
         adds = f"{row['multiply_adds'] / 1e6:.0f}"
         calls = str(row["calls"] or "–")

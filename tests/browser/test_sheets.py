@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from lowerbound.checks.practice import judge
 from lowerbound.proofs import derivations
 from lowerbound.symbolic.sheet import answer, written
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tools.publish.site import SITE, WIDTHS
 
@@ -443,7 +443,7 @@ def test_the_engine_starts_while_a_reader_writes(browser: Browser, address: str)
         told = f"{{ get: () => ({{ saveData: {json.dumps(saving)} }}) }}"
         page.add_init_script(f"Object.defineProperty(navigator, 'connection', {told})")
         area = open_elbo(page, f"{address}/book/01_elbo.html")
-        assert " MB, once" in page.locator("section.sheet").inner_text()
+        expect(page.locator("section.sheet")).to_contain_text(" MB, once")
         assert not [url for url in asked if "pyodide" in url]
         area.press("End")
         area.press_sequentially(" ")

@@ -74,7 +74,7 @@ _DDIM = (
     "test_bridge.test_a_ddim_step_of_any_noise_keeps_the_variance()",
     "test_against_diffusers.test_ddim_is_its_ddim('linear', 12, False, 0.5)",
 )
-_SAVE = 'fig.savefig(full, format="rgba", dpi=dpi)'
+_SAVE = 'fig.savefig(full, format="rgba", dpi=DPI)'
 _BETA_KEPT = """beta = torch.linspace(beta_1, beta_T, T, dtype=torch.float64)
     return Schedule(torch.cat([torch.ones(1, dtype=torch.float64), (1 - beta).cumprod(0)]))
     reference = torch.cumsum("""

@@ -43,6 +43,10 @@ each = pytest.mark.parametrize("name", KNOWN)
 # What students get
 
 
+def is_long(line: str) -> bool:
+    return len(line) > 24
+
+
 def secret_lines(assignment: Assignment) -> set[str]:
     """The lines of solutions and hidden tests that are long enough to be recognised."""
     found: set[str] = set()
@@ -53,7 +57,7 @@ def secret_lines(assignment: Assignment) -> set[str]:
                 inside = "BEGIN" in line
             elif (
                 inside
-                and len(line.strip()) > 24
+                and is_long(line.strip())
                 and not line.strip().startswith(("import ", "from ", "rng = "))
             ):
                 found.add(line.strip())
@@ -105,8 +109,9 @@ def lines_of(path: Path) -> list[str]:
 
 
 def leaked(path: Path, secrets: set[str]) -> list[str]:
-    """The secret lines in a file that stand one after another: single ones occur by themselves."""
-    return [a for a, b in pairwise(lines_of(path)) if a in secrets and b in secrets]
+    """The secret lines in a file that stand one after another, but for short ones: single ones occur by
+    themselves."""
+    return [a for a, b in pairwise(filter(is_long, lines_of(path))) if a in secrets and b in secrets]
 
 
 @each
