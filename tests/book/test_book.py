@@ -73,7 +73,8 @@ def test_every_page_is_in_the_contents() -> None:
     assert pages | labs | handed_out == set(TOC)
 
 
-NO_FENCE = re.compile(r"^ *`{3,}\{.*\}.*`.*$", re.M)  # by CommonMark the line of a fence holds no other backtick
+# By CommonMark the line of a fence holds no other backtick: with one it is text.
+NO_FENCE = re.compile(r"^ *`{3,}\{.*\}.*`.*$", re.M)
 
 
 @pytest.mark.parametrize("folder", ["book", "book/vi"])
