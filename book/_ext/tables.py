@@ -12,7 +12,7 @@ from words import translated
 
 NUMBER = r"[−+-]?\d[\d,]*(?:\.\d+)?(?![\d.])"
 BEHIND = r"\)?(?:\s*[✓✗]|\s*%|\s*M\b|\s*·\s*10[⁻⁰¹²³⁴-⁹]+)?\)?"
-BETWEEN = r"\s*(?:±|/|\+|and|to|\()\s*"
+BETWEEN = r"\s*(?:±|/|\+|–|and|to|\()\s*"
 FIGURES = re.compile(rf"\(?{NUMBER}{BEHIND}(?:{BETWEEN}{NUMBER}{BEHIND})*")  # one number or several
 ALIGNED = re.compile(rf"({NUMBER})(?: ?%)?(?:\s*±\s*({NUMBER})(?: ?%)?)?")  # a number, and maybe its error
 PARTS = "The parts of this assignment: how long they take, and what they give."

@@ -148,9 +148,8 @@ def ways_table(latent: list[Run], found: dict[str, Run]) -> list[dict[str, str]]
     for row in ways(latent, found):
         texts = {}
         for ruler, values in row["values"].items():
-            low, high = _short(min(values)), _short(max(values))
-            texts[ruler] = low if low == high else f"{low} to {high}"
-            if ruler == "told" and low == high:
+            texts[ruler] = _range(min(values), max(values))
+            if ruler == "told" and "–" not in texts[ruler]:
                 texts[ruler] += f" ± {math.ceil(100 * row['told_error']) / 100:.2f}"  # rounded up
         adds = f"{row['multiply_adds'] / 1e6:.0f}"
         calls = str(row["calls"] or "–")
@@ -158,8 +157,16 @@ def ways_table(latent: list[Run], found: dict[str, Run]) -> list[dict[str, str]]
     return table
 
 
-def _short(value: float) -> str:
-    digits = 2 if abs(value) < 10 else 0
+def _range(low: float, high: float) -> str:
+    """Such as "0.78–0.80" or "5.4–5.9"; one number where both are printed alike."""
+    digits = 1 if 1 < low and high < 10 else None
+    ends = _short(low, digits), _short(high, digits)
+    return _short(low) if ends[0] == ends[1] else "–".join(ends)
+
+
+def _short(value: float, digits: int | None = None) -> str:
+    if digits is None:
+        digits = 2 if abs(value) < 10 else 0
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 

@@ -88,7 +88,7 @@ TABLES = r"""() => [...document.querySelectorAll("main table")].flatMap(table =>
   if (!said?.textContent.trim()) faults.push("no caption");
   if (!/^Table \d+(\.\d+)? $/.test(number) && !table.closest(".cell_output")) faults.push("no number");
   const figure = "[−+-]?\\d[\\d,]*(\\.\\d+)?";
-  const more = `(\\)?\\s*(%|M\\b|\\)|·\\s*10\\S+|(±|/|\\+|and|to|\\()\\s*${figure}))*`;
+  const more = `(\\)?\\s*(%|M\\b|\\)|·\\s*10\\S+|(±|/|\\+|–|and|to|\\()\\s*${figure}))*`;
   const numeric = new RegExp(`^\\(?${figure}(?![\\d.])${more}$`);
   const single = new RegExp(`^${figure}( ?%)?(\\s*±.*)?$`);
   const rows = [...table.querySelectorAll("tbody tr")].map(row => [...row.cells]);

@@ -81,7 +81,7 @@ def test_the_ways_to_draw_an_image_stand_with_what_they_cost_and_what_the_rulers
     assert report.ways_table(_latent(), found) == [
         {"way": way, "calls": calls, "adds": adds, "ms": ms, "a": a, "told": told}
         for way, calls, adds, ms, a, told in [
-            ("VAE, chain", "2", "75", "3.0", "9.00 to 12", "0.61 to 0.62"),
+            ("VAE, chain", "2", "75", "3.0", "9.00–12", "0.61–0.62"),
             ("VAE, N(0, I)", "–", "73", "2.0", "20", "0.85 ± 0.02"),
             ("image diffusion", "2", "234", "9.0", "2.50", "0.30 ± 0.02"),
         ]
