@@ -159,7 +159,7 @@ def ways_table(latent: list[Run], found: dict[str, Run]) -> list[dict[str, str]]
 
 def _range(low: float, high: float) -> str:
     """Such as "0.78–0.80" or "5.4–5.9"; one number where both are printed alike."""
-    digits = 1 if 1 < low and high < 10 else None
+    digits = 1 if low > 1 and high < 10 else None
     ends = _short(low, digits), _short(high, digits)
     return _short(low) if ends[0] == ends[1] else "–".join(ends)
 

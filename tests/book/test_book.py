@@ -559,6 +559,7 @@ def test_photographs_stay_and_what_is_around_them_is_dark() -> None:
         (["4.1 ± 0.3", "12.25 ± 0.01"], True),
         (["12 (1)", "30 (2.5)"], True),
         (["0.1 and 0.2", "1 to 3"], True),
+        (["0.78–0.80", "–", "12"], True),
         (["93 %", "all 200"], True),
         (["1.2 M", "300"], True),
         (["2.14.0", "3.1.2"], False),
