@@ -28,7 +28,7 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         try:
             browser = launch(playwright)
@@ -38,6 +38,15 @@ def browser() -> Iterator[Browser]:
             pytest.skip(NO_BROWSER)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """The browser, in which what a test has opened is closed when it ends."""
+    before = chromium.contexts
+    yield chromium
+    for context in set(chromium.contexts) - set(before):
+        context.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -61,8 +61,8 @@ def phrases(text: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def search(browser: Browser, address: str) -> Iterator[Page]:
-    visit = Visit(browser, WIDTHS["desk"])
+def search(chromium: Browser, address: str) -> Iterator[Page]:
+    visit = Visit(chromium, WIDTHS["desk"])
     page = visit.open(f"{address}/search.html?q=loss")
     page.locator("#search-results li a").first.wait_for()
     yield page

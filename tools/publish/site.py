@@ -87,16 +87,18 @@ SETTLED = """() => Promise.resolve(window.formulasFound).then(() => new Promise(
 
 WITH_FORMULAS = "book/03_forward"  # axe looks into formulas here; elsewhere they are made by the same code
 
-# How a word looks: its colour and letters, and the colour and class of what stands behind it.
+# How a word looks: its colour and letters, and the colours and classes of what stands behind it.
 LOOK = """
   const behind = new Map(), seen = new Set();
   const background = element => {
     if (!element) return "";
     if (!behind.has(element)) {
       const style = getComputedStyle(element), colour = style.backgroundColor;
-      const plain = style.backgroundImage === "none" && style.opacity === "1" && style.position === "static";
-      const clear = colour === "rgba(0, 0, 0, 0)" && plain;
-      behind.set(element, clear ? background(element.parentElement) : `${colour} ${element.className}`);
+      const plain = style.backgroundImage === "none" && style.opacity === "1";
+      const clear = colour === "rgba(0, 0, 0, 0)" && plain && style.position === "static";
+      const own = clear ? "" : `${colour} ${style.opacity} ${element.className} `;
+      const hidden = plain && colour.startsWith("rgb(");
+      behind.set(element, own + (hidden ? "" : background(element.parentElement)));
     }
     return behind.get(element);
   };
@@ -107,10 +109,17 @@ LOOK = """
   };"""
 
 # Formulas are most of a page's elements, and the words of programs most of the rest; axe looks at each of
-# them, several times. So, once the page is measured, each formula becomes an empty box of its size, and of
-# the words that look alike and have one class all but the first take the look of the text around them.
-LIGHTENED = f"""() => {{{LOOK}
-  const formulas = [...document.querySelectorAll("mjx-container")];
+# them, several times. So, once the page is measured, each formula becomes an empty box of its size (or all
+# but the first in each kind of place, and with each kind of part), buttons that copy have no picture, and
+# of the words that look alike and have one class all but the first take the look of the text around them.
+LIGHTENED = f"""first => {{{LOOK}
+  const kinds = new Set(), known = kind => kinds.size === kinds.add(kind).size;
+  const place = box => box ? `${{box.tagName}}.${{box.className}} ${{place(box.parentElement)}}` : "";
+  const formulas = [...document.querySelectorAll("mjx-container")].filter(formula => {{
+    const parts = Array.from(formula.querySelectorAll("*"), part => part.tagName);
+    return !first || [place(formula), ...parts].map(known).every(Boolean);
+  }});
+  document.querySelectorAll(".copybtn > svg > :not(title)").forEach(line => line.remove());
   const styles = formulas.map(formula => {{
     const drawn = formula.querySelector("mjx-math");
     const box = drawn.getBoundingClientRect(), style = getComputedStyle(drawn);
