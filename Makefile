@@ -133,7 +133,7 @@ replica: $(READY)
 train: $(READY) ## train a model: make train PRESET=ddpm-cpu
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m lowerbound.train $(PRESET) $(ARGS)
 
-experiments: $(READY) ## what chapters 3 to 6 measure (days); what is left: make experiments ARGS=--list
+experiments: $(READY) ## what chapters 3 to 7 measure (days); what is left: make experiments ARGS=--list
 	env -u OMP_NUM_THREADS -u MKL_NUM_THREADS $(BIN)/python -m tools.experiments $(NAME) --preset $(PRESET) \
 		--jobs $(JOBS) $(if $(filter smoke,$(PRESET)),--out results-smoke) $(ARGS)
 

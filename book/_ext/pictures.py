@@ -40,6 +40,9 @@ LABELS = re.compile(
 )
 
 
+WIDE = 620  # pixels; on a phone, a picture of such width scrolls, for its letters would be too small to read
+
+
 class picture(nodes.image):  # noqa: N801 (a node is named as it is visited)
     """An image with width and height, loaded when it is scrolled to."""
 
@@ -77,16 +80,17 @@ def pictures(env: BuildEnvironment, name: str, data: bytes, mime: str, alt: str,
     """The picture nodes of one image, one for each theme."""
     across, down = size_of(data, mime)
     attributes = {"alt": alt, "width": str(width), "height": str(round(width * down / across))}
+    wide = ["wide"] if width > WIDE else []
     if mime == SVG:
         svg, end = translated_drawing(data.decode()), "svg"
         themes = {"light": transparent(svg).encode(), "dark": darkened(svg).encode()}
     else:
         end, dark = "png", dark_png(data)
         if dark is None:  # drawn elsewhere: it keeps a white card
-            return [picture(uri=save(env, f"{name}.png", data), classes=["on-white"], **attributes)]
+            return [picture(uri=save(env, f"{name}.png", data), classes=["on-white", *wide], **attributes)]
         themes = {"light": data, "dark": dark}
     return [
-        picture(uri=save(env, f"{name}-{theme}.{end}", drawn), classes=[f"only-{theme}"], **attributes)
+        picture(uri=save(env, f"{name}-{theme}.{end}", drawn), classes=[f"only-{theme}", *wide], **attributes)
         for theme, drawn in themes.items()
     ]
 

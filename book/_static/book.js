@@ -235,7 +235,8 @@
       });
     });
 
-    document.querySelectorAll("main .highlight pre, main .pst-scrollable-table-container").forEach(function (wide) {
+    var boxes = "main .highlight pre, main .pst-scrollable-table-container, main .container:has(> img.wide)";
+    document.querySelectorAll(boxes).forEach(function (wide) {
       sizes.observe(wide);
     });
     new MutationObserver(function (changes) {

@@ -889,3 +889,17 @@ def check_search(browser: Browser, edition: str, wanted: dict[str, str]) -> str:
 
 def test_search_finds_the_section(browser: Browser, address: str) -> None:
     check_search(browser, address, FOUND)
+
+
+def test_panels_side_by_side_keep_their_letters_on_a_phone(browser: Browser, address: str) -> None:
+    visit = Visit(browser, WIDTHS["phone"])
+    page = visit.open(f"{address}/book/07_coordinates.html", typeset=False)
+    box = page.locator("main .container:has(> img.wide)").first
+    box.scroll_into_view_if_needed()
+    expect(box).to_have_class(re.compile(r"\bscrolls\b.*\bmore-right\b"))
+    shown = box.locator("img:visible").evaluate("image => image.clientWidth / image.getAttribute('width')")
+    assert shown > 0.75
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 1
+    page.set_viewport_size({"width": 1280, "height": 900})
+    expect(box).not_to_have_class(re.compile(r"\bscrolls\b"))
+    visit.context.close()

@@ -447,7 +447,7 @@ def test_a_checkup_reports_in_vietnamese() -> None:
     x = 2 * torch.rand(64, 1, 28, 28, generator=rng) - 1
     reports = [
         checkup(zoo.build(zoo.PRESETS["vae-smoke"][0]), x, trained=False),
-        checkup(zoo.build(zoo.PRESETS["ddpm-smoke"][0]), (x + 1) / 2, trained=False),
+        checkup(zoo.build(zoo.PRESETS["ddpm-smoke"][0]).respaced(50), (x + 1) / 2, trained=False),
         checkup(torch.nn.Linear(3, 2), x),
     ]
     english = [report._repr_html_() for report in reports]  # in whole rows

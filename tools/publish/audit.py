@@ -3,11 +3,14 @@
 Both look at every page of both editions: axe at both widths, on the desk in light and in dark; Lighthouse as
 on a desk, through npx, which needs Node. As in `make browse`, axe looks into the formulas of one chapter, and
 takes those of the other pages, which the same code makes, for boxes. `--times 1` asks Lighthouse once a page.
+What was measured of a page is kept in _build/audit until the page is built with other bytes: what was stopped
+goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,7 @@ from axe_playwright_python.sync_playwright import Axe
 from lowerbound.train import environment
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tools.jobs import cached
 from tools.publish.site import (
     EVERY_FORMULA,
     EVERY_PICTURE,
@@ -30,6 +36,7 @@ from tools.publish.site import (
     LIGHTENED,
     PAGES,
     ROOT,
+    SITE,
     WIDTHS,
     WITH_FORMULAS,
     Visit,
@@ -61,7 +68,9 @@ def visit(browser: Browser, address: str, name: str, width: str) -> dict[str, An
     """Open a page: what goes wrong, what axe says in light and dark, the shift of its load, and the bytes."""
     opened = Visit(browser, WIDTHS[width])
     page = opened.page
-    page.goto(f"{address}/{name}.html", wait_until="networkidle")
+    # On a slow machine the network may be idle before anything looks for formulas.
+    page.goto(f"{address}/{name}.html", wait_until="load")
+    page.wait_for_load_state("networkidle")
     first, shift = opened.transferred, opened.shift()
     page.evaluate(EVERY_FORMULA)
     page.locator("main img").evaluate_all(EVERY_PICTURE)
@@ -114,6 +123,14 @@ def lighthouse(url: str) -> dict[str, Any]:
     return {**scores, **metrics}
 
 
+def kept(name: str, what: str, version: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `measure` finds on a page as it is built now, or has found, with this version of what it uses."""
+    page = hashlib.sha256((SITE / f"{name}.html").read_bytes()).hexdigest()
+    path = ROOT / "_build" / "audit" / f"{name.replace('/', '-')}.{what}.json"
+    found: dict[str, Any] = cached(path, [page, version], measure, replace=True)
+    return found
+
+
 def median(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """The median of each figure."""
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
@@ -142,14 +159,19 @@ def main() -> None:
     with served() as address, sync_playwright() as playwright:
         browser = launch(playwright)
         for name in names:
-            pages[name] = {width: visit(browser, address, name, width) for width in WIDTHS}
+            pages[name] = {
+                width: kept(name, width, browser.version, partial(visit, browser, address, name, width))
+                for width in WIDTHS
+            }
             print(name, pages[name], flush=True)
         version = browser.version
         browser.close()
         for name in [] if args.no_lighthouse else names:
-            pages[name]["lighthouse"] = median(
-                [lighthouse(f"{address}/{name}.html") for _ in range(args.times)]
-            )
+            runs = [
+                kept(name, f"lighthouse-{i}", LIGHTHOUSE, partial(lighthouse, f"{address}/{name}.html"))
+                for i in range(args.times)
+            ]
+            pages[name]["lighthouse"] = median(runs)
             print(name, pages[name]["lighthouse"], flush=True)
     engines = {pages[name][width].pop("axe_version") for name in names for width in WIDTHS}
     how = {
