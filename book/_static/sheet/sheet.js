@@ -245,9 +245,10 @@ function digest(text) {
   return (a >>> 0).toString(36) + (b >>> 0).toString(36);
 }
 
-// The engine's message, in which what differs is marked as a terminal marks it.
+// The engine's message, in which what differs is marked as a terminal marks it. No <pre>: the theme takes those
+// that need not scroll out of the order of the keyboard.
 function marked(message) {
-  const box = element("pre", { className: "sheet-message", tabIndex: 0, role: "group", ariaLabel: word("What the engine says") });
+  const box = element("div", { className: "sheet-message tex2jax_ignore", tabIndex: 0, role: "group", ariaLabel: word("What the engine says") });
   message.split(/(\x1b\[3[12]m[\s\S]*?\x1b\[0m)/).forEach((part) => {
     const colour = /^\x1b\[3([12])m([\s\S]*)\x1b\[0m$/.exec(part);
     box.append(colour ? element(colour[1] === "1" ? "del" : "ins", {}, colour[2]) : part);
