@@ -15,10 +15,11 @@ from sphinx.environment import BuildEnvironment
 from words import in_words, translated
 
 RESULTS = "results"
+SIZE = "0.5M"  # of the trainings that chapter 5 compares
 
 
 def comparison_tables(env: BuildEnvironment) -> dict[str, Any]:
-    """The tables that are made of results/comparison: `results.card`, `shipped_table` and `ways_table`."""
+    """The tables that are made of results/comparison: `results.card`, `shipped_table` and the like."""
     folder = Path(env.srcdir, RESULTS, "comparison")
     names = sorted(f"comparison/{path.name}" for path in folder.glob("*.json"))
     found = {Path(name).stem: read_json(env, RESULTS, name)["result"] for name in names}
@@ -26,7 +27,13 @@ def comparison_tables(env: BuildEnvironment) -> dict[str, Any]:
     both = ("latent_prior.json", "latent_more.json")
     latent = [run for name in both for run in read_json(env, RESULTS, name)["runs"]]
     ways = results.ways_table(latent, found)
-    return {"card": results.card(found), "shipped": results.shipped_table(found), "ways": ways}
+    return {
+        "card": results.card(found),
+        "shipped": results.shipped_table(found),
+        "ways": ways,
+        "trained": results.trained_table(found, SIZE),
+        "drawn": results.drawn_table(found, SIZE),
+    }
 
 
 def result_at(env: BuildEnvironment, name: str, path: str) -> Any:

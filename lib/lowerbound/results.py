@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from typing import Any
 
 Run = dict[str, Any]
 STORED = (
-    "races",
     "sweep",
     "reverse_step",
     "reverse_chain",
@@ -155,6 +155,90 @@ def ways_table(latent: list[Run], found: dict[str, Run]) -> list[dict[str, str]]
         calls = str(row["calls"] or "–")
         table.append({"way": row["way"], "calls": calls, "adds": adds, "ms": f"{row['ms']:.1f}", **texts})
     return table
+
+
+def trainings(found: dict[str, Run], kind: str, size: str) -> list[Run]:
+    """The full trainings of a kind of model at a size, a seed each, from the results of `comparison`."""
+    name = re.compile(rf"{kind}-{re.escape(size)}-\d+")
+    return [run for job, run in sorted(found.items()) if name.fullmatch(job)]
+
+
+def bits(runs: Sequence[Run], by: str = "bound") -> list[list[float]]:
+    """For each training its bits/dim of each test image: by its "bound", or, with "weighted", by the bound of
+    many codes where its kind has one (of fewer images), else by its bound.
+    """
+    return [run["bits"].get(by, run["bits"]["bound"])["each"] for run in runs]
+
+
+def judged(runs: Sequence[Run], ruler: str, sampler: str, calls: int) -> list[list[float]]:
+    """For each training what a ruler says of its samples by a sampler with so many calls, as one "image".
+
+    Raises ValueError if a training was not sampled so.
+    """
+    rows = [
+        [row[ruler] for row in run["samplers"] if (row["sampler"], row["calls"]) == (sampler, calls)]
+        for run in runs
+    ]
+    if any(len(row) != 1 for row in rows):
+        raise ValueError(f"no samples by {sampler!r} with {calls} calls in each of the trainings")
+    return rows
+
+
+def trained_table(found: dict[str, Run], size: str) -> list[dict[str, str]]:
+    """The kinds of model that were trained at a size, as text: "model", "parameters", "images" seen, "rate",
+    "seeds"; "bound" in bits/dim and how far it lies above −log p(x) ("gap", by many codes, on the images that
+    were given them), mean ± standard deviation over seeds.
+    """
+    table = []
+    for runs in _trained(found, size):
+        run = runs[0]
+        row = {
+            "model": _label(run),
+            "parameters": f"{run['parameters']:,}",
+            "images": f"{run['images']:,}",
+            "rate": f"{run['lr']:g}",
+            "seeds": str(len(runs)),
+        }
+        gaps = [_gap(run["bits"]) for run in runs if "weighted" in run["bits"]]
+        row["bound"] = f"{Spread(tuple(run['bits']['bound']['mean'] for run in runs)):.2f}"
+        row["gap"] = f"{Spread(tuple(gaps)):.2f}" if gaps else "–"
+        table.append(row)
+    return table
+
+
+def drawn_table(found: dict[str, Run], size: str) -> list[dict[str, str]]:
+    """What the rulers say of samples of the trainings at a size, as text: a row for each kind and sampler,
+    few calls first; of several seeds the least and the largest value.
+    """
+    rows: dict[tuple[int, str, str], list[Run]] = {}
+    for runs in _trained(found, size):
+        for run in runs:
+            for row in run["samplers"]:
+                rows.setdefault((row["calls"], _label(run), row["sampler"]), []).append(row)
+    table = []
+    for (calls, label, sampler), said in sorted(rows.items()):
+        texts = {
+            ruler: _range(min(row[ruler] for row in said), max(row[ruler] for row in said))
+            for ruler in found["rulers"]["rulers"]
+        }
+        table.append({"what": f"{label}, {sampler}", "calls": str(calls), **texts})
+    return table
+
+
+def _trained(found: dict[str, Run], size: str) -> list[list[Run]]:
+    """The trainings at a size, a list for each kind of model."""
+    races = [run for run in found.values() if run.get("size") == size and "samplers" in run]
+    return [trainings(found, kind, size) for kind in dict.fromkeys(run["model"] for run in races)]
+
+
+def _gap(bits: Run) -> float:
+    weighted = bits["weighted"]["each"]
+    return statistics.fmean(bits["bound"]["each"][: len(weighted)]) - statistics.fmean(weighted)
+
+
+def _label(run: Run) -> str:
+    label: str = run["label"]
+    return label.replace("L_simple", "simple loss")
 
 
 def _range(low: float, high: float) -> str:

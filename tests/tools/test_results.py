@@ -164,23 +164,6 @@ def test_a_results_file_says_how_it_was_made(name):
         assert zoo.card("classifier-fashion")["weights"]["sha256"].startswith(how["classifier"])
 
 
-def test_the_races_were_fair():
-    content = json.loads((RESULTS / "races.json").read_text())
-    budget = content["how"]["setting"]["budget"]
-    for each in content["runs"]:
-        assert 3 * each["multiply_adds"] * each["images"] == pytest.approx(budget, rel=0.005)
-    sizes = {each["size"] for each in content["runs"]}
-    assert len(sizes) >= 2
-    for size in sizes:
-        alike = [each for each in content["runs"] if each["size"] == size]
-        assert max(e["parameters"] for e in alike) <= 1.02 * min(e["parameters"] for e in alike)
-        seeds = {
-            kind: {e["seed"] for e in alike if e["model"] == kind} for kind in ("vae", "simple", "bound")
-        }
-        assert len(set(map(frozenset, seeds.values()))) == 1
-        assert len({len(e["bound"]["each"]) for e in alike}) == 1
-
-
 def test_the_sweep_knows_its_own_best():
     levels = json.loads((RESULTS / "sweep.json").read_text())["levels"]
     for name in ("fixed", "best"):
@@ -200,6 +183,61 @@ def test_what_is_measured_so_far_is_read_by_job_and_says_how_it_was_made():
     assert {f"floor-{seed}" for seed in range(8)} <= set(found)
     for name, result in found.items():
         assert len(result["how"]["commit"]) == 40, f"{name}: made from a changed working tree"
+
+
+def test_trainings_of_one_size_had_the_same_arithmetic_data_and_test_images():
+    found = report.comparison()
+    kinds = ("vae", "hvae4", "simple", "bound")
+    runs = [run for kind in kinds for run in report.trainings(found, kind, "0.5M")]
+    spent = [3 * run["multiply_adds"] * run["images"] for run in runs]
+    assert max(spent) <= 1.005 * min(spent)
+    assert max(run["parameters"] for run in runs) <= 1.15 * min(run["parameters"] for run in runs)
+    assert len({len(run["bits"]["bound"]["each"]) for run in runs}) == 1
+    assert len({run["recipe"]["batch"] for run in runs}) == 1
+    for kind in {run["model"] for run in runs}:
+        tried = [run for job, run in found.items() if job.startswith(f"rate-{kind}-0.5M-")]
+        best = min(tried, key=lambda run: run["validation"])["lr"]
+        assert {run["lr"] for run in report.trainings(found, kind, "0.5M")} == {best}
+
+
+def _races():
+    """Two seeds of two kinds of model in miniature, one of them with bits by many codes."""
+    found = {"rulers": {"rulers": {"told": {}}}, "rate-vae-1M-0.1": {"model": "vae", "size": "1M", "lr": 0.1}}
+    for seed in (0, 1):
+        about = {"size": "1M", "seed": seed, "parameters": 1000, "images": 2000, "lr": 0.1}
+        bound = {"mean": 3.0 + seed / 10, "each": [2.0, 4.0 + seed / 5]}
+        row = {"sampler": "draw", "calls": 1, "told": 0.75 + seed / 10}
+        bits = {"bound": bound, "weighted": {"mean": 1.5, "each": [1.5]}}
+        latent = {"model": "vae", "label": "VAE", "bits": bits, "samplers": [row]}
+        chain = {"model": "simple", "label": "diffusion, L_simple", "bits": {"bound": bound}}
+        found[f"vae-1M-{seed}"] = about | latent
+        found[f"simple-1M-{seed}"] = about | chain | {"samplers": [row | {"calls": 4}, row | {"calls": 2}]}
+    return found | {"vae-10M-0": found["vae-1M-0"] | {"size": "10M"}}
+
+
+def test_trainings_are_read_by_kind_and_size():
+    runs = report.trainings(_races(), "vae", "1M")
+    assert [run["seed"] for run in runs] == [0, 1]
+    assert report.bits(runs) == [[2.0, 4.0], [2.0, 4.2]]
+    assert report.bits(runs, "weighted") == [[1.5], [1.5]]
+    chains = report.trainings(_races(), "simple", "1M")
+    assert report.bits(chains, "weighted") == report.bits(chains)
+    assert report.judged(chains, "told", "draw", 4) == [[0.75], [0.85]]
+    with pytest.raises(ValueError, match="no samples by 'draw' with 8 calls"):
+        report.judged(chains, "told", "draw", 8)
+
+
+def test_the_tables_of_the_trainings():
+    about = {"parameters": "1,000", "images": "2,000", "rate": "0.1", "seeds": "2", "bound": "3.05 ± 0.07"}
+    assert report.trained_table(_races(), "1M") == [
+        {"model": "VAE", **about, "gap": "0.50 ± 0.00"},
+        {"model": "diffusion, simple loss", **about, "gap": "–"},
+    ]
+    assert report.drawn_table(_races(), "1M") == [
+        {"what": "VAE, draw", "calls": "1", "told": "0.75–0.85"},
+        {"what": "diffusion, simple loss, draw", "calls": "2", "told": "0.75–0.85"},
+        {"what": "diffusion, simple loss, draw", "calls": "4", "told": "0.75–0.85"},
+    ]
 
 
 def _kinds(rnd, spreads, seeds=3, images=30):
@@ -276,9 +314,9 @@ def test_no_quantile_of_what_is_none(bad):
 
 def test_the_stored_results_are_those_of_the_checkout(tmp_path, monkeypatch):
     assert set(report.stored()) == set(report.STORED)
-    assert report.stored()["races"] == json.loads((RESULTS / "races.json").read_text())
+    assert report.stored()["sweep"] == json.loads((RESULTS / "sweep.json").read_text())
     monkeypatch.setattr(report, "FOLDER", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"no races\.json in .*: install lowerbound anew"):
+    with pytest.raises(FileNotFoundError, match=r"no sweep\.json in .*: install lowerbound anew"):
         report.stored()
 
 
