@@ -226,8 +226,9 @@ def drawn_table(found: dict[str, Run], size: str) -> list[dict[str, str]]:
 
 
 def _trained(found: dict[str, Run], size: str) -> list[list[Run]]:
-    """The trainings at a size, a list for each kind of model."""
+    """The trainings at a size, a list for each kind of model, of few latents first."""
     races = [run for run in found.values() if run.get("size") == size and "samplers" in run]
+    races.sort(key=lambda run: run["depth"] or math.inf)
     return [trainings(found, kind, size) for kind in dict.fromkeys(run["model"] for run in races)]
 
 

@@ -208,10 +208,10 @@ def _races():
         bound = {"mean": 3.0 + seed / 10, "each": [2.0, 4.0 + seed / 5]}
         row = {"sampler": "draw", "calls": 1, "told": 0.75 + seed / 10}
         bits = {"bound": bound, "weighted": {"mean": 1.5, "each": [1.5]}}
-        latent = {"model": "vae", "label": "VAE", "bits": bits, "samplers": [row]}
-        chain = {"model": "simple", "label": "diffusion, L_simple", "bits": {"bound": bound}}
-        found[f"vae-1M-{seed}"] = about | latent
+        latent = {"model": "vae", "label": "VAE", "depth": 1, "bits": bits, "samplers": [row]}
+        chain = {"model": "simple", "label": "diffusion, L_simple", "depth": None, "bits": {"bound": bound}}
         found[f"simple-1M-{seed}"] = about | chain | {"samplers": [row | {"calls": 4}, row | {"calls": 2}]}
+        found[f"vae-1M-{seed}"] = about | latent
     return found | {"vae-10M-0": found["vae-1M-0"] | {"size": "10M"}}
 
 
