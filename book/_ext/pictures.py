@@ -40,7 +40,7 @@ LABELS = re.compile(
 )
 
 
-WIDE = 620  # pixels; on a phone, a picture of such width scrolls, for its letters would be too small to read
+WIDE = 620  # pixels; on a phone, a still of such width scrolls, for its letters would be too small to read
 
 
 class picture(nodes.image):  # noqa: N801 (a node is named as it is visited)
@@ -80,29 +80,30 @@ def pictures(env: BuildEnvironment, name: str, data: bytes, mime: str, alt: str,
     """The picture nodes of one image, one for each theme."""
     across, down = size_of(data, mime)
     attributes = {"alt": alt, "width": str(width), "height": str(round(width * down / across))}
-    wide = ["wide"] if width > WIDE else []
     if mime == SVG:
         svg, end = translated_drawing(data.decode()), "svg"
         themes = {"light": transparent(svg).encode(), "dark": darkened(svg).encode()}
     else:
         end, dark = "png", dark_png(data)
         if dark is None:  # drawn elsewhere: it keeps a white card
-            return [picture(uri=save(env, f"{name}.png", data), classes=["on-white", *wide], **attributes)]
+            return [picture(uri=save(env, f"{name}.png", data), classes=["on-white"], **attributes)]
         themes = {"light": data, "dark": dark}
     return [
-        picture(uri=save(env, f"{name}-{theme}.{end}", drawn), classes=[f"only-{theme}", *wide], **attributes)
+        picture(uri=save(env, f"{name}-{theme}.{end}", drawn), classes=[f"only-{theme}"], **attributes)
         for theme, drawn in themes.items()
     ]
 
 
-def still(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> list[picture]:
+def still(env: BuildEnvironment, stem: str, key: str, output: dict[str, Any]) -> list[nodes.Node]:
     """The picture nodes of an output that holds an image."""
     for mime in SUFFIXES:
         if mime in output["data"]:
             width = output["metadata"].get(PNG, {}).get("width")
             data = decoded(output, mime)
             alt = in_words(output["metadata"]["lowerbound"].get("alt", ""))
-            return pictures(env, f"{stem}-{key}", data, mime, alt, width or size_of(data, mime)[0])
+            width = width or size_of(data, mime)[0]
+            shown = pictures(env, f"{stem}-{key}", data, mime, alt, width)
+            return [nodes.container("", *shown, classes=["wide"])] if width > WIDE else [*shown]
     raise MissingError(f"{stem}:{key} holds no image; use the lab role for a note")
 
 

@@ -235,7 +235,7 @@
       });
     });
 
-    var boxes = "main .highlight pre, main .pst-scrollable-table-container, main .container:has(> img.wide)";
+    var boxes = "main .highlight pre, main .pst-scrollable-table-container, main .container.wide";
     document.querySelectorAll(boxes).forEach(function (wide) {
       sizes.observe(wide);
     });

@@ -894,7 +894,7 @@ def test_search_finds_the_section(browser: Browser, address: str) -> None:
 def test_panels_side_by_side_keep_their_letters_on_a_phone(browser: Browser, address: str) -> None:
     visit = Visit(browser, WIDTHS["phone"])
     page = visit.open(f"{address}/book/07_coordinates.html", typeset=False)
-    box = page.locator("main .container:has(> img.wide)").first
+    box = page.locator("main .container.wide").first
     box.scroll_into_view_if_needed()
     expect(box).to_have_class(re.compile(r"\bscrolls\b.*\bmore-right\b"))
     shown = box.locator("img:visible").evaluate("image => image.clientWidth / image.getAttribute('width')")
@@ -902,4 +902,6 @@ def test_panels_side_by_side_keep_their_letters_on_a_phone(browser: Browser, add
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 1
     page.set_viewport_size({"width": 1280, "height": 900})
     expect(box).not_to_have_class(re.compile(r"\bscrolls\b"))
+    page = visit.open(f"{address}/vi/book/06_latent.html", typeset=False)
+    assert page.locator("main .container.wide + .meanings").count() > 0, "words scroll with their picture"
     visit.context.close()
